@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How every module ends: the only place that calls ``exit_json`` and ``fail_json``."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, SecretInResultError
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+
+@dataclass
+class Outcome:
+    """What a module has to say.
+
+    ``diff`` is one Ansible diff (``before``, ``after``, headers) or a list of them, of touched objects only. ``data`` holds the
+    module's own return values.
+    """
+
+    changed: bool
+    msg: str
+    diff: dict[str, t.Any] | list[dict[str, t.Any]] | None = None
+    warnings: list[str] = field(default_factory=list)
+    data: dict[str, t.Any] = field(default_factory=dict)
+
+
+def run(module: AnsibleModule, work: t.Callable[[], Outcome], secrets: t.Iterable[str | None] = ()) -> None:
+    """Do ``work`` and end the module with its outcome; an ``ArchiveToolError`` becomes the failed result.
+
+    ``secrets`` are the values of the module's ``no_log`` options. Ansible masks them by substring, so that a password ``kerio``
+    would turn ``alice@kerio.example`` into stars and the next module would believe it: such a result is refused.
+    """
+    try:
+        outcome = work()
+        refuse_secrets(outcome.data, [secret for secret in secrets if secret])
+    except ArchiveToolError as error:
+        module.fail_json(msg=str(error), error=error.as_result())
+    for warning in outcome.warnings:
+        module.warn(warning)
+    result: dict[str, t.Any] = dict(outcome.data, changed=outcome.changed, msg=outcome.msg)
+    if module._diff and outcome.diff is not None:
+        result["diff"] = outcome.diff
+    module.exit_json(**result)
+
+
+def refuse_secrets(data: t.Any, secrets: t.Sequence[str], path: str = "result") -> None:
+    """Raise ``SecretInResultError`` when a string in ``data`` contains one of ``secrets``; ``path`` names where it stands."""
+    if isinstance(data, str):
+        if any(secret in data for secret in secrets):
+            raise SecretInResultError(
+                path,
+                "the value contains one of the passwords that this module was given, so Ansible would mask it",
+                "Choose a password that is not part of a name, an address or a setting",
+            )
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            refuse_secrets(key, secrets, f"a key of {path}")
+            refuse_secrets(value, secrets, f"{path}.{key}")
+    elif isinstance(data, (list, tuple)):
+        for index, value in enumerate(data):
+            refuse_secrets(value, secrets, f"{path}[{index}]")
