@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# `make help` lists what can be done here.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LAB_DIR := build/lab
+LAB_SERVERS ?= 2
+
+# Ansible modules and the lab run with this interpreter's libraries; a locale that is not UTF-8 makes ansible-core refuse to start.
+export LC_ALL := C.UTF-8
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stop lab lab-stop lab-status test lint format clean packages
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+packages: ## Install the Debian packages that the lab needs (root or sudo)
+	@.ci/packages lab
+
+$(VENV)/run.stamp: requirements.txt
+	@.ci/packages lab
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt
+	@.ci/packages test
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/run.stamp ## From nothing to archived mail: two Kerio doubles, site.yml three times, a summary
+	@$(BIN)/python -m tests.lab.demo start
+
+demo-stop: ## End what `make demo` started
+	@$(BIN)/python -m tests.lab.demo stop
+
+lab: $(VENV)/run.stamp ## Start the lab alone; build/lab.json says how to reach it
+	@$(BIN)/python -m tests.lab start --dir $(LAB_DIR) --servers $(LAB_SERVERS)
+
+lab-status: ## Say what of the lab runs
+	@$(BIN)/python -m tests.lab status --dir $(LAB_DIR)
+
+lab-stop: ## End the lab
+	@$(BIN)/python -m tests.lab stop --dir $(LAB_DIR)
+
+lint: $(VENV)/dev.stamp ## ruff, mypy, ansible-lint, yamllint, shellcheck
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p ansible_collections.mailops.kerio.plugins.module_utils
+	$(BIN)/yamllint --strict .
+	$(BIN)/ansible-lint --strict
+	shellcheck .ci/packages .ci/run
+
+format: $(VENV)/dev.stamp ## Format the Python files
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+test: lint ## Lint and all tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+clean: demo-stop lab-stop ## End the lab and remove what was built
+	rm -rf build

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of the house that a script can check: sizes, licences, tests and documentation for every module and role."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+COLLECTION = ROOT / "collections" / "ansible_collections" / "mailops" / "kerio"
+MODULES = sorted(path.stem for path in (ROOT / "library").glob("*.py"))
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
+
+# What runs on Kerio hosts must parse with the oldest target Python of ansible-core 2.19.
+ON_KERIO_HOSTS = [
+    "module_utils/errors.py",
+    "module_utils/plan.py",
+    "module_utils/runner.py",
+    "module_utils/job.py",
+    "module_utils/kerio/mailserver_cfg.py",
+    "module_utils/kerio/service.py",
+    "module_utils/kerio/cfg_job.py",
+    "library/kerio_mailserver_cfg.py",
+]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--", *patterns], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    return [ROOT / name for name in listing.split("\0") if name]
+
+
+@pytest.mark.parametrize("path", tracked("*.py"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_python_files_are_short_and_carry_the_licence(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 400
+    assert not text or "# SPDX-License-Identifier: GPL-3.0-or-later" in text[:400]
+
+
+@pytest.mark.parametrize("name", ON_KERIO_HOSTS)
+def test_what_runs_on_kerio_hosts_parses_with_python_3_8(name: str) -> None:
+    ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_unit_and_play_tests_and_documentation(module: str) -> None:
+    assert (ROOT / "tests" / "unit" / "library" / f"test_{module}.py").exists()
+    assert (ROOT / "tests" / "play" / f"test_{module}.py").exists()
+    documented = [path for path in tracked("docs/*.md", "README.md") if module in path.read_text(encoding="utf-8")]
+    assert documented
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_says_what_it_takes(role: str) -> None:
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    options = specs["argument_specs"]["main"]["options"]
+    assert all(option.startswith(f"{role}_") for option in options)
+    defaults = ROOT / "roles" / role / "defaults" / "main.yml"
+    declared = yaml.safe_load(defaults.read_text(encoding="utf-8")) if defaults.exists() else {}
+    assert set(declared) <= set(options)
+
+
+def test_every_module_is_in_an_action_group() -> None:
+    runtime = yaml.safe_load((COLLECTION / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+    grouped = {module for group in runtime["action_groups"].values() for module in group}
+    hosts_own = {"kerio_mailserver_cfg", "kerio_master_login"}
+    assert grouped == set(MODULES) - hosts_own
+
+
+@pytest.mark.parametrize(
+    "name", ["plugins/modules", "plugins/module_utils", "plugins/action", "plugins/doc_fragments", "roles", "playbooks"]
+)
+def test_the_link_tree_leads_to_the_folders_at_the_top(name: str) -> None:
+    link = COLLECTION / name
+    assert link.is_symlink()
+    assert link.resolve().parent == ROOT
+
+
+def tasks_of(document: object) -> list[dict[str, object]]:
+    """Return every task and play of a YAML file, blocks included."""
+    found: list[dict[str, object]] = []
+    for entry in document if isinstance(document, list) else []:
+        found.append(entry)
+        for part in ("block", "rescue", "always", "tasks", "pre_tasks", "post_tasks", "handlers"):
+            found += tasks_of(entry.get(part))
+    return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    tracked("roles/*/tasks/*.yml", "roles/*/handlers/*.yml", "playbooks/*.yml"),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_every_task_says_what_it_ensures(path: Path) -> None:
+    for task in tasks_of(yaml.safe_load(path.read_text(encoding="utf-8"))):
+        assert str(task.get("name", "")).startswith("Ensure "), f"{path}: {task}"

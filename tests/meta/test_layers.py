@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The import direction of the house: who may import whom, and which modules do no input or output."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UTILS = ROOT / "module_utils"
+PREFIX = "ansible_collections.mailops.kerio.plugins.module_utils."
+
+# layer of the importing file -> layers that it may import; a layer may always import itself and errors
+MAY_IMPORT = {
+    "errors": set(),
+    "plan": set(),
+    "runner": {"plan"},
+    "job": set(),
+    "kerio": {"job", "plan"},
+    "imap": set(),
+    "archive": {"imap", "job", "plan"},
+    "library": {"runner", "plan", "kerio", "archive", "imap", "job"},
+}
+
+PURE = [
+    "plan.py",
+    "kerio/kinds.py",
+    "kerio/mailserver_cfg.py",
+    "archive/layout.py",
+    "archive/copykey.py",
+    "archive/ledger.py",
+    "archive/filing.py",
+    "archive/profile.py",
+]
+INPUT_OUTPUT = {
+    "os",
+    "io",
+    "socket",
+    "ssl",
+    "subprocess",
+    "sqlite3",
+    "pathlib",
+    "shutil",
+    "tempfile",
+    "ansible",
+    "requests",
+    "imapclient",
+    "zstandard",
+}
+
+# third-party library -> where it may be imported
+THIRD_PARTY = {"requests": "kerio/rpc", "imapclient": "imap/", "zstandard": "archive/store"}
+
+
+def sources() -> list[Path]:
+    return sorted([*UTILS.rglob("*.py"), *(ROOT / "library").glob("*.py")])
+
+
+def layer_of(path: Path) -> str:
+    if path.parent == ROOT / "library":
+        return "library"
+    relative = path.relative_to(UTILS)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imported(path: Path) -> set[str]:
+    """Return the full names of all modules that a file imports, wherever in the file the import stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import; use the full name"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path) -> None:
+    layer = layer_of(path)
+    ours = {name.removeprefix(PREFIX).split(".")[0] for name in imported(path) if name.startswith(PREFIX)}
+    assert ours - {layer, "errors"} <= MAY_IMPORT[layer]
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_do_no_input_or_output(name: str) -> None:
+    roots = {imported_name.split(".")[0] for imported_name in imported(UTILS / name)}
+    assert not roots & INPUT_OUTPUT
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_third_party_libraries_stay_where_they_belong(path: Path) -> None:
+    for name in {imported_name.split(".")[0] for imported_name in imported(path)} & set(THIRD_PARTY):
+        assert path.is_relative_to(UTILS), f"{path} imports {name}"
+        assert str(path.relative_to(UTILS)).startswith(THIRD_PARTY[name]), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "lab").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_lab_shares_no_code_with_the_client(path: Path) -> None:
+    assert not {name for name in imported(path) if name.startswith("ansible_collections")}
