@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a playbook of this checkout and reads back what its tasks said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Task:
+    """One task on one host; ``status`` is ok, changed, failed, ignored, skipped or unreachable."""
+
+    status: str
+    host: str
+    task: str
+    action: str
+    result: dict[str, t.Any]
+
+
+@dataclass
+class PlaybookRun:
+    """A finished ``ansible-playbook``: exit status, its tasks in order, what it printed, and how long it took in seconds."""
+
+    rc: int
+    seconds: float
+    output: str
+    tasks: list[Task] = field(default_factory=list)
+
+    def changed(self) -> list[Task]:
+        return [task for task in self.tasks if task.status == "changed"]
+
+    def failed(self) -> list[Task]:
+        return [task for task in self.tasks if task.status in ("failed", "unreachable")]
+
+    def of(self, action: str) -> list[Task]:
+        """Return the tasks of one module, by its last name, that were not skipped."""
+        return [task for task in self.tasks if task.action.rsplit(".", 1)[-1] == action and task.status != "skipped"]
+
+
+def environment(extra: t.Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which ``ansible-playbook`` uses this checkout whatever the caller's directory and locale."""
+    scripts = str(Path(sys.executable).parent)
+    own = {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "lab" / "callback_plugins"),
+        "ANSIBLE_CALLBACKS_ENABLED": "record_results",
+        "LC_ALL": "C.UTF-8",
+        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+    }
+    return {**os.environ, **own, **extra}
+
+
+def run_playbook(playbook: Path, *args: str, inventory: Path | str, show: bool = False, **extra: str) -> PlaybookRun:
+    """Run ``playbook``; ``show`` passes its output on to the terminal, ``extra`` adds to the environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder) / "results.jsonl"
+        record.touch()
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), str(playbook), *args]
+        began = time.monotonic()
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment({**extra, "RECORD_RESULTS": str(record)}),
+            stdin=subprocess.DEVNULL,
+            stdout=None if show else subprocess.PIPE,
+            stderr=None if show else subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        seconds = time.monotonic() - began
+        tasks = [Task(**json.loads(line)) for line in record.read_text(encoding="utf-8").splitlines()]
+    return PlaybookRun(done.returncode, seconds, done.stdout or "", tasks)
