@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rows that the catalog takes and gives. Pure: no I/O.
+
+Rows that come by the thousand are named tuples: cheap to make, to pickle for the committer, and bound by position as they are.
+Times are seconds since the epoch, UTC; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+
+
+@dataclass(frozen=True)
+class User:
+    """One archive user. ``tree`` is the user's directory below ``mail/``; it never changes, whatever the user is called later."""
+
+    id: int
+    name: str
+    tree: str
+    full_name: str = ""
+    server: str = ""
+    kerio_id: str = ""
+    origin: str = "directory"
+    authentication: str = ""
+    privileges: tuple[str, ...] = ()
+    enabled: bool = True
+    addresses: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    deleted: int | None = None
+
+
+@dataclass(frozen=True)
+class SourceFolder:
+    """A folder of a mailbox on a Kerio server, with the figures of its last complete pass (``complete``) under ``rules``."""
+
+    id: int
+    server: str
+    mailbox: str
+    name: str
+    uidvalidity: int = 0
+    uidnext: int = 0
+    messages: int = 0
+    highestmodseq: int | None = None
+    rules: str = ""
+    complete: bool = False
+    last_run: int | None = None
+
+
+class Cursor(t.NamedTuple):
+    """The figures to remember of a source folder; written in the same transaction as the rows that they speak of."""
+
+    uidvalidity: int
+    uidnext: int
+    messages: int
+    highestmodseq: int | None
+    rules: str
+    complete: bool
+
+
+@dataclass(frozen=True)
+class UserFolder:
+    """A folder of a user's tree. ``parts`` is the true name, ``dir`` the escaped directory, relative to the archive root."""
+
+    id: int
+    user_id: int
+    parts: tuple[str, ...]
+    dir: str
+
+
+class ObjectRow(t.NamedTuple):
+    """One object that this batch created (``Stored.created``)."""
+
+    digest: bytes
+    size: int
+    stored_size: int
+
+
+class PlacementRow(t.NamedTuple):
+    """One object filed in one folder of one user.
+
+    ``flags`` are the Maildir letters of the placement's name, ``origin`` tells what filed it (``<server>/<mailbox>/<folder>``).
+    """
+
+    folder_id: int
+    digest: bytes
+    user_id: int
+    internaldate: int
+    size: int
+    vsize: int
+    flags: str
+    copy_key: bytes
+    origin: str
+
+
+class MessageRow(t.NamedTuple):
+    """One UID of the batch's source folder and what became of it. ``digest`` is None where nothing was fetched."""
+
+    uid: int
+    state: State
+    digest: bytes | None = None
+    size: int | None = None
+    vsize: int | None = None
+    internaldate: int | None = None
+    flags: str = ""
+    reason: str = ""
+    attempts: int = 0
+
+
+class StoredMessage(t.NamedTuple):
+    """A source message as the catalog holds it; the object can be read from the store when ``digest`` is set."""
+
+    uidvalidity: int
+    uid: int
+    state: State
+    digest: bytes | None
+    size: int | None
+    vsize: int | None
+    internaldate: int | None
+    flags: str
+    reason: str
+    attempts: int
+    run_id: int
+
+
+@dataclass
+class Batch:
+    """Everything that one transaction writes about one source folder. The bytes must be durable (``Store.sync``) before."""
+
+    folder_id: int
+    uidvalidity: int
+    run_id: int
+    objects: list[ObjectRow] = field(default_factory=list)
+    placements: list[PlacementRow] = field(default_factory=list)
+    messages: list[MessageRow] = field(default_factory=list)
+    cursor: Cursor | None = None
+    routes: tuple[str, ...] = ()
+
+
+class Refused(t.NamedTuple):
+    """A placement that was not written because its folder has the object already (``existing``).
+
+    The committer removes its link when ``layout.placement_name`` gives another name than for ``existing``.
+    """
+
+    placement: PlacementRow
+    existing: PlacementRow
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run; ``summary`` is what it reported. ``finished`` is None while it goes on or when it died."""
+
+    id: int
+    started: int
+    finished: int | None
+    outcome: str
+    summary: dict[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Figures of the whole archive, kept with every commit (never counted)."""
+
+    objects: int = 0
+    bytes: int = 0
+    stored_bytes: int = 0
+    placements: int = 0
+
+
+class LeftReason(t.NamedTuple):
+    """How many source messages stand in one open state for one reason (an unknown address, a rule)."""
+
+    folder_id: int
+    state: State
+    reason: str
+    messages: int
