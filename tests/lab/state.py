@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The memory of one mail server: what the front ends ask. Loaded from the cfg files at start, written at stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.lab import cfgfile, cfgfile_fresh, cfgfile_map, state_defaults, switches
+from tests.lab.state_guard import Guard
+from tests.lab.state_record import Recorder
+from tests.lab.users import Directory, User
+
+SERVICE_OF = {"imap": "IMAP", "imaps": "Secure IMAP", "smtp": "SMTP"}
+
+
+@dataclasses.dataclass(frozen=True)
+class MasterAuth:
+    """Master authentication as it stands now; `allows(ip)` asks the IP address group."""
+
+    enabled: bool
+    password: str
+    allows: Callable[[str], bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class DomainArchiving:
+    """Archiving of one domain (9.1+): there is no relayed class and no local folder."""
+
+    remote_address: str | None
+    local: bool
+    incoming: bool
+    outgoing: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchiveSettings:
+    """What is archived where at this moment. `per_domain` is empty unless that option is on."""
+
+    enabled: bool
+    remote_address: str | None
+    local: bool
+    incoming: bool
+    outgoing: bool
+    relayed: bool
+    to_local_folder: bool
+    per_domain: dict[str, DomainArchiving]
+
+
+class ServerState:
+    """Thread-safe through `lock`. `install` is the kerio/ folder with mailserver.cfg, users.cfg and lab-server.json."""
+
+    def __init__(self, install: Path) -> None:
+        self.install = install
+        self.lock = threading.RLock()
+        self.settings_file = install / "lab-server.json"
+        self._read_settings()
+        self.recorder = Recorder(install / "lab-calls.jsonl")
+        self.directory = Directory()
+        self.settings: dict[str, Any] = {}
+        self.fresh = False
+        self.load()
+        self.guard = Guard(lambda: self.settings["SecurityPolicy"], self.in_group)
+
+    # -- switches ---------------------------------------------------------------------------------------------
+
+    def _read_settings(self) -> None:
+        self._settings_mtime = self.settings_file.stat().st_mtime_ns
+        text = self.settings_file.read_text(encoding="utf-8")
+        self.instance: dict[str, Any] = json.loads(text)
+        self._switches = switches.load(text)
+
+    @property
+    def switches(self) -> switches.Switches:
+        """Re-read whenever lab-server.json changed; a file caught half-written is read the next time."""
+        with self.lock:
+            try:
+                if self.settings_file.stat().st_mtime_ns != self._settings_mtime:
+                    self._read_settings()
+            except (OSError, ValueError):
+                return self._switches
+            return self._switches
+
+    @property
+    def version(self) -> str:
+        """major.minor.revision, without the build."""
+        return ".".join(state_defaults.VERSIONS[self.switches.profile].split(".")[:3])
+
+    # -- files ------------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Read both files. A missing, empty or unparsable mailserver.cfg means a fresh install, silently (sheet 4.4)."""
+        with self.lock:
+            document = cfgfile.read(self.install / "mailserver.cfg")
+            self.fresh = document is None
+            self.document = document if document is not None else cfgfile_fresh.document(self._switches)
+            self.settings = state_defaults.settings(self.instance.get("ports", {}))
+            self.settings.update(cfgfile_map.settings_from(self.document, self.settings))
+            users = cfgfile.read(self.install / "users.cfg") or cfgfile.Node("config")
+            self.users_document = users
+            self.directory = cfgfile_map.directory_from(self.document, users)
+            self._auto_expunge = cfgfile_map.auto_expunge(self.document)
+
+    def save(self) -> None:
+        """Rewrite both files from memory; the bytes that were there go to .bak (one generation)."""
+        with self.lock:
+            cfgfile_map.settings_into(self.document, self.settings, self.directory)
+            cfgfile_map.directory_into(self.users_document, self.directory)
+            cfgfile.write(self.install / "mailserver.cfg", self.document, self._switches)
+            cfgfile.write(self.install / "users.cfg", self.users_document, self._switches)
+
+    def changed(self) -> None:
+        """An administrator changed something."""
+        if self.switches.save_on_change:
+            self.save()
+
+    # -- people -----------------------------------------------------------------------------------------------
+
+    def find_user(self, name: str) -> User | None:
+        """By login (primary domain) or login@domain; enabled or not. Aliases and further addresses are not logins."""
+        with self.lock:
+            record = self.directory.login(name, domain_alias=self.switches.domain_alias_login)
+            return self.directory.view(record) if record else None
+
+    def check_password(self, name: str, password: str, client_ip: str, service: str) -> User | None:
+        """None = refused: wrong, unknown, disabled, locked or blocked. Counts lockout and anti-hammering (sheet 2.9)."""
+        with self.lock:
+            user = self.find_user(name)
+            key = user.address.lower() if user else name.lower()
+            if self.guard.refuses(key, client_ip):
+                reason = "blocked" if self.blocked(client_ip) else "locked"
+                self.recorder.login(service, name, client_ip, reason)
+                return None
+            if user is None or not user.enabled or user.password != password:
+                self.login_failed(name, client_ip, service)
+                return None
+            self.guard.succeeded(key)
+            self.recorder.login(service, name, client_ip, "ok")
+            return user
+
+    def login_failed(self, name: str, client_ip: str, service: str) -> None:
+        """Count and record one failed attempt (a front end that judges by itself calls this, e.g. CRAM-MD5)."""
+        with self.lock:
+            user = self.find_user(name)
+            self.guard.failed(user.address.lower() if user else name.lower(), client_ip)
+            self.recorder.login(service, name, client_ip, "failed")
+
+    def master_failed(self, client_ip: str) -> None:
+        """A wrong X-MASTERAUTH digest; whether it counts for anti-hammering is a switch."""
+        with self.lock:
+            if self.switches.master_failure_counts:
+                self.guard.failed("", client_ip)
+            self.recorder.login("imap", "X-MASTERAUTH", client_ip, "failed")
+
+    def blocked(self, client_ip: str) -> bool:
+        """Anti-hammering: nothing from this address may log in for now."""
+        with self.lock:
+            return self.guard.blocked(client_ip)
+
+    def resolve_recipient(self, address: str) -> list[User]:
+        with self.lock:
+            return self.directory.resolve(address)
+
+    def is_local(self, address: str) -> bool:
+        with self.lock:
+            return self.directory.is_local(address)
+
+    # -- settings ---------------------------------------------------------------------------------------------
+
+    def in_group(self, group_id: str, ip: str) -> bool:
+        """Does the IP address group admit the address?"""
+        with self.lock:
+            entries = [e for e in self.settings["IpAddressGroups"] if e["groupId"] == group_id and e["enabled"]]
+            return any(_entry_admits(entry, ip, self.in_group) for entry in entries)
+
+    def master_authentication(self) -> MasterAuth:
+        with self.lock:
+            options = self.settings["AdvancedOptions"]["masterAuthentication"]
+            group = options["groupRestriction"]
+            everyone = self.switches.empty_group_restriction == "everyone"
+            return MasterAuth(
+                enabled=options["isEnabled"],
+                password=options["password"],
+                allows=lambda ip: self.in_group(group, ip) if group else everyone,
+            )
+
+    def archiving(self) -> ArchiveSettings:
+        with self.lock:
+            options = self.settings["Archive"]
+            remote = options["remoteArchive"]
+            per_domain = {}
+            if options["isEnabled"] and options["isEnabledPerDomain"]:
+                per_domain = {d["name"]: _domain_archiving(d) for d in self.directory.domains}
+            return ArchiveSettings(
+                enabled=options["isEnabled"],
+                remote_address=remote["value"] if remote["enabled"] and remote["value"] else None,
+                local=options["archiveLocalMessages"],
+                incoming=options["archiveIncomingMessages"],
+                outgoing=options["archiveOutgoingMessages"],
+                relayed=options["archiveRelayedMessages"],
+                to_local_folder=options["archiveToLocalFolder"],
+                per_domain=per_domain,
+            )
+
+    @property
+    def insert_x_envelope_to(self) -> bool:
+        return bool(self.settings["AdvancedOptions"]["miscellaneous"]["insertXEnvelopeTo"])
+
+    @property
+    def show_version(self) -> bool:
+        return bool(self.settings["AdvancedOptions"]["miscellaneous"]["showProgramNameAndVersion"])
+
+    @property
+    def auto_expunge_on_delete(self) -> int:
+        """The value that mailserver.cfg had when the process started (1 when absent: factory value)."""
+        return self._auto_expunge
+
+    @property
+    def hostname(self) -> str:
+        return str(self.instance.get("hostname", "mail.example.com"))
+
+    def service(self, name: str) -> dict[str, Any]:
+        """By API name ("Secure IMAP") or front-end name (imap, imaps, smtp)."""
+        wanted = SERVICE_OF.get(name, name)
+        return next(s for s in self.settings["Services"] if s["name"] == wanted)
+
+    def service_allows(self, service_name: str, ip: str) -> bool:
+        """Running, and the address is in the service's IP address group if it uses one."""
+        with self.lock:
+            service = self.service(service_name)
+            group = service["group"]
+            admitted = not group["isUsed"] or self.in_group(group["ipGroup"]["id"], ip)
+            return bool(service["isRunning"] and admitted)
+
+    def authentication_method(self, name: str) -> bool:
+        """Is e.g. CRAM-MD5 enabled?"""
+        methods = self.settings["SecurityPolicy"]["authenticationMethods"]
+        return any(m["value"] == name and m["enabled"] for m in methods)
+
+
+def _domain_archiving(domain: dict[str, Any]) -> DomainArchiving:
+    return DomainArchiving(
+        remote_address=domain["remoteArchiveAddress"] if domain["useRemoteArchiveAddress"] else None,
+        local=domain["archiveLocalMessages"],
+        incoming=domain["archiveIncomingMessages"],
+        outgoing=domain["archiveOutgoingMessages"],
+    )
+
+
+def _entry_admits(entry: dict[str, Any], ip: str, in_group: Callable[[str, str], bool]) -> bool:
+    """One address line. A line that makes no sense admits nobody."""
+    try:
+        address = ipaddress.ip_address(ip)
+        kind = entry["type"]
+        if kind == "Host":
+            return entry["host"] == ip
+        if kind in ("Network", "IpPrefix"):
+            return address in ipaddress.ip_network(f"{entry['addr1']}/{entry['addr2']}", strict=False)
+        if kind == "Range":
+            return int(ipaddress.ip_address(entry["addr1"])) <= int(address) <= int(ipaddress.ip_address(entry["addr2"]))
+        if kind == "ThisMachine":
+            return address.is_loopback
+        return kind == "ChildGroup" and in_group(entry["childGroupId"], ip)
+    except ValueError:
+        return False

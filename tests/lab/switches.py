@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every behaviour of the double that the fact sheet leaves open, or that a test wants to provoke, as one switch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from typing import Any, Literal, get_args, get_origin
+
+
+@dataclasses.dataclass
+class ApiSwitches:
+    """Admin API over HTTPS (sheet, sections 1 and 2)."""
+
+    profile: Literal["2013", "9.0", "9.4", "10.0"] = "10.0"
+    extra_members: bool = False  # structures carry members that no binding knows
+    cookie_name: str = "SESSION_CONNECT_WEBADMIN"
+    second_cookie: bool = True  # TOKEN_CONNECT_WEBADMIN next to the session cookie
+    session_calls: int = 0  # a session expires after so many calls; 0 = never
+    session_seconds: float = 0.0  # a session expires after so long without a call; 0 = never
+    unknown_method: Literal["-32601", "-32602", "hang"] = "-32601"
+    unknown_members: Literal["accept", "reject"] = "accept"
+    read_only_members: Literal["ignore", "reject"] = "ignore"
+    partial_options: Literal["accept", "reject"] = "accept"
+    language: Literal["en", "de"] = "en"
+    placeholders: Literal["filled", "unfilled"] = "unfilled"
+    error_data: bool = True  # error.data with the positional parameters
+    error_status: int = 200  # HTTP status of error bodies
+    void_result: Literal["object", "null"] = "object"
+    null_error: bool = False  # successes carry "error": null
+    empty_password: Literal["erases", "keeps"] = "erases"
+    write_only: Literal["empty", "absent"] = "empty"  # how get shows a write-only password
+    login_error: int = 1000  # JSON-RPC code of a refused login
+    anonymous_version: bool = False  # Version.* answers without a session
+    group_role: Literal["string", "object"] = "string"
+    licensed_users: int = 0  # Users.create beyond it -> 1003; 0 = no limit
+    list_limit: int = 0  # most rows that one get returns; 0 = no cap
+    api_delay: float = 0.0  # seconds before each answer
+    hang_methods: str = ""  # comma-separated methods that never answer
+    fail_methods: str = ""  # comma-separated "Method=code" that answer with this error
+    refuse_writes: bool = False  # every method that changes something -> 1004, recorded
+
+
+@dataclasses.dataclass
+class AccountSwitches:
+    """Logins and master authentication, whatever the protocol."""
+
+    domain_alias_login: bool = False  # alice@<alias of the domain> is a login too
+    empty_group_restriction: Literal["everyone", "nobody"] = "everyone"
+    master_failure_counts: bool = True  # a wrong X-MASTERAUTH digest counts for anti-hammering
+
+
+@dataclasses.dataclass
+class ImapSwitches:
+    """IMAP front (sheet, section 3). The capabilities that are unknown can be chosen whole."""
+
+    capabilities: str = "IMAP4rev1 CHILDREN IDLE NAMESPACE UIDPLUS SPECIAL-USE ID LITERAL+"
+    master_advertised: bool = False
+    master_refusal: Literal["no", "bad", "bye", "close"] = "no"
+    second_setuser: Literal["accept", "no"] = "no"  # a second X-SETUSER on one connection
+    delete_moment: Literal["store", "expunge"] = "store"  # when AutoExpungeOnDelete 1 moves the message
+    groupware_folders: bool = False  # Calendar, Contacts, ... show up in LIST
+    drop_after_commands: int = 0  # the connection breaks after so many commands; 0 = never
+
+
+@dataclasses.dataclass
+class SmtpSwitches:
+    """What an archived copy looks like (sheet, section 5)."""
+
+    envelope_to_copy: Literal["recipients", "archive", "none"] = "archive"
+    archive_archive_mail: bool = False  # mail addressed to the archive address is archived again
+
+
+@dataclasses.dataclass
+class FileSwitches:
+    """mailserver.cfg (sheet, sections 4.2-4.4)."""
+
+    auto_expunge: Literal["once", "absent", "twice"] = "once"
+    auto_expunge_table: str = "Imap"
+    cfg_eol: Literal["lf", "crlf"] = "lf"
+    cfg_bom: bool = False
+    cfg_declaration: bool = True
+    cfg_decoy: bool = False  # a commented-out AutoExpungeOnDelete line above the real one
+    cfg_big: int = 0  # so many extra list items, for size
+    save_on_change: bool = False  # the files are rewritten after admin changes too
+
+
+@dataclasses.dataclass
+class ServiceSwitches:
+    """Starting and stopping (sheet, section 4.5)."""
+
+    start_mode: Literal["normal", "refuses", "no_ports", "dies"] = "normal"
+    start_seconds: float = 0.0  # process runs, ports not yet open
+    stop_mode: Literal["normal", "ignores_term", "refuses"] = "normal"
+    stop_seconds: float = 0.0  # between TERM and the end of the process
+    stop_wait: float = 300.0  # after this the init script kills
+    watchdog: bool = False
+    status_code: int = 0  # exit code of `kerio-connect status`, meaningless by design
+
+
+@dataclasses.dataclass
+class Switches(ApiSwitches, AccountSwitches, ImapSwitches, SmtpSwitches, FileSwitches, ServiceSwitches):
+    """All switches, flat; values come as JSON or as text from `--switch name=value`."""
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, Any]) -> Switches:
+        """Raises ValueError for an unknown name or a value outside its type, naming what is allowed."""
+        hints = typing.get_type_hints(cls)
+        unknown = sorted(set(values) - set(hints))
+        if unknown:
+            raise ValueError(f"unknown switches {', '.join(unknown)}; known: {', '.join(sorted(hints))}")
+        return cls(**{name: _convert(name, hints[name], value) for name, value in values.items()})
+
+    def changed(self) -> dict[str, Any]:
+        """The switches that are not at their default."""
+        default = Switches()
+        return {k: v for k, v in dataclasses.asdict(self).items() if v != getattr(default, k)}
+
+
+TRUE_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _convert(name: str, wanted: Any, value: Any) -> Any:
+    if get_origin(wanted) is Literal:
+        if str(value) not in get_args(wanted):
+            raise ValueError(f"switch {name}: {value!r} is not one of {', '.join(get_args(wanted))}")
+        return str(value)
+    if wanted is bool:
+        if str(value).lower() not in TRUE_WORDS:
+            raise ValueError(f"switch {name}: {value!r} is not a truth value")
+        return TRUE_WORDS[str(value).lower()]
+    return wanted(value)
+
+
+def parse_switch(text: str) -> tuple[str, str]:
+    """`name=value` of the command line."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--switch {text}: expected name=value")
+    return name.strip().replace("-", "_"), value.strip()
+
+
+def load(settings: str) -> Switches:
+    """Switches out of the text of lab-server.json."""
+    return Switches.from_mapping(json.loads(settings).get("switches", {}))
