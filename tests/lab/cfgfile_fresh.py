@@ -21,11 +21,9 @@ def _place(document: Node, table: str) -> None:
 
 
 def document(how: FileSwitches) -> Node:
-    """mailserver.cfg of a fresh installation: what no API shows. The settings are written into it at every save."""
-    logs = [
-        _table(name, Enabled="1", Filename=f"{name.lower()}.log", Syslog="syslog://2@localhost:514")
-        for name in ("Mail", "Security")
-    ]
+    """A new document; the settings that the API shows are written into it at every save."""
+    store, syslog = "/opt/kerio/mailserver/store", "syslog://2@localhost:514"
+    logs = [_table(name, Enabled="1", Filename=f"{name.lower()}.log", Syslog=syslog) for name in ("Mail", "Security")]
     quirk = Node("variable", {"name": "Signature", "type": "string", "lang": "de"}, 'Grüße & <Küsse> "aus" Žilina')
     decoy = Node(COMMENT, text=' <variable name="AutoExpungeOnDelete">0</variable> ')
     root = Node("config", {"version": "2.0"})
@@ -33,9 +31,7 @@ def document(how: FileSwitches) -> Node:
         Node(COMMENT, text=" Konfiguration — geändert nur bei angehaltenem Dienst; AutoExpungeOnDelete siehe unten "),
         *([decoy] if how.cfg_decoy else []),
         _table("General", quirk, InternetHostname="mail.example.com", BackupDir=f"{store}/backup", Empty=""),
-        _table(
-            "LogGlobal", _table("Rotation", Days="30", Size="100"), *logs, RelativePathsRoot="/opt/kerio/mailserver/store/logs"
-        ),
+        _table("LogGlobal", _table("Rotation", Days="30", Size="100"), *logs, RelativePathsRoot=f"{store}/logs"),
         _table("Smtp", RelayServer="", RelayPassword="NUL:", MaxMessageSize="20971520", HideLocalIpInRcv="0"),
         _table("Imap", IdleTimeout="1800", MaxLineLength="65536", SendServerId="1", UseSubscriptions="0", ListSpecialUse="1"),
         _table("Ldap", BindPassword="D3S:00112233445566778899aabbccddeeff", SearchLimit="1000"),
