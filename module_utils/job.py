@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A long piece of work on a host that outlives the connection, the controller and the module that started it.
+
+``<state_dir>/<name>/`` holds ``state.json``, ``progress.json``, ``result.json``, ``attendant.json`` and ``log``, all mode 0600;
+``<state_dir>/<name>.lock`` is held (flock) by the job as long as it, or a worker that it forked, lives. Every file carries the
+id of its job, so a leftover of an older job is never taken for the answer. Secrets reach the work in memory only.
+
+The process that starts a job forks, so everything that the work needs must have been imported before: the archive that Ansible
+ships a module in is deleted when the module ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import time
+import typing as t
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils import errors
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, BusyError, JobError
+from ansible_collections.mailops.kerio.plugins.module_utils.job_process import Reporter, Task, launch, process_start, write_record
+
+NONE, RUNNING, FINISHED, DIED = "none", "running", "finished", "died"
+ATTENDED_SECONDS = 60.0
+LOCK_PATIENCE_SECONDS = 2.0
+POLL_SECONDS = 0.1
+
+Data = t.Dict[str, t.Any]
+Work = t.Callable[[Reporter], Data]
+
+__all__ = [
+    "DIED",
+    "FINISHED",
+    "NONE",
+    "RUNNING",
+    "JobStatus",
+    "Progress",
+    "Reporter",
+    "Turn",
+    "Work",
+    "acknowledge",
+    "attend",
+    "process_start",
+    "request_stop",
+    "start",
+    "status",
+    "touch",
+    "wait",
+]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The last thing that a job said; ``counter`` grows with each line."""
+
+    counter: int = 0
+    line: str = ""
+    data: Data = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """What is known of the last job of this name. ``started``, ``finished`` and ``attended_at`` are seconds since the epoch.
+
+    ``error`` is the ``as_result()`` of what the work raised; a job that died has one too (kind ``job``).
+    """
+
+    state: str
+    name: str = ""
+    id: str = ""
+    pid: int = 0
+    owner: str = ""
+    started: float = 0.0
+    finished: float | None = None
+    about: Data = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
+    result: Data | None = None
+    error: Data | None = None
+    acknowledged: bool = False
+    attendant: str = ""
+    attended_at: float = 0.0
+
+    def attended_by(self, other_than: str, within: float = ATTENDED_SECONDS) -> str | None:
+        """Return who else has asked for this running job in the last ``within`` seconds."""
+        recent = abs(time.time() - self.attended_at) <= within
+        return self.attendant if self.state == RUNNING and recent and self.attendant not in ("", other_than) else None
+
+    def outcome(self) -> Data:
+        """Return the result of a finished job; raises the error that its work ended with."""
+        if self.error is not None:
+            raise _revived(self.error)
+        return self.result or {}
+
+    def report(self) -> Data:
+        """Return the plain data that tells a later caller how this job ended."""
+        keys = ("state", "id", "owner", "started", "finished", "about", "result", "error")
+        return {key: value for key, value in asdict(self).items() if key in keys}
+
+
+def status(state_dir: str | Path, name: str) -> JobStatus:
+    """Return the state of the last job ``name``; raises ``JobError`` when its files cannot be read."""
+    folder = Path(state_dir, name)
+    while True:
+        begun = _read(folder / "state.json")
+        # Whether it lives is asked first: a job that ends in between has written its result by then.
+        alive = bool(begun) and _alive(begun)
+        ended, progress, attendant, acknowledged = (
+            _read(folder / file, begun.get("id"))
+            for file in ("result.json", "progress.json", "attendant.json", "acknowledged.json")
+        )
+        if _read(folder / "state.json").get("id") == begun.get("id"):
+            break
+    if not begun:
+        return JobStatus(NONE, name)
+    state = ended.get("state") or (RUNNING if alive else DIED)
+    return JobStatus(
+        state=state,
+        name=name,
+        id=begun["id"],
+        pid=begun["pid"],
+        owner=begun["owner"],
+        started=begun["started"],
+        finished=ended.get("finished"),
+        about=begun["about"],
+        progress=Progress(progress.get("counter", 0), progress.get("line", ""), progress.get("data", {})),
+        result=ended.get("result"),
+        error=ended.get("error") or (_lost(folder, begun) if state == DIED else None),
+        acknowledged=bool(acknowledged),
+        attendant=attendant.get("owner", ""),
+        attended_at=attendant.get("at", 0.0),
+    )
+
+
+def start(state_dir: str | Path, name: str, work: Work, *, about: Data, owner: str, secrets: t.Sequence[str] = ()) -> JobStatus:
+    """Start ``work`` as a detached process and return once it runs.
+
+    ``about`` says what the job is for (written to disk: no secrets); ``secrets`` are masked in a trace, and refused in ``about``.
+    Raises ``BusyError`` (``details['holder']``) while another job of this name lives, ``JobError`` when it cannot be started.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise JobError(f"job {name!r}", "the name is not usable as a file name", "Use letters, digits, dots and dashes")
+    text = json.dumps(about)
+    if any(secret and secret in text for secret in secrets):
+        raise JobError(f"job {name}", "its description contains a password", "Report this as a bug")
+    folder = Path(state_dir, name)
+    lock = _take_lock(folder, owner)
+    try:
+        reason = launch(Task(folder, uuid.uuid4().hex, work, json.loads(text), owner, tuple(secrets)), lock)
+    finally:
+        os.close(lock)
+    if reason:
+        raise JobError(f"job {name} in {state_dir}", reason, "See the cause and start it again")
+    return status(state_dir, name)
+
+
+def wait(state_dir: str | Path, name: str, seconds: float, seen: int) -> JobStatus:
+    """Return when the job has said something after line number ``seen``, has ended, or ``seconds`` are over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        now = status(state_dir, name)
+        left = deadline - time.monotonic()
+        if now.state != RUNNING or now.progress.counter > seen or left <= 0:
+            return now
+        time.sleep(min(POLL_SECONDS, left))
+
+
+def touch(state_dir: str | Path, name: str, owner: str) -> None:
+    """Record that ``owner`` attends the job."""
+    _note(state_dir, name, "attendant.json", status(state_dir, name).id, owner=owner, at=time.time())
+
+
+def acknowledge(state_dir: str | Path, name: str, job_id: str) -> None:
+    """Record that the result of ``job_id`` was delivered."""
+    _note(state_dir, name, "acknowledged.json", job_id)
+
+
+def request_stop(state_dir: str | Path, name: str) -> None:
+    """Ask the job to end at the next point where it can; it sees ``Reporter.stop_requested``."""
+    _note(state_dir, name, "stop.json", status(state_dir, name).id)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one call of a module got: ``holder`` is set when somebody else attends the job, ``status`` is None when there was
+    nothing to do, ``previous`` are reports of jobs that ended without anybody there to hear."""
+
+    status: JobStatus | None
+    holder: str | None = None
+    previous: tuple[Data, ...] = ()
+
+    @property
+    def running(self) -> bool:
+        return self.holder is None and self.status is not None and self.status.state == RUNNING
+
+    def as_data(self) -> Data:
+        """Return the keys ``job`` and ``previous`` of a module's result; the action plugin lives on them."""
+        data: Data = {"previous": list(self.previous)} if self.previous else {}
+        if self.status is not None:
+            progress = self.status.progress
+            data["job"] = {"state": self.status.state, "id": self.status.id, "counter": progress.counter, "line": progress.line}
+        return data
+
+
+def attend(
+    state_dir: str | Path,
+    name: str,
+    prepare: t.Callable[[], Work | None],
+    *,
+    about: Data,
+    owner: str | None,
+    seconds: float,
+    seen: int = 0,
+    secrets: t.Sequence[str] = (),
+) -> Turn:
+    """Do the part of one module call: follow the job of ``owner``, attach to one that nobody attends, or start one.
+
+    ``prepare`` is called only when a job has to be started and returns its work, or None when there is nothing to do. A running
+    job that is ``about`` something else is waited for and ends up in ``previous``. Without ``owner`` (no action plugin) the
+    call returns only when the job has ended. A delivered result is acknowledged; the same owner may ask for it again.
+    """
+    alone = not owner
+    owner = owner or f"process {os.getpid()} {uuid.uuid4().hex[:8]}"
+    about = json.loads(json.dumps(about))
+    previous: list[Data] = []
+    now = status(state_dir, name)
+    while True:
+        holder = now.attended_by(owner)
+        if holder:
+            return Turn(now, holder, tuple(previous))
+        if now.state != RUNNING and (now.attendant != owner or now.about != about):
+            if now.state != NONE and not now.acknowledged:
+                previous.append(now.report())
+                acknowledge(state_dir, name, now.id)
+            work = prepare()
+            if work is None:
+                return Turn(None, None, tuple(previous))
+            now = _started_by_whom(state_dir, name, work, about, owner, secrets)
+            continue
+        touch(state_dir, name, owner)
+        now = wait(state_dir, name, min(seconds, ATTENDED_SECONDS / 2), seen)
+        if now.state != RUNNING and now.about == about:
+            acknowledge(state_dir, name, now.id)
+            return Turn(now, None, tuple(previous))
+        if now.state == RUNNING and not alone:
+            return Turn(now, None, tuple(previous))
+        seen = now.progress.counter
+
+
+def _started_by_whom(
+    state_dir: str | Path, name: str, work: Work, about: Data, owner: str, secrets: t.Sequence[str]
+) -> JobStatus:
+    """Start the job; when another caller was faster, return the status of its job."""
+    try:
+        return start(state_dir, name, work, about=about, owner=owner, secrets=secrets)
+    except BusyError:
+        now = status(state_dir, name)
+        if now.state != RUNNING:
+            raise
+        return now
+
+
+def _take_lock(folder: Path, owner: str) -> int:
+    """Return the descriptor that holds the lock; the flock belongs to the open file, so the job inherits it by the fork."""
+    path = folder.with_name(f"{folder.name}.lock")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise JobError(str(folder), str(error), "Give the user that runs the module a state folder that it can write") from error
+    # A job that has just written its result holds the lock for another moment.
+    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except OSError:
+            now = status(folder.parent, folder.name)
+            if now.state == RUNNING or time.monotonic() > deadline:
+                os.close(lock)
+                raise _busy(now, folder, owner) from None
+        time.sleep(POLL_SECONDS)
+
+
+def _busy(now: JobStatus, folder: Path, owner: str) -> BusyError:
+    if now.state == RUNNING:
+        holder = now.attended_by(owner) or now.owner
+        return BusyError(
+            f"job {now.name}",
+            f"it has been running as process {now.pid} for {holder}",
+            "Wait until it is done",
+            holder=holder,
+            id=now.id,
+        )
+    return BusyError(
+        f"job {now.name}",
+        f"a process of an earlier job still holds {folder}.lock",
+        f"Find it with: fuser {folder}.lock",
+        holder=now.owner or "unknown",
+        id=now.id,
+    )
+
+
+def _alive(begun: Data) -> bool:
+    """Tell whether the very process still lives: a number is reused, and all of them are after a reboot."""
+    now = process_start(begun["pid"])
+    return now is not None and now == str(begun["process_start"])
+
+
+def _lost(folder: Path, begun: Data) -> Data:
+    cause = f"its process {begun['pid']} ended without a result: it was killed, or the host was restarted"
+    return JobError(f"job {folder.name}", cause, f"See {folder / 'log'} on the host and run it again", id=begun["id"]).as_result()
+
+
+def _revived(error: Data) -> ArchiveToolError:
+    """Return the error that ``as_result`` described."""
+    kinds = {cls.kind: cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, ArchiveToolError)}
+    details = {key: value for key, value in error.items() if key not in ("kind", "subject", "cause", "remedy")}
+    return kinds.get(error["kind"], ArchiveToolError)(error["subject"], error["cause"], error["remedy"], **details)
+
+
+def _read(path: Path, job_id: str | None = None) -> Data:
+    """Return what is in the file; empty when it is missing, broken or, given ``job_id``, of another job."""
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        return {}
+    except OSError as error:
+        raise JobError(str(path), str(error), "Run the module as the user that runs the job") from error
+    return data if isinstance(data, dict) and job_id in (None, data.get("id")) else {}
+
+
+def _note(state_dir: str | Path, name: str, file: str, job_id: str, **data: t.Any) -> None:
+    if not job_id:
+        return
+    path = Path(state_dir, name, file)
+    try:
+        write_record(path, dict(data, id=job_id))
+    except OSError as error:
+        raise JobError(str(path), str(error), "Make the state folder writable") from error
