@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Typed reading and writing of any kind of the table over one session."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ApiError, InputError, ProtocolError
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import kinds, rpc, settings
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field, ObjectKind, SettingsKind
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Client, Effect
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc_transport import Endpoint
+
+Object = dict[str, t.Any]
+PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Settings as ``received``, and as the ``options`` of the module; references are names in ``options``."""
+
+    received: Object
+    options: Object
+
+
+class Server:
+    """One Kerio server during one session. ``calls`` and ``warnings`` are those of the client and grow until the session ends."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._names: dict[str, dict[str, str]] = {}
+        self.name = client.name
+        self.calls = client.calls
+        self.warnings = client.warnings
+
+    def version(self) -> dict[str, str]:
+        """Return ``product`` and ``version``; this method alone has its fields directly in the result."""
+        result = self._client.call("Server.getVersion")
+        return {"product": str(result.get("product", "")), "version": str(result.get("version", ""))}
+
+    def read(self, kind: SettingsKind) -> Reading:
+        received = self._member(self._client.call(kind.source.get), kind.source.get, kind.source.member, dict)
+        options = settings.read_options(kind.fields, received)
+        for field in kind.fields:
+            if field.reference and options.get(field.option):
+                options[field.option] = self._name_of(field, options[field.option])
+        return Reading(received, options)
+
+    def write(self, kind: SettingsKind, reading: Reading, values: t.Mapping[str, t.Any]) -> None:
+        """Send the whole structure with ``values`` set, read it back and compare; raises ``ApiError`` naming what did not hold."""
+        encoded = {field.option: self._reference(field, values) for field in kind.fields if field.option in values}
+        changed = settings.write_options(kind.fields, reading.received, encoded)
+        written = [field.path for field in kind.fields if field.secret and field.option in values]
+        payload = settings.sendable(kind.source, changed, written)
+        self._client.call(kind.source.set, {kind.source.member: payload}, Effect.SETTLE)
+        self._proved(kind.name, kind.source.set, kind.fields, self.read(kind).options, values)
+
+    def objects(self, kind: ObjectKind, domain_id: str = "", page_size: int = PAGE_SIZE) -> list[Object]:
+        """Return all objects of a kind, page by page; raises ``ProtocolError`` when they are not as many as the server said."""
+        parameters = {"domainId": domain_id} if kind.per_domain else {}
+        if not kind.paged:
+            return list(self._member(self._client.call(kind.get, parameters or None), kind.get, kind.member, list))
+        found: dict[str, Object] = {}
+        start = 0
+        while True:
+            query = _query(kind.order_by, start, page_size)
+            result = self._client.call(kind.get, {"query": query, **parameters})
+            page = self._member(result, kind.get, kind.member, list)
+            total = self._member(result, kind.get, "totalItems", int)
+            found.update((self._member(entry, kind.get, "id", str), entry) for entry in page)
+            start += len(page)
+            if start >= total or not page:
+                break
+        if len(found) != total:
+            raise ProtocolError(
+                f"{self.name}: {kind.get}",
+                f"{len(found)} different objects came although the server counts {total}",
+                "Run again: objects were added or removed meanwhile, or the server cuts its answers short",
+            )
+        return list(found.values())
+
+    def set_object(self, kind: ObjectKind, object_id: str, received: Object, values: t.Mapping[str, t.Any]) -> None:
+        """Send those members of one object that ``values`` touch: a pattern may be sparse at its top level, and only there."""
+        changed = settings.write_options(kind.fields, received, values)
+        pattern = {member: value for member, value in changed.items() if member not in received or received[member] != value}
+        for field in kind.fields:
+            if field.option in values:
+                # What belongs together is sent together, also the half that stays as it was.
+                pattern.update({name: changed[name] for name in (field.codec.members if not field.path else field.path[:1])})
+        self._client.call(kind.set, {kind.set_ids: [object_id], kind.set_pattern: pattern}, Effect.SETTLE)
+
+    def prove_objects(
+        self, kind: ObjectKind, current: t.Mapping[str, Object], desired: t.Mapping[str, t.Mapping[str, t.Any]]
+    ) -> None:
+        """Compare objects read back, as options by identity, with what was written; raises ``ApiError``."""
+        for key, values in desired.items():
+            self._proved(f"{kind.name} {key}", kind.set, kind.fields, current.get(key, {}), values)
+
+    def _proved(self, what: str, method: str, fields: t.Sequence[Field], current: Object, desired: t.Mapping[str, t.Any]) -> None:
+        wrong = settings.differing(fields, current, desired)
+        if wrong:
+            texts = [f"{name} is {current.get(name)!r} instead of {desired[name]!r}" for name in wrong]
+            raise ApiError(
+                f"{self.name}: {what}",
+                f"{method} was answered with success, but read back {', '.join(texts)}",
+                "Look into the server's error log; somebody else may have changed it at the same moment",
+                method=method,
+                options=wrong,
+            )
+
+    def _reference(self, field: Field, values: t.Mapping[str, t.Any]) -> t.Any:
+        name = values[field.option]
+        if not field.reference or not name:
+            return name
+        return self._ids(field.reference)[self.known_name(field, name)]
+
+    def known_name(self, field: Field, name: str) -> str:
+        """Return the server's spelling of the name of a referenced object; raises ``InputError`` when it has none."""
+        names = sorted(self._ids(field.reference))
+        fitting = [known for known in names if known == name] or [known for known in names if known.lower() == name.lower()]
+        if len(fitting) != 1:
+            raise InputError(
+                f"{self.name}: {field.option} {name!r}",
+                f"the server has {', '.join(map(repr, names)) if names else 'none at all'}",
+                "Correct the name, or create the group on the server first",
+            )
+        return fitting[0]
+
+    def _name_of(self, field: Field, object_id: str) -> str:
+        """Return the name of a referenced object; an id that leads nowhere is shown as it is."""
+        return next((name for name, known in self._ids(field.reference).items() if known == object_id), object_id)
+
+    def _ids(self, kind_name: str) -> dict[str, str]:
+        if kind_name not in self._names:
+            kind = kinds.OBJECTS[kind_name]
+            self._names[kind_name] = {entry[kind.identity]: entry["id"] for entry in self.objects(kind)}
+        return self._names[kind_name]
+
+    def _member(self, result: Object, method: str, member: str, kind: type) -> t.Any:
+        value = result.get(member)
+        if not isinstance(value, kind):
+            raise ProtocolError(
+                f"{self.name}: {method}",
+                f"the answer has {type(value).__name__} as {member!r} instead of {kind.__name__}",
+                "Compare the server's version with the supported ones",
+            )
+        return value
+
+
+def _query(order_by: str, start: int, limit: int) -> Object:
+    """Return a whole search query; no ``fields`` means all members, which no version refuses."""
+    order = {"columnName": order_by, "direction": "Asc", "caseSensitive": False}
+    return {"fields": [], "conditions": [], "combining": "And", "start": start, "limit": limit, "orderBy": [order]}
+
+
+@contextlib.contextmanager
+def session(parameters: t.Mapping[str, t.Any]) -> t.Iterator[Server]:
+    """Log in with the connection options of a module, and out again at the end."""
+    endpoint = Endpoint(
+        name=parameters["server_name"] or parameters["api_host"],
+        host=parameters["api_host"],
+        port=parameters["api_port"],
+        ca_file=parameters["ca_file"],
+        validate_certs=parameters["validate_certs"],
+        timeout=parameters["timeout"],
+    )
+    with rpc.connect(endpoint, parameters["api_user"], parameters["api_password"]) as client:
+        yield Server(client)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Argument specs: the connection options that all API modules share, and the options of a kind from its rows."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field
+
+Spec = dict[str, t.Any]
+
+
+def connection() -> Spec:
+    """Return the options that ``doc_fragments/kerio.py`` documents."""
+    return {
+        "api_host": {"type": "str", "required": True},
+        "api_port": {"type": "int", "default": 4040},
+        "api_user": {"type": "str", "required": True},
+        "api_password": {"type": "str", "required": True, "no_log": True},
+        "ca_file": {"type": "path"},
+        "validate_certs": {"type": "bool", "default": True},
+        "timeout": {"type": "float", "default": 30.0},
+        "server_name": {"type": "str"},
+    }
+
+
+def options(fields: t.Iterable[Field]) -> Spec:
+    """Return one option per row; none has a default, because an option that is absent is not managed."""
+    return {field.option: _option(field) for field in fields}
+
+
+def _option(field: Field) -> Spec:
+    spec: Spec = {"type": field.codec.option_type}
+    if field.codec.choices:
+        spec["choices"] = list(field.codec.choices)
+    if field.secret:
+        spec["no_log"] = True
+    return spec

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From API objects to options and back, by the rows of ``kinds``. Pure."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field, Path, Source
+from ansible_collections.mailops.kerio.plugins.module_utils.plan import PLAIN, Rule, same
+
+Object = dict[str, t.Any]
+
+
+class _Absent:
+    """The server does not know the member."""
+
+
+ABSENT = _Absent()
+
+
+def read_options(fields: t.Iterable[Field], received: Object) -> Object:
+    """Return the options that the server knows, secrets excepted: a member that it does not have is left out."""
+    options = {}
+    for field in fields:
+        value = ABSENT if field.secret else read_option(field, received)
+        if value is not ABSENT:
+            options[field.option] = value
+    return options
+
+
+def read_option(field: Field, received: Object) -> t.Any:
+    """Return one option's value, or ``ABSENT``."""
+    value = _at(received, field.path)
+    if value is ABSENT or value is None:
+        return ABSENT
+    if field.codec.members and not (isinstance(value, dict) and set(field.codec.members) <= set(value)):
+        return ABSENT
+    return field.codec.decode(value)
+
+
+def write_options(fields: t.Iterable[Field], received: Object, values: t.Mapping[str, t.Any]) -> Object:
+    """Return ``received`` with ``values`` set and everything else untouched, members unknown to us included."""
+    changed = copy.deepcopy(received)
+    for field in fields:
+        if field.option in values:
+            current = _at(changed, field.path)
+            value = field.codec.encode(values[field.option], {} if current is ABSENT else current)
+            changed = _put(changed, field.path, value)
+    return changed
+
+
+def sendable(source: Source, changed: Object, written: t.Collection[Path]) -> Object:
+    """Return what may be sent: without read-only members, and without write-only ones unless they were ``written``."""
+    kept = copy.deepcopy(changed)
+    for path in (*source.read_only, *(path for path in source.write_only if path not in written)):
+        parent = _at(kept, path[:-1])
+        if isinstance(parent, dict):
+            parent.pop(path[-1], None)
+    return kept
+
+
+def check_options(where: str, fields: t.Iterable[Field], desired: t.Mapping[str, t.Any]) -> None:
+    """Raise ``InputError`` on values that cannot be meant, before anything is asked of the server."""
+    for field in fields:
+        value = desired.get(field.option)
+        if value is not None and field.codec.check is not None:
+            field.codec.check(f"{where}: {field.option}", value)
+
+
+def managed(where: str, fields: t.Iterable[Field], desired: t.Mapping[str, t.Any], current: Object) -> Object:
+    """Return the declared options; raise ``InputError`` on one that the server does not have.
+
+    Declaring what such a server does anyway is no error, so that one inventory fits servers of several versions.
+    """
+    wanted = {}
+    for field in fields:
+        value = desired.get(field.option)
+        if value is None:
+            continue
+        if not field.secret and field.option not in current:
+            if field.when_absent is not None and same(field.when_absent, value):
+                continue
+            raise InputError(
+                f"{where}: {field.option}",
+                f"the server does not have this setting{f' (known to {field.known_to})' if field.known_to else ''}",
+                "Remove the option for this server, or upgrade the server",
+            )
+        wanted[field.option] = value
+    return wanted
+
+
+def rules(fields: t.Iterable[Field]) -> dict[str, Rule]:
+    return {field.option: field.rule() for field in fields}
+
+
+def differing(fields: t.Iterable[Field], current: Object, desired: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the options that are not as desired, secrets left aside, because they cannot be read."""
+    by_option = rules(fields)
+    return [
+        name
+        for name, value in sorted(desired.items())
+        if not by_option.get(name, PLAIN).secret and not same(current.get(name), value, by_option.get(name, PLAIN))
+    ]
+
+
+def _at(value: t.Any, path: Path) -> t.Any:
+    for member in path:
+        if not isinstance(value, dict) or member not in value:
+            return ABSENT
+        value = value[member]
+    return value
+
+
+def _put(value: t.Any, path: Path, new: t.Any) -> t.Any:
+    if not path:
+        return new
+    inner = value.get(path[0], {}) if isinstance(value, dict) else {}
+    return {**(value if isinstance(value, dict) else {}), path[0]: _put(inner, path[1:], new)}
