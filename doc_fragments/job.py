@@ -31,5 +31,5 @@ options:
 notes:
   - The work is a detached job on the host. A lost connection, a killed controller or a closed laptop changes nothing; the next
     run attaches to the job or is told its result in RV(ignore:previous). Secrets are handed to the job in memory.
-  - The keywords C(async) and C(poll) are refused, because they would write the options, secrets included, to the disk of the host.
+  - The keywords C(async) and C(poll) are refused, because they would write the options, secrets included, to the host's disk.
 """

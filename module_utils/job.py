@@ -26,6 +26,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Archiv
 from ansible_collections.mailops.kerio.plugins.module_utils.job_process import Reporter, Task, launch, process_start, write_record
 
 NONE, RUNNING, FINISHED, DIED = "none", "running", "finished", "died"
+# What a caller is told of a job that is somebody else's.
+BUSY = "busy"
 ATTENDED_SECONDS = 60.0
 LOCK_PATIENCE_SECONDS = 2.0
 POLL_SECONDS = 0.1
@@ -34,6 +36,7 @@ Data = t.Dict[str, t.Any]
 Work = t.Callable[[Reporter], Data]
 
 __all__ = [
+    "BUSY",
     "DIED",
     "FINISHED",
     "NONE",
@@ -202,7 +205,8 @@ class Turn:
         data: Data = {"previous": list(self.previous)} if self.previous else {}
         if self.status is not None:
             progress = self.status.progress
-            data["job"] = {"state": self.status.state, "id": self.status.id, "counter": progress.counter, "line": progress.line}
+            state = self.status.state if self.holder is None else BUSY
+            data["job"] = {"state": state, "id": self.status.id, "counter": progress.counter, "line": progress.line}
         return data
 
 

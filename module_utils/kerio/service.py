@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Kerio Connect service on its host: stop, proof of stop, start, readiness, and when its process started.
+
+What the init script of Kerio Connect does (seen in that of 9.4.1): ``stop`` ends the watchdog, sends SIGTERM, waits up to
+300 s and then kills; ``start`` also starts the watchdog, which revives a dead server, so killing is not stopping; ``status``
+only prints. Nothing here believes an exit code: processes and ports are looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ServiceError
+from ansible_collections.mailops.kerio.plugins.module_utils.job import process_start
+
+DEFAULT_UNIT = "kerio-connect.service"
+DEFAULT_SCRIPT = "/etc/init.d/kerio-connect"
+DEFAULT_PID_FILE = "/var/run/kms.pid"
+DEFAULT_WATCHDOG = "kerio-connect-watchdog"
+POLL_SECONDS = 0.2
+# What an init script may expect; the environment of a module (Python's and Ansible's variables, a C locale) is not the server's.
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
+
+
+@dataclass(frozen=True)
+class Process:
+    """``identity`` tells it from every other process; ``started`` is seconds since the epoch, exact to 10 ms."""
+
+    pid: int
+    identity: str
+    started: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Where the running server answers; port 0 is not asked."""
+
+    host: str = "127.0.0.1"
+    api_port: int = 4040
+    imap_port: int = 143
+    timeout: float = 300.0
+
+    def ports(self) -> list[int]:
+        return [port for port in (self.api_port, self.imap_port) if port]
+
+    def missing(self) -> list[str]:
+        """Return what does not answer yet."""
+        asked = [("admin API", self.api_port, _api_answers), ("IMAP", self.imap_port, _imap_answers)]
+        return [f"{what} on {self.host}:{port}" for what, port, answers in asked if port and not answers(self.host, port)]
+
+
+@dataclass(frozen=True)
+class Service:
+    """How to control and to see one Kerio Connect. ``start_command`` and ``stop_command`` come from ``find_commands``.
+
+    ``process`` is the path of the server's program. ``stop_timeout`` covers the command and the proof. ``settle`` is how long
+    nothing may come back. ``log`` takes what the commands print; the server may inherit it, so it is a file and not a pipe.
+    """
+
+    start_command: t.Sequence[str]
+    stop_command: t.Sequence[str]
+    process: str
+    log: Path
+    pid_file: str = DEFAULT_PID_FILE
+    watchdog: str = DEFAULT_WATCHDOG
+    ready: Ready = field(default_factory=Ready)
+    stop_timeout: float = 330.0
+    start_timeout: float = 120.0
+    settle: float = 3.0
+
+    def processes(self) -> list[Process]:
+        """Return the processes of the server, the one of the pid file first, then by age."""
+        found = [_process(pid) for pid in _pids() if self.process in _programs(pid)]
+        main = self._pid_file_process()
+        others = sorted((other for other in found if other and other != main), key=lambda other: other.started)
+        return ([main] if main else []) + others
+
+    def watchdogs(self) -> list[int]:
+        """Return the processes of the watchdog; one given without a slash is known by its file name."""
+        whole = "/" in self.watchdog
+        return [pid for pid in _pids() if self.watchdog in {name if whole else Path(name).name for name in _programs(pid)}]
+
+    def remains(self) -> list[str]:
+        """Return what shows that the service has not stopped; empty when it has."""
+        remains = [f"process {process.pid} still runs" for process in self.processes()]
+        remains += [f"the watchdog, process {pid}, still runs" for pid in self.watchdogs()]
+        return remains + [f"port {port} is still open" for port in self.ready.ports() if _is_open(self.ready.host, port)]
+
+    def stop(self) -> None:
+        """Stop the service and prove it; raises ``ServiceError`` when something remains, or comes back within ``settle``."""
+        deadline = time.monotonic() + self.stop_timeout
+        said = self._run(self.stop_command, self.stop_timeout)
+        remains = self.remains()
+        while remains and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            remains = self.remains()
+        if remains:
+            raise self._error(f"it did not stop within {self.stop_timeout:.0f} s: {', '.join(remains)}", said)
+        settled = time.monotonic() + self.settle
+        while time.monotonic() < settled:
+            time.sleep(POLL_SECONDS)
+            remains = self.remains()
+            if remains:
+                raise self._error(f"it stopped and came back: {', '.join(remains)}", said)
+
+    def start(self) -> Process:
+        """Start the service and wait until it answers; return its process. Raises ``ServiceError``."""
+        said = self._run(self.start_command, self.start_timeout)
+        deadline = time.monotonic() + self.ready.timeout
+        while True:
+            processes = self.processes()
+            missing = [] if processes else ["its process"]
+            missing += self.ready.missing()
+            if not missing:
+                return processes[0]
+            if time.monotonic() >= deadline:
+                raise self._error(
+                    f"it was not ready within {self.ready.timeout:.0f} s: no answer from {', '.join(missing)}", said
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _pid_file_process(self) -> Process | None:
+        """Return the process that the pid file names, unless its number was given to another one since."""
+        try:
+            path = Path(self.pid_file)
+            written = path.stat().st_mtime
+            pid = int(path.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+        process = _process(pid)
+        return process if process and process.started <= written + 1 else None
+
+    def _run(self, command: t.Sequence[str], seconds: float) -> str:
+        """Run a service command and return what it said, its exit code included: an answer for the operator, not for us."""
+        with self.log.open("ab") as log:
+            begin = log.tell()
+            try:
+                program = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT, cwd="/", start_new_session=True
+                )
+            except OSError as error:
+                raise self._error(f"{' '.join(command)} cannot be run: {error}", "") from error
+            try:
+                end = f"exit code {program.wait(seconds)}"
+            except subprocess.TimeoutExpired:
+                program.kill()
+                program.wait()
+                end = f"was ended after {seconds:.0f} s"
+        text = self.log.read_bytes()[begin:].decode("utf-8", "replace").strip()
+        return f"{' '.join(command)}: {text[-500:]} ({end})"
+
+    def _error(self, cause: str, said: str) -> ServiceError:
+        return ServiceError("Kerio Connect service", cause, "Look at the service on the host", said=said)
+
+
+def find_commands(unit: str | None, script: str | None) -> tuple[list[str], list[str]]:
+    """Return the start and the stop command: of the unit or script that was given, else of what the host has.
+
+    systemd comes first: a server started by its script from our session would live in the session's control group. Raises
+    ``ServiceError`` when nothing is found.
+    """
+    if script is None:
+        systemctl = shutil.which("systemctl", path=ENVIRONMENT["PATH"])
+        if unit is not None and systemctl is None:
+            raise ServiceError(unit, "there is no systemctl on this host", "Set service.script instead")
+        if systemctl is not None and (unit is not None or _unit_is_loaded(systemctl)):
+            return [systemctl, "start", unit or DEFAULT_UNIT], [systemctl, "stop", unit or DEFAULT_UNIT]
+        script = DEFAULT_SCRIPT
+    if not os.access(script, os.X_OK):
+        raise ServiceError(
+            "Kerio Connect service",
+            f"there is neither a loaded unit {DEFAULT_UNIT} nor an executable {script}",
+            "Set service.name to its systemd unit, or service.script to its init script",
+        )
+    return [script, "start"], [script, "stop"]
+
+
+def _unit_is_loaded(systemctl: str) -> bool:
+    if not Path("/run/systemd/system").is_dir():
+        return False
+    command = [systemctl, "show", "--property=LoadState", "--value", DEFAULT_UNIT]
+    answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=ENVIRONMENT, check=False, timeout=60)
+    return answer.stdout.strip() == b"loaded"
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _programs(pid: int) -> set[str]:
+    """Return the names that the program of a process goes by: its image, its name, the script that an interpreter runs."""
+    folder = Path(f"/proc/{pid}")
+    names: set[str] = set()
+    try:
+        names.update(os.fsdecode(argument) for argument in (folder / "cmdline").read_bytes().split(b"\0")[:2])
+        names.add(os.readlink(folder / "exe"))
+    except OSError:
+        # It ended just now, or it is a kernel thread, which has no image.
+        pass
+    return {name.replace(" (deleted)", "") for name in names if name}
+
+
+def _process(pid: int) -> Process | None:
+    identity = process_start(pid)
+    if identity is None:
+        return None
+    ticks = int(identity.rpartition(" ")[2])
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return Process(pid, identity, time.time() - age)
+
+
+def _is_open(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def _api_answers(host: str, port: int) -> bool:
+    # Nothing secret is sent and nothing is believed: the question is only whether somebody speaks TLS and HTTP.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with socket.create_connection((host, port), timeout=5) as plain, context.wrap_socket(plain) as secure:
+            secure.sendall(b"GET /admin/ HTTP/1.0\r\n\r\n")
+            return secure.recv(5) == b"HTTP/"
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        return False
+    except ssl.SSLError:
+        # A server too old for the TLS of this Python does answer.
+        return True
+    except OSError:
+        return False
+
+
+def _imap_answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=5) as plain:
+            return plain.recv(2) == b"* "
+    except OSError:
+        return False
