@@ -7,6 +7,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, SecretInResultError
+from ansible_collections.mailops.kerio.plugins.module_utils.plan import Plan
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -25,6 +26,15 @@ class Outcome:
     diff: dict[str, t.Any] | list[dict[str, t.Any]] | None = None
     warnings: list[str] = field(default_factory=list)
     data: dict[str, t.Any] = field(default_factory=dict)
+
+
+def outcome_of(plan: Plan, noun: str, check_mode: bool, calls: list[str], warnings: list[str]) -> Outcome:
+    """Return the outcome of a plan that was applied, or would be.
+
+    ``calls`` and ``warnings`` may still grow until the module ends: the logout comes last.
+    """
+    data = {"calls": calls, "plan": plan.counts()}
+    return Outcome(plan.changed, plan.sentence(noun, check_mode), plan.diff(), warnings, data)
 
 
 def run(module: AnsibleModule, work: t.Callable[[], Outcome], secrets: t.Iterable[str | None] = ()) -> None:

@@ -49,7 +49,7 @@ class Server:
         return Reading(received, options)
 
     def write(self, kind: SettingsKind, reading: Reading, values: t.Mapping[str, t.Any]) -> None:
-        """Send the whole structure with ``values`` set, read it back and compare; raises ``ApiError`` naming what did not hold."""
+        """Send the whole structure with ``values`` set, read it back, compare; raises ``ApiError`` naming what did not hold."""
         encoded = {field.option: self._reference(field, values) for field in kind.fields if field.option in values}
         changed = settings.write_options(kind.fields, reading.received, encoded)
         written = [field.path for field in kind.fields if field.secret and field.option in values]
@@ -84,11 +84,10 @@ class Server:
     def set_object(self, kind: ObjectKind, object_id: str, received: Object, values: t.Mapping[str, t.Any]) -> None:
         """Send those members of one object that ``values`` touch: a pattern may be sparse at its top level, and only there."""
         changed = settings.write_options(kind.fields, received, values)
-        pattern = {member: value for member, value in changed.items() if member not in received or received[member] != value}
-        for field in kind.fields:
-            if field.option in values:
-                # What belongs together is sent together, also the half that stays as it was.
-                pattern.update({name: changed[name] for name in (field.codec.members if not field.path else field.path[:1])})
+        touched = [field for field in kind.fields if field.option in values]
+        # What belongs together is sent together, also the half that stays as it was.
+        members = [member for field in touched for member in (field.path[:1] or field.codec.members)]
+        pattern = {member: changed[member] for member in members}
         self._client.call(kind.set, {kind.set_ids: [object_id], kind.set_pattern: pattern}, Effect.SETTLE)
 
     def prove_objects(

@@ -18,12 +18,16 @@ DOMAIN_ARCHIVING = "domain_archiving"
 def declare_settings(server: Server, kind: SettingsKind, options: Options, check_mode: bool) -> Plan:
     """Bring one kind of settings to what its module declares."""
     settings.check_options(server.name, kind.fields, options)
-    reading = server.read(kind)
+    return settle(server, kind, server.read(kind), options, check_mode)
+
+
+def settle(server: Server, kind: SettingsKind, reading: Reading, options: Options, check_mode: bool) -> Plan:
+    """Bring settings that were just read to what is declared."""
     plan = Plan(server.name, tuple(_settings_changes(server, kind, reading, options)))
     for change in plan.changes:
         if not check_mode:
             server.write(kind, reading, change.values)
-        warn_of_restart(server, kind, change)
+        _warn_after(server, kind, change)
     return plan
 
 
@@ -45,16 +49,16 @@ def declare_archiving(server: Server, options: Options, check_mode: bool) -> Pla
     return plan
 
 
-def warn_of_restart(server: Server, kind: SettingsKind, change: Change) -> None:
-    for field in kind.fields:
-        if field.after_change and field.option in change.values:
-            server.warnings.append(f"{server.name}: {field.option} {field.after_change}")
-
-
 def domain_archiving(server: Server) -> list[Object]:
     """Return the archiving settings of every domain, as the option ``domains`` takes them; empty where the server has none."""
     read = {name: settings.read_options(kinds.DOMAIN_ARCHIVING_FIELDS, received) for name, received in _domains(server).items()}
     return [{"name": name, **options} for name, options in sorted(read.items()) if options]
+
+
+def _warn_after(server: Server, kind: SettingsKind, change: Change) -> None:
+    for field in kind.fields:
+        if field.after_change and field.option in change.values:
+            server.warnings.append(f"{server.name}: {field.option} {field.after_change}")
 
 
 def _settings_changes(server: Server, kind: SettingsKind, reading: Reading, options: Options) -> list[Change]:

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Domains, users, groups and aliases of one server, as archive users are planned from them."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ProtocolError
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import addresses, kinds
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Object, Server
+
+# Alias types by literal; one that is new is passed on as it is.
+ALIAS_TYPES = {"TypeEmailAddress": "address", "TypePublicFolder": "public_folder"}
+
+
+class _Domain(t.NamedTuple):
+    """A domain with all that the server says about it; ``names`` are its name and its aliases, lower-case."""
+
+    facts: Object
+    names: list[str]
+    users: list[Object]
+    groups: list[Object]
+    aliases: list[Object]
+
+
+def read_directory(server: Server, page_size: int) -> Object:
+    """Return the whole directory; whatever is missing or contradicts itself is an error, because a user who is missing by mistake
+    would be taken for one who left.
+    """
+    version = server.version()["version"]
+    received = server.objects(kinds.DOMAIN, page_size=page_size)
+    domains = [_read_domain(server, entry, page_size) for entry in received]
+    aliases = [alias for domain in domains for alias in _aliases(server.name, domain)]
+    own = {
+        user["id"]: addresses.of_user(_text(server.name, "user", user, "loginName"), user.get("emailAddresses"), domain.names)
+        for domain in domains
+        for user in domain.users
+    }
+    delivered = addresses.delivered(own, aliases)
+    return {
+        "server": server.name,
+        "version": version,
+        "domains": [domain.facts for domain in domains],
+        "users": [_user(user, domain, own[user["id"]], delivered[user["id"]]) for domain in domains for user in domain.users],
+        "groups": [_group(server.name, group, domain, domains) for domain in domains for group in domain.groups],
+        "aliases": [{name: alias[name] for name in ("address", "deliver_to", "type")} for alias in aliases],
+    }
+
+
+def _read_domain(server: Server, entry: Object, page_size: int) -> _Domain:
+    name = _text(server.name, "domain", entry, "name").lower()
+    names = [name, *(str(alias).lower() for alias in entry.get("aliasList") or [])]
+    facts = {"id": entry["id"], "name": name, "is_primary": bool(entry.get("isPrimary")), "aliases": names[1:]}
+    users, groups, aliases = (server.objects(kind, entry["id"], page_size) for kind in (kinds.USER, kinds.GROUP, kinds.ALIAS))
+    return _Domain(facts, names, users, groups, aliases)
+
+
+def _user(user: Object, domain: _Domain, own: list[str], delivered: list[str]) -> Object:
+    return {
+        "id": user["id"],
+        "login": user["loginName"],
+        "domain": domain.facts["name"],
+        "address": own[0],
+        "addresses": list(dict.fromkeys([*own, *delivered])),
+        "full_name": user.get("fullName") or "",
+        "enabled": bool(user.get("isEnabled", True)),
+        "authentication": _authentication(user),
+        "groups": sorted(group["name"] for group in user.get("userGroups") or []),
+        "role": _role(user),
+        "home_server": (user.get("homeServer") or {}).get("name") or None,
+    }
+
+
+def _authentication(user: Object) -> str:
+    """Say who knows the password: the server itself, or a directory (also for local users that PAM, Kerberos or AD checks)."""
+    internal = (
+        user.get("itemSource", "DSInternalSource") == "DSInternalSource"
+        and user.get("authType", "UInternalAuth") == "UInternalAuth"
+    )
+    return "internal" if internal else "directory"
+
+
+def _role(user: Object) -> str:
+    right = user.get("effectiveRole") or user.get("role") or {}
+    return str(right.get("userRole", "")) if isinstance(right, dict) else str(right)
+
+
+def _group(where: str, group: Object, domain: _Domain, domains: list[_Domain]) -> Object:
+    """Return a group; no method tells its members, so they are the users who say that they are in it."""
+    members = [
+        user["id"]
+        for other in domains
+        for user in other.users
+        if any(entry.get("id") == group["id"] for entry in user.get("userGroups") or [])
+    ]
+    return {
+        "id": group["id"],
+        "name": _text(where, "group", group, "name"),
+        "domain": domain.facts["name"],
+        "addresses": addresses.at_domains(group.get("emailAddresses") or [], domain.names),
+        "members": members,
+    }
+
+
+def _aliases(where: str, domain: _Domain) -> list[Object]:
+    """Return one entry for each address of each alias: it is good at the domain's aliases as well."""
+    return [
+        {
+            "address": address,
+            "deliver_to": addresses.complete(str(alias.get("deliverTo") or ""), domain.names[0]),
+            "deliver_to_id": alias.get("deliverToId") or "",
+            "type": ALIAS_TYPES.get(alias.get("type", "TypeEmailAddress"), alias.get("type")),
+        }
+        for alias in domain.aliases
+        for address in addresses.at_domains([_text(where, "alias", alias, "name")], domain.names)
+    ]
+
+
+def _text(where: str, what: str, entry: Object, member: str) -> str:
+    value = entry.get(member)
+    if not isinstance(value, str) or not value:
+        raise ProtocolError(
+            f"{where}: {what} {entry['id']}",
+            f"the server returned it without {member}",
+            "Use an account with full administration",
+        )
+    return value

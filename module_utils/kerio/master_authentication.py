@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Master authentication: one password that opens every mailbox over IMAP, hence what is refused and when it is written."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import declare, kinds
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Server
+from ansible_collections.mailops.kerio.plugins.module_utils.plan import Plan
+
+SHORTEST_PASSWORD = 12
+STATES = ("right", "wrong", "cannot_tell", "unset")
+Options = t.Mapping[str, t.Any]
+
+
+def declare_master_authentication(server: Server, options: Options, check_mode: bool) -> Plan:
+    """Bring master authentication to what is declared.
+
+    The password cannot be read back. It is written in two cases: when master authentication goes from off to on, and when it is
+    on and a login with the declared password was refused (``password_state: wrong``).
+    """
+    check_password(server.name, options["password"])
+    reading = server.read(kinds.MASTER_AUTHENTICATION)
+    current = reading.options
+    _refuse_any_address(server.name, options, current)
+    wanted = {name: options[name] for name in ("enabled", "ip_address_group")}
+    if _writes_password(server, options, bool(current.get("enabled"))):
+        wanted["password"] = options["password"]
+    return declare.settle(server, kinds.MASTER_AUTHENTICATION, reading, wanted, check_mode)
+
+
+def check_password(where: str, password: str | None) -> None:
+    """Raise ``InputError`` on a password that is short, or whose bytes in the digest would be a guess."""
+    subject, remedy = f"{where}: the master password", "Choose one of at least 12 printable ASCII characters"
+    if password is None:
+        return
+    if len(password) < SHORTEST_PASSWORD:
+        raise InputError(subject, f"it is shorter than {SHORTEST_PASSWORD} characters, and it opens every mailbox", remedy)
+    if not (password.isascii() and password.isprintable()):
+        raise InputError(subject, "it has characters outside printable ASCII, whose encoding in the login is not defined", remedy)
+
+
+def _outcome(options: Options, current: Options, name: str) -> t.Any:
+    return current.get(name) if options[name] is None else options[name]
+
+
+def _refuse_any_address(where: str, options: Options, current: Options) -> None:
+    """Refuse an outcome in which master authentication is on and open to every address."""
+    declares = any(options[name] is not None for name in ("enabled", "ip_address_group", "password"))
+    open_to_all = _outcome(options, current, "enabled") and not _outcome(options, current, "ip_address_group")
+    if declares and open_to_all and not options["allow_any_address"]:
+        raise InputError(
+            f"{where}: master authentication",
+            "it would be on without an IP address group, so that every address may try the password of all mailboxes",
+            "Set ip_address_group to a group that holds the archive host, or set allow_any_address to true",
+        )
+
+
+def _writes_password(server: Server, options: Options, on_now: bool) -> bool:
+    on_after = on_now if options["enabled"] is None else options["enabled"]
+    if not on_after:
+        return False
+    if not on_now:
+        if options["password"] is None:
+            raise InputError(
+                f"{server.name}: master authentication",
+                "it would be switched on without a password, and the server keeps whatever it has, perhaps none",
+                "Declare password",
+            )
+        return True
+    return options["password"] is not None and _tried_and_wrong(server, options)
+
+
+def _tried_and_wrong(server: Server, options: Options) -> bool:
+    state = options["password_state"]
+    if state == "cannot_tell":
+        reason = options["password_state_reason"] or "the login could not be tried"
+        server.warnings.append(
+            f"{server.name}: the master password is not written, because nobody can tell whether it differs: {reason}"
+        )
+    elif state == "unset":
+        server.warnings.append(
+            f"{server.name}: the master password is not compared, because password_state is not given; "
+            "pass the answer of mailops.kerio.kerio_master_login"
+        )
+    return bool(state == "wrong")
