@@ -12,7 +12,7 @@ from tests.lab.cfgfile import Node
 from tests.lab.users import Directory, Record
 
 # Settings kept as a table of mailserver.cfg, and those kept as a list there.
-TABLES = ("Administration", "Archive", "AdvancedOptions", "SecurityPolicy", "DomainSettings")
+TABLES = ("Administration", "Archive", "AdvancedOptions", "SecurityPolicy", "RemoteAdministration", "DomainSettings")
 LISTS = {"Services": "Service", "IpAddressGroups": "IpAddressGroup"}
 # Variables whose names sources show (sheet 4.2) and that differ from the API member.
 KNOWN_NAMES = {

@@ -105,6 +105,8 @@ class ServerState:
             self.users_document = users
             self.directory = cfgfile_map.directory_from(self.document, users)
             self._auto_expunge = cfgfile_map.auto_expunge(self.document)
+            # This one takes effect at the next start only (sheet 2.3).
+            self._show_version = bool(self.settings["AdvancedOptions"]["miscellaneous"]["showProgramNameAndVersion"])
 
     def save(self) -> None:
         """Rewrite both files from memory; the bytes that were there go to .bak (one generation)."""
@@ -213,7 +215,8 @@ class ServerState:
 
     @property
     def show_version(self) -> bool:
-        return bool(self.settings["AdvancedOptions"]["miscellaneous"]["showProgramNameAndVersion"])
+        """As it was when the process started."""
+        return self._show_version
 
     @property
     def auto_expunge_on_delete(self) -> int:
@@ -258,13 +261,13 @@ def _entry_admits(entry: dict[str, Any], ip: str, in_group: Callable[[str, str],
         address = ipaddress.ip_address(ip)
         kind = entry["type"]
         if kind == "Host":
-            return entry["host"] == ip
+            return bool(entry["host"] == ip)
         if kind in ("Network", "IpPrefix"):
             return address in ipaddress.ip_network(f"{entry['addr1']}/{entry['addr2']}", strict=False)
         if kind == "Range":
             return int(ipaddress.ip_address(entry["addr1"])) <= int(address) <= int(ipaddress.ip_address(entry["addr2"]))
         if kind == "ThisMachine":
             return address.is_loopback
-        return kind == "ChildGroup" and in_group(entry["childGroupId"], ip)
+        return bool(kind == "ChildGroup" and in_group(entry["childGroupId"], ip))
     except ValueError:
         return False

@@ -281,6 +281,7 @@ def settings(ports: dict[str, int]) -> dict[str, Any]:
         "Archive": archive(),
         "AdvancedOptions": advanced_options(),
         "SecurityPolicy": security_policy(),
+        "RemoteAdministration": {"isEnabled": True, "isLimited": False, "groupId": ""},
         "DomainSettings": {"hostname": "mail.example.com", "publicFoldersPerDomain": False, "serverId": ""},
         "Services": [service(name, ports) for name in SERVICES],
         "IpAddressGroups": [line],

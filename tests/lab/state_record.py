@@ -33,9 +33,9 @@ class Recorder:
         with self._lock, self.path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
-    def call(self, method: str, params: Any, client: str, outcome: str, user: str, *, writes: bool) -> None:
-        """`outcome` is ok, error:<code> or refused (refuse-writes mode)."""
-        self.write("call", method=method, params=masked(params), client=client, outcome=outcome, user=user, writes=writes)
+    def call(self, method: str, params: Any, outcome: str, *, writes: bool, **who: str) -> None:
+        """`outcome` is ok, error:<code>, hang or refused (refuse-writes mode); `who` is client, user, application."""
+        self.write("call", method=method, params=masked(params), outcome=outcome, writes=writes, **who)
 
     def login(self, service: str, name: str, client: str, outcome: str) -> None:
         """`outcome` is ok, failed, locked or blocked."""

@@ -29,6 +29,7 @@ class ApiSwitches:
     error_status: int = 200  # HTTP status of error bodies
     void_result: Literal["object", "null"] = "object"
     null_error: bool = False  # successes carry "error": null
+    incomplete_struct: Literal["zero", "reject"] = "zero"  # a nested structure in a set that lacks members
     empty_password: Literal["erases", "keeps"] = "erases"
     write_only: Literal["empty", "absent"] = "empty"  # how get shows a write-only password
     login_error: int = 1000  # JSON-RPC code of a refused login
@@ -55,12 +56,18 @@ class AccountSwitches:
 class ImapSwitches:
     """IMAP front (sheet, section 3). The capabilities that are unknown can be chosen whole."""
 
-    capabilities: str = "IMAP4rev1 CHILDREN IDLE NAMESPACE UIDPLUS SPECIAL-USE ID LITERAL+"
+    capabilities: str = "typical"  # minimal, typical, rich (imap_capabilities.py), or the whole list as it is announced
     master_advertised: bool = False
     master_refusal: Literal["no", "bad", "bye", "close"] = "no"
+    master_refusal_disabled: Literal["", "no", "bad", "bye", "close"] = ""  # by cause; "" = as master_refusal
+    master_refusal_address: Literal["", "no", "bad", "bye", "close"] = ""
+    master_refusal_password: Literal["", "no", "bad", "bye", "close"] = ""
     second_setuser: Literal["accept", "no"] = "no"  # a second X-SETUSER on one connection
     delete_moment: Literal["store", "expunge"] = "store"  # when AutoExpungeOnDelete 1 moves the message
     groupware_folders: bool = False  # Calendar, Contacts, ... show up in LIST
+    public_folders: bool = False  # there is a selectable folder below Public Folders
+    unselectable_folders: str = ""  # comma-separated: listed, but SELECT, EXAMINE and STATUS answer NO
+    list_children: bool = False  # LIST says \\HasChildren and \\HasNoChildren
     drop_after_commands: int = 0  # the connection breaks after so many commands; 0 = never
 
 

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making a lab: folders, certificates, people, lab.json; starting and ending its processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.lab import ports, service, switches, users_demo
+from tests.lab.dovecot import Dovecot
+from tests.lab.state import ServerState
+
+SERVICE_PORTS = {"IMAP": "imap_port", "Secure IMAP": "imaps_port", "SMTP": "smtp_port", "admin": "admin_port"}
+
+
+class LabError(Exception):
+    """The lab cannot be made, started or stopped; the text says why."""
+
+
+def _openssl(*words: str, cwd: Path) -> None:
+    done = subprocess.run(["openssl", *words], cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"openssl {words[0]}: {done.stderr.strip()}")
+
+
+def make_certificates(folder: Path, name: str) -> Path:
+    """server.key, server.crt signed by a CA of its own, whose file is returned."""
+    folder.mkdir(parents=True, exist_ok=True)
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    _openssl("req", "-x509", *new_key, *usage, "-days", "3650", "-subj", f"/CN=Lab CA of {name}",
+             "-keyout", "ca.key", "-out", "ca.crt", cwd=folder)  # fmt: skip
+    _openssl("req", *new_key, "-subj", f"/CN={name}", "-keyout", "server.key", "-out", "server.csr", cwd=folder)
+    extension = f"subjectAltName=DNS:localhost,DNS:{name},IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n"
+    (folder / "server.ext").write_text(extension)
+    _openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "3650",
+             "-extfile", "server.ext", "-out", "server.crt", cwd=folder)  # fmt: skip
+    return folder / "ca.crt"
+
+
+def make_server(folder: Path, index: int, count: int, chosen: dict[str, Any]) -> dict[str, Any]:
+    """The install dir of one server, not started; returns its entry of lab.json."""
+    name = folder.name
+    install = folder / "kerio"
+    (install / "run").mkdir(parents=True)
+    numbers = dict(zip(SERVICE_PORTS, ports.free(len(SERVICE_PORTS)), strict=True))
+    where = users_demo.site(index, count)
+    instance = {"name": name, "hostname": f"mail.{where.domain}", "ports": numbers, "switches": chosen}
+    (install / "lab-server.json").write_text(json.dumps(instance, indent=2) + "\n", encoding="utf-8")
+    ca_file = make_certificates(install / "sslcert", name)
+    script = service.write_script(install)
+    state = ServerState(install)
+    admin = {"builtInAdminUsername": "Admin", "builtInAdminPassword": f"not-a-secret-admin-{name}"}
+    state.settings["Administration"].update(admin)
+    state.settings["DomainSettings"]["hostname"] = instance["hostname"]
+    users_demo.people(state, where)
+    state.save()
+    (install / "store" / "logs").mkdir(parents=True)
+    return {
+        "name": name,
+        "host": ports.HOST,
+        "admin_url": f"https://{ports.HOST}:{numbers['admin']}/admin/api/jsonrpc/",
+        **{SERVICE_PORTS[key]: number for key, number in numbers.items()},
+        "ca_file": str(ca_file),
+        "admin_user": admin["builtInAdminUsername"],
+        "admin_password": admin["builtInAdminPassword"],
+        "master_password": f"not-a-secret-master-{index + 1}",
+        "domains": [d["name"] for d in state.directory.domains],
+        "archive_mailbox": f"{users_demo.ARCHIVE_LOGIN}@{where.domain}",
+        "users": [_user_entry(user, where.aliases) for user in state.directory.views()],
+        "mailserver_cfg": str(install / "mailserver.cfg"),
+        "service_script": str(script),
+        "pid_file": str(install / "run" / "kms.pid"),
+        "service_name": "kerio-connect",
+        "store_log_dir": str(install / "store" / "logs"),
+        "switches": chosen,
+    }
+
+
+def _user_entry(user: Any, domain_aliases: tuple[str, ...]) -> dict[str, Any]:
+    local_parts = [address.partition("@")[0] for address in user.addresses]
+    further = [f"{part}@{alias}" for alias in domain_aliases for part in local_parts]
+    return {
+        "id": user.id,
+        "login": user.login,
+        "domain": user.domain,
+        "address": user.address,
+        "addresses": [*user.addresses, *further],
+        "full_name": user.full_name,
+        "password": user.password,
+    }
+
+
+def lab_files(folder: Path) -> tuple[Path, Path]:
+    """lab.json lies beside the lab's folder (build/lab.json) and, the same again, inside it."""
+    return folder.parent / f"{folder.name}.json", folder / "lab.json"
+
+
+def read(folder: Path) -> dict[str, Any]:
+    inside = lab_files(folder)[1]
+    try:
+        document: dict[str, Any] = json.loads(inside.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabError(f"no lab in {folder}: {error}") from error
+    return document
+
+
+def make(folder: Path, servers: int, people: int, chosen: dict[str, Any]) -> dict[str, Any]:
+    """A lab with fresh data in an empty folder."""
+    switches.Switches.from_mapping(chosen)
+    clear(folder)
+    folder.mkdir(parents=True)
+    entries = [make_server(folder / f"mail{number + 1}", number, people, chosen) for number in range(servers)]
+    lab = {"version": 1, "dir": str(folder), "servers": entries}
+    for path in lab_files(folder):
+        path.write_text(json.dumps(lab, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return lab
+
+
+def clear(folder: Path) -> None:
+    """Delete an earlier lab; refuses a folder that holds anything else."""
+    if not folder.exists():
+        return
+    if any(folder.iterdir()) and not (folder / "lab.json").exists() and not _half_made(folder):
+        raise LabError(f"{folder} is not empty and holds no lab")
+    shutil.rmtree(folder)
+
+
+def _half_made(folder: Path) -> bool:
+    return all((path / "kerio").is_dir() for path in folder.iterdir())
+
+
+def start(lab: dict[str, Any]) -> None:
+    """Every Dovecot, then every mail server through its init script, until its ports answer."""
+    for entry in lab["servers"]:
+        Dovecot(Path(lab["dir"]) / entry["name"] / "dovecot").start()
+    for entry in lab["servers"]:
+        done = subprocess.run([entry["service_script"], "start"], capture_output=True, text=True, check=False)
+        mode = entry["switches"].get("start_mode", "normal")
+        if done.returncode and mode == "normal":
+            raise LabError(f"{entry['name']}: {done.stderr.strip()}; see {entry['store_log_dir']}/process.log")
+    for entry in lab["servers"]:
+        if entry["switches"].get("start_mode", "normal") == "normal":
+            wait_ready(entry)
+
+
+def wait_ready(entry: dict[str, Any], seconds: float = 30) -> None:
+    """The admin port opens last, so its answer is enough."""
+    if not service.wait_until(lambda: ports.is_open(entry["admin_port"]), seconds):
+        raise LabError(f"{entry['name']}: the admin API does not answer; see {entry['store_log_dir']}/process.log")
+
+
+def stop(folder: Path, *, remove_mail: bool = False) -> None:
+    """End every process that start began, also after a crash, and whatever the switches say."""
+    if not folder.is_dir():
+        return
+    for server in sorted(path for path in folder.iterdir() if (path / "kerio").is_dir()):
+        service.end_all(server / "kerio")
+        Dovecot(server / "dovecot").stop(remove=remove_mail)

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pytest fixtures `lab` (one for the session) and `lab_factory` (as many as a test wants), and what tests do to a lab."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.lab import cli_lab, generate, service, state_record, switches
+from tests.lab.dovecot import Dovecot
+
+APPLICATION = "lab-fixture"
+
+
+class ApiFailureError(Exception):
+    """The admin API answered with an error; `code` and `message` are its own."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(f"{error.get('code')}: {error.get('message')}")
+        self.error = error
+        self.code: int = error["code"]
+        self.message: str = error["message"]
+
+
+class LabServer:
+    """One server. The members of its lab.json entry are attributes: `server.admin_url`, `server.users`, ..."""
+
+    def __init__(self, folder: Path, entry: dict[str, Any]) -> None:
+        self.folder = folder
+        self.entry = entry
+        self.install = folder / "kerio"
+        self._session: requests.Session | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["entry"][name]
+        except KeyError as error:
+            raise AttributeError(name) from error
+
+    @property
+    def dovecot(self) -> Dovecot:
+        return Dovecot(self.folder / "dovecot")
+
+    def user(self, login: str) -> dict[str, Any]:
+        return next(u for u in self.entry["users"] if u["login"] == login)
+
+    # -- admin API, as an administrator at the web interface ------------------------------------------------
+
+    def post(self, session: requests.Session, method: str, params: Any = None) -> dict[str, Any]:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
+        answer: dict[str, Any] = session.post(self.admin_url, json=body, timeout=30).json()
+        return answer
+
+    def _logged_in(self) -> requests.Session:
+        if self._session is None:
+            session = requests.Session()
+            session.verify = self.ca_file
+            application = {"name": APPLICATION, "vendor": "tests", "version": "1"}
+            login = {"userName": self.admin_user, "password": self.admin_password, "application": application}
+            answer = self.post(session, "Session.login", login)
+            if answer.get("error"):
+                session.close()
+                raise ApiFailureError(answer["error"])
+            session.headers["X-Token"] = answer["result"]["token"]
+            self._session = session
+        return self._session
+
+    def api(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The result; raises ApiFailureError. These calls do not show up in `calls()`."""
+        try:
+            answer = self.post(self._logged_in(), method, params)
+        except requests.ConnectionError:  # the server was restarted
+            answer = {"error": {"code": -32001}}
+        if (answer.get("error") or {}).get("code") == -32001:
+            self.forget_session()
+            answer = self.post(self._logged_in(), method, params)
+        if answer.get("error"):
+            raise ApiFailureError(answer["error"])
+        result: dict[str, Any] = answer["result"] or {}
+        return result
+
+    def forget_session(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    # -- what was recorded ----------------------------------------------------------------------------------
+
+    def events(self, event: str | None = None) -> list[dict[str, Any]]:
+        return state_record.events(self.install / "lab-calls.jsonl", event)
+
+    def calls(self, *, own: bool = False) -> list[dict[str, Any]]:
+        """API calls so far (method, params masked, client, outcome, user, application, writes)."""
+        return [c for c in self.events("call") if own or c["application"] != APPLICATION]
+
+    def writes(self) -> list[dict[str, Any]]:
+        """Calls that change something, refused or not."""
+        return [c for c in self.calls() if c["writes"]]
+
+    def forget(self) -> None:
+        """Empty the record."""
+        (self.install / "lab-calls.jsonl").unlink(missing_ok=True)
+
+    # -- switches -------------------------------------------------------------------------------------------
+
+    def set_switches(self, **values: Any) -> None:
+        """Takes effect at once for what is looked at per call, at the next start for the rest."""
+        path = self.install / "lab-server.json"
+        instance = json.loads(path.read_text(encoding="utf-8"))
+        instance["switches"].update(values)
+        switches.Switches.from_mapping(instance["switches"])
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(instance, indent=2) + "\n", encoding="utf-8")
+        fresh.replace(path)
+
+    def reset_switches(self) -> None:
+        """As when the lab was made."""
+        path = self.install / "lab-server.json"
+        current = json.loads(path.read_text(encoding="utf-8"))["switches"]
+        default = switches.Switches()
+        self.set_switches(**{name: self.entry["switches"].get(name, getattr(default, name)) for name in current})
+
+    @contextlib.contextmanager
+    def switched(self, **values: Any) -> Iterator[None]:
+        self.set_switches(**values)
+        try:
+            yield
+        finally:
+            self.reset_switches()
+
+    def refuse_writes(self, refuse: bool = True) -> None:
+        """Any method that changes something is refused with 1004 and recorded."""
+        self.set_switches(refuse_writes=refuse)
+
+    # -- service --------------------------------------------------------------------------------------------
+
+    def service(self, action: str) -> subprocess.CompletedProcess[str]:
+        """The init script; after a start or restart it waits for the ports, unless the switches say they stay closed."""
+        done = subprocess.run([self.service_script, action], capture_output=True, text=True, check=False)
+        chosen = json.loads((self.install / "lab-server.json").read_text(encoding="utf-8"))["switches"]
+        if action in ("start", "restart") and chosen.get("start_mode", "normal") == "normal":
+            cli_lab.wait_ready(self.entry)
+        return done
+
+    @property
+    def pid(self) -> int:
+        """Of the mail server's process; 0 when it does not run."""
+        return service.server_pid(self.install)
+
+
+class Lab:
+    """A running lab; `servers` in the order of lab.json, `lab["mail1"]` by name."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self.folder = Path(document["dir"])
+        self.file = cli_lab.lab_files(self.folder)[1]
+        self.servers = [LabServer(self.folder / entry["name"], entry) for entry in document["servers"]]
+
+    def __getitem__(self, name: str) -> LabServer:
+        return next(server for server in self.servers if server.name == name)
+
+    def fill(self, messages: int, seed: int | str = 1) -> list[generate.Placed]:
+        return generate.fill(self.document, messages=messages, seed=seed)
+
+    def close(self) -> None:
+        for server in self.servers:
+            server.forget_session()
+        cli_lab.stop(self.folder, remove_mail=True)
+
+
+def open_lab(folder: Path, servers: int = 1, users: int = 3, start: bool = True, **chosen: Any) -> Lab:
+    lab = Lab(cli_lab.make(folder, servers, users, chosen))
+    if start:
+        try:
+            cli_lab.start(lab.document)
+        except Exception:
+            lab.close()
+            raise
+    return lab
+
+
+Factory = Callable[..., Lab]
+
+
+@contextlib.contextmanager
+def many_labs() -> Iterator[Factory]:
+    """Labs in a short folder (UNIX socket paths are limited) that the mail user can reach; all end with the context."""
+    home = Path(tempfile.mkdtemp(prefix="lab-"))
+    home.chmod(0o755)
+    opened: list[Lab] = []
+
+    def make(**how: Any) -> Lab:
+        lab = open_lab(home / f"lab{len(opened)}", **how)
+        opened.append(lab)
+        return lab
+
+    try:
+        yield make
+    finally:
+        for lab in opened:
+            lab.close()
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Two servers with four people each, for the whole session: a test that changes settings puts them back."""
+    with many_labs() as make:
+        yield make(servers=2, users=4)
+
+
+@pytest.fixture(scope="module")
+def lab_factory() -> Iterator[Factory]:
+    """`lab_factory(servers=1, users=3, start=True, **switches)`; the labs end with the module."""
+    with many_labs() as make:
+        yield make
