@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 
-class Access(str, Enum):
+class Access(StrEnum):
     """How IMAP is reached; the values are those of the guides."""
 
     IMAP = "IMAP"
@@ -19,8 +19,8 @@ class Access(str, Enum):
 class Endpoint:
     """One IMAP service.
 
-    ``ca_file`` None means the system's trust store. ``timeout`` (seconds) bounds the connect, the TLS handshake and every single read,
-    not a whole command.
+    ``ca_file`` None means the system's trust store. ``timeout`` (seconds) bounds the connect, the TLS handshake and every single
+    read, not a whole command.
     """
 
     host: str

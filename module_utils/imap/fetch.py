@@ -4,118 +4,103 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, ProtocolError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import uidset
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.bulk import Bulk
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import (
+    MIB,
+    Failed,
+    Fetched,
+    Gone,
+    Item,
+    Listed,
+    OpenSink,
+    Sink,
+    StreamedBody,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.planner import Limits, Planner
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Response
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import MalformedError, parse_flags, parse_internaldate
 
-MIB = 1024 * 1024
+__all__ = ["MIB", "Failed", "Fetched", "Gone", "Item", "Listed", "Sink", "StreamedBody"]
+__all__ += ["examine", "fetch", "listing", "search_uids", "sizes"]
 
-
-class Sink(t.Protocol):
-    """Where a large literal goes: a file opened for reading and writing will do. A sink that is closed by the reader was not finished."""
-
-    def write(self, data: memoryview, /) -> t.Any: ...
-    def seek(self, offset: int, /) -> t.Any: ...
-    def read(self, size: int, /) -> bytes: ...
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class StreamedBody:
-    """A message too large for memory; ``sink`` is positioned at its end and belongs to the receiver, who closes it."""
-
-    size: int
-    sink: Sink
-
-    def chunks(self, size: int = MIB) -> t.Iterator[bytes]:
-        """Read the message from its start."""
-        self.sink.seek(0)
-        while block := self.sink.read(size):
-            yield block
-
-
-@dataclass(frozen=True)
-class Listed:
-    """What the server says about a message; ``internaldate`` is in epoch seconds UTC."""
-
-    uid: int
-    size: int
-    internaldate: int
-    flags: tuple[str, ...]
-
-
-@dataclass
-class Fetched:
-    """A whole message. ``size`` counts the bytes that came, ``reported_size`` is RFC822.SIZE (None: not told).
-
-    A ``memoryview`` body is valid only until the next step of the iterator. ``internaldate`` is epoch seconds UTC, 0 when the server
-    gave none that can be read. ``problems`` tells what is odd (other size, no date), for the report; the bytes are what was sent.
-    """
-
-    uid: int
-    size: int
-    internaldate: int
-    flags: tuple[str, ...]
-    body: memoryview | StreamedBody
-    reported_size: int | None
-    problems: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The server lists the message, but does not give it, even when it is asked for it alone."""
-
-    uid: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Gone:
-    """The message is not in the folder any more."""
-
-    uid: int
+# messages told about by one command, and commands in one write, when no bodies are asked for
+LISTED = 5000
+PIPELINE = 4
 
 
 def examine(conn: Connection, folder: Folder) -> FolderStatus:
     """Open ``folder`` read-only; ImapError when the server refuses."""
-    raise NotImplementedError
+    subject = f"{conn.name}, mailbox {conn.user}, folder {folder.name}"
+    with conn.errors(subject):
+        told = conn.client.select_folder(folder.raw, readonly=True)
+    if not isinstance(told.get(b"UIDVALIDITY"), int):
+        raise ProtocolError(subject, "the server does not tell UIDVALIDITY", "Report it to the vendor of the server")
+    modseq = told.get(b"HIGHESTMODSEQ") if conn.capabilities & {"CONDSTORE", "QRESYNC"} else None
+    return FolderStatus(told[b"UIDVALIDITY"], told.get(b"UIDNEXT", 0), told[b"EXISTS"], modseq or None)
 
 
 def search_uids(conn: Connection, *criteria: t.Any) -> list[int]:
     """UIDs of the open folder in ascending order; ``criteria`` as IMAPClient takes them (default ALL)."""
-    raise NotImplementedError
+    with conn.errors(f"{conn.name}, mailbox {conn.user}, SEARCH"):
+        return sorted(set(conn.client.search(list(criteria) or "ALL")))
 
 
-def listing(conn: Connection, uids: t.Sequence[int]) -> t.Iterator[Listed]:
-    """Size, date and flags without bodies, pipelined; UIDs that are gone are simply absent."""
-    raise NotImplementedError
+def listing(conn: Connection, uids: t.Sequence[int]) -> list[Listed]:
+    """Size, date and flags without bodies, by ascending UID; UIDs that are gone are absent. ImapError when the server refuses."""
+    found: dict[int, Listed] = {}
+
+    def take(response: Response) -> None:
+        try:
+            message = response.message()
+        except MalformedError:
+            return
+        if message.uid is not None and message.size is not None:
+            date = parse_internaldate(message.date or b"")
+            found[message.uid] = Listed(message.uid, message.size, date or 0, parse_flags(message.flags or b""))
+
+    wanted = sorted(set(uids))
+    pieces = list(uidset.split(wanted, LISTED))
+    for first in range(0, len(pieces), PIPELINE):
+        some = pieces[first : first + PIPELINE]
+        sets = [uidset.compact(piece).encode() for piece in some]
+        results = conn.reader.run([b"UID FETCH %s (UID RFC822.SIZE FLAGS INTERNALDATE)" % each for each in sets], take)
+        for piece, result in zip(some, results, strict=True):
+            if not result.ok and found.keys().isdisjoint(piece):
+                cause = f"the server refused to list messages: {result.status} {result.text}"
+                raise ImapError(f"{conn.name}, mailbox {conn.user}", cause, "Check the folder on the server")
+    return [found[uid] for uid in wanted if uid in found]
 
 
 def sizes(conn: Connection, uids: t.Sequence[int]) -> dict[int, int]:
     """UID -> RFC822.SIZE; UIDs that are gone are absent."""
-    raise NotImplementedError
+    return {listed.uid: listed.size for listed in listing(conn, uids)}
 
 
 def fetch(
     conn: Connection,
-    uids: t.Sequence[int],
+    uids: t.Iterable[int],
     *,
     batch_messages: int = 500,
     batch_bytes: int = 32 * MIB,
     depth: int = 2,
     stream_above: int = 4 * MIB,
-    staging: t.Callable[[int], Sink] | None = None,
+    staging: OpenSink | None = None,
     known_sizes: t.Mapping[int, int] | None = None,
-) -> t.Iterator[Fetched | Failed | Gone]:
-    """Yield every one of ``uids`` exactly once, in the server's order.
+) -> t.Iterator[Item]:
+    """Yield every one of ``uids`` exactly once, in the server's order; those that do not come at first stand at the end.
 
-    ``staging(size)`` makes the sink for a literal above ``stream_above`` bytes (default: an unnamed temporary file). With ``known_sizes``
-    (from ``sizes``) the server is not asked again. An iterator that is left before its end closes the connection, because answers are
-    still under way.
+    ``staging(size)`` makes the sink for a literal above ``stream_above`` bytes (default: an unnamed temporary file). With
+    ``known_sizes`` (from ``sizes``) the server is not asked for them again. An iterator that is closed before its end closes the
+    connection, because answers are still under way.
 
-    Raises NetworkError or ProtocolError when the connection is lost; ``details`` then hold ``completed`` and ``in_flight`` as sequence
-    sets ("1:400,402"). A server that dies on one message is found by asking again for ``in_flight`` with ``batch_messages=1, depth=1``.
-    Raises ImapError when the server refuses a hundred messages in a row.
+    Raises NetworkError or ProtocolError when the connection is lost; ``details`` then hold ``completed`` and ``in_flight`` as
+    sets for ``uidset.expand`` ("1:400,402"). A server that dies on one message is found by asking again for ``in_flight`` with
+    ``batch_messages=1, depth=1``. Raises ImapError when the server refuses a hundred messages in a row.
     """
-    raise NotImplementedError
+    limits = Limits(batch_messages, batch_bytes, depth)
+    return Bulk(conn, Planner(uids, limits, known_sizes), limits, stream_above, staging).run()

@@ -1,35 +1,70 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which folders a mailbox has, what changed in them, and which of them are archived."""
+"""Which folders a mailbox has, and what changed in them."""
 
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import names
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Response
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import MalformedError, Value, parse_values
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.selection import (
+    DEFAULT_EXCLUDES,
+    Folder,
+    Selection,
+    select_folders,
+)
 
+__all__ = [
+    "DEFAULT_EXCLUDES",
+    "Folder",
+    "FolderStatus",
+    "Selection",
+    "StatusFailed",
+    "list_folders",
+    "select_folders",
+    "statuses",
+    "survey",
+]
 
-@dataclass(frozen=True)
-class Folder:
-    """One line of LIST.
+# STATUS commands in one write: few enough that the server can take them all while it answers
+PIPELINE = 100
 
-    ``name`` is decoded and gives ``raw`` back through ``names.encode`` (broken encodings start with U+FFFD); ``attributes`` are lower
-    case with their backslash; ``separator`` is None for a flat name; ``role`` is "inbox", "junk", "trash", "drafts", "sent", ... or None,
-    by attribute first and by English name where no folder of the mailbox carries that attribute.
-    """
-
-    name: str
-    raw: bytes
-    attributes: frozenset[str]
-    separator: str | None
-    parts: tuple[str, ...]
-    selectable: bool
-    role: str | None = None
+# attribute (RFC 6154, and Kerio's \Inbox) -> role
+ROLE_ATTRIBUTES = {
+    "\\inbox": "inbox",
+    "\\junk": "junk",
+    "\\trash": "trash",
+    "\\drafts": "drafts",
+    "\\sent": "sent",
+    "\\archive": "archive",
+    "\\all": "all",
+    "\\flagged": "flagged",
+}
+# English name of a top folder -> role, for the roles that no folder has by attribute
+ROLE_NAMES = {
+    "inbox": "inbox",
+    "junk e-mail": "junk",
+    "junk email": "junk",
+    "junk": "junk",
+    "spam": "junk",
+    "deleted items": "trash",
+    "deleted messages": "trash",
+    "trash": "trash",
+    "drafts": "drafts",
+    "sent items": "sent",
+    "sent messages": "sent",
+    "sent": "sent",
+    "outbox": "outbox",
+}
 
 
 @dataclass(frozen=True)
 class FolderStatus:
-    """``highestmodseq`` is None where the server does not announce CONDSTORE or keeps none for the folder."""
+    """``highestmodseq`` is None without CONDSTORE, or where the server keeps none for the folder; ``uidnext`` 0 is untold."""
 
     uidvalidity: int
     uidnext: int
@@ -39,57 +74,142 @@ class FolderStatus:
 
 @dataclass(frozen=True)
 class StatusFailed:
-    """The server refused STATUS for this folder, in its own words."""
+    """The server gave no status of this folder; ``text`` are its words."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Selection:
-    """``excluded`` maps the name of each folder that is left out to the rule that leaves it out ("default: junk", "exclude: Old*",
-    "not included", "not selectable")."""
+class _Listing:
+    """Collects what LIST and STATUS answer."""
 
-    selected: list[Folder]
-    excluded: dict[str, str]
+    def __init__(self) -> None:
+        self.folders: list[Folder] = []
+        self.statuses: dict[bytes, FolderStatus] = {}
 
-
-# name of a default rule -> what it leaves out; subfolders are left out with their parent
-DEFAULT_EXCLUDES: t.Mapping[str, str] = {
-    "junk": "the junk folder",
-    "trash": "Deleted Items",
-    "drafts": "drafts",
-    "outbox": "outbox",
-    "public": "Public Folders",
-    "groupware": "contacts, calendars, tasks, notes and journals",
-    "archive": "the archive root and everything that starts with #",
-    "shared": "folders of other users, which start with ~",
-}
+    def take(self, response: Response) -> None:
+        """Keep a LIST or STATUS response; others tell nothing about folders."""
+        word = bytes(response.view[response.start : min(response.end, response.start + 9)]).upper()
+        try:
+            if word.startswith(b"* LIST "):
+                folder = _folder(parse_values(response.data, response.start + 7, response.end))
+                if folder.raw not in {known.raw for known in self.folders}:
+                    self.folders.append(folder)
+            elif word == b"* STATUS ":
+                raw, status = _status(parse_values(response.data, response.start + 9, response.end))
+                self.statuses[raw] = status
+        except (MalformedError, LookupError, ValueError, TypeError):
+            # The folder misses its answer, and is reported for that.
+            return
 
 
 def survey(conn: Connection) -> tuple[list[Folder], dict[str, FolderStatus | StatusFailed]]:
     """``list_folders`` and ``statuses`` of the selectable ones; one round trip where the server announces LIST-STATUS."""
-    raise NotImplementedError
+    listing = _Listing()
+    options = _return_options(conn.capabilities)
+    if "LIST-STATUS" in conn.capabilities:
+        options.append(b"STATUS (%s)" % _status_items(conn.capabilities))
+    _list(conn, listing, options)
+    folders = with_roles(listing.folders)
+    return folders, _all_statuses(conn, folders, listing)
 
 
 def list_folders(conn: Connection) -> list[Folder]:
     """All folders, in the server's order."""
-    raise NotImplementedError
+    listing = _Listing()
+    _list(conn, listing, _return_options(conn.capabilities))
+    return with_roles(listing.folders)
 
 
 def statuses(conn: Connection, folders: t.Sequence[Folder]) -> dict[str, FolderStatus | StatusFailed]:
-    """Name -> status of the selectable ones of ``folders``."""
-    raise NotImplementedError
+    """Name -> status of the selectable ones of ``folders``; pipelined."""
+    return _all_statuses(conn, folders, _Listing())
 
 
-def select_folders(
-    folders: t.Sequence[Folder],
-    include: t.Sequence[str] = (),
-    exclude: t.Sequence[str] = (),
-    defaults: t.Collection[str] = tuple(DEFAULT_EXCLUDES),
-) -> Selection:
-    """Pure. Patterns match the whole decoded name with "/" between its parts, case-insensitively; ``*`` and ``?`` also match "/"; a
-    pattern that matches a folder covers its subfolders. Empty ``include`` means all. ``exclude`` wins over everything; an ``include``
-    pattern whose first part has no wildcard ("Junk E-mail", "#archive/*") wins over ``defaults``. Raises InputError for an unknown
-    default rule.
+def _return_options(capabilities: frozenset[str]) -> list[bytes]:
+    return [b"SPECIAL-USE"] if {"LIST-EXTENDED", "SPECIAL-USE"} <= capabilities else []
+
+
+def _status_items(capabilities: frozenset[str]) -> bytes:
+    return b"MESSAGES UIDNEXT UIDVALIDITY" + (b" HIGHESTMODSEQ" if capabilities & {"CONDSTORE", "QRESYNC"} else b"")
+
+
+def _list(conn: Connection, listing: _Listing, options: list[bytes]) -> None:
+    extended = b" RETURN (%s)" % b" ".join(options) if options else b""
+    (result,) = conn.reader.run([b'LIST "" "*"' + extended], listing.take)
+    if not result.ok and options:
+        # A server that announces the extension and then refuses it still knows the plain command.
+        (result,) = conn.reader.run([b'LIST "" "*"'], listing.take)
+    if not result.ok:
+        cause = f"the server refused LIST: {result.status} {result.text}"
+        raise ImapError(f"{conn.name}, mailbox {conn.user}", cause, "Check the mailbox on the server")
+
+
+def _all_statuses(conn: Connection, folders: t.Sequence[Folder], listing: _Listing) -> dict[str, FolderStatus | StatusFailed]:
+    """Ask for what ``listing`` does not know yet."""
+    items = _status_items(conn.capabilities)
+    wanted = {folder.name: folder for folder in folders if folder.selectable}
+    words: dict[str, str] = {}
+    commands: list[tuple[str, bytes]] = []
+    for name, folder in wanted.items():
+        quoted = names.quote(folder.raw)
+        if quoted is None:
+            words[name] = "the name holds a line break or NUL, which no command can carry"
+        elif _key(folder.raw) not in listing.statuses:
+            commands.append((name, b"STATUS %s (%s)" % (quoted, items)))
+    for first in range(0, len(commands), PIPELINE):
+        some = commands[first : first + PIPELINE]
+        results = conn.reader.run([line for _name, line in some], listing.take)
+        for (name, _line), result in zip(some, results, strict=True):
+            words[name] = f"{result.status} {result.text}" if not result.ok else "the server answered STATUS without a status"
+    return {name: listing.statuses.get(_key(folder.raw)) or StatusFailed(words[name]) for name, folder in wanted.items()}
+
+
+def _key(raw: bytes) -> bytes:
+    return b"INBOX" if raw.upper() == b"INBOX" else raw
+
+
+def _raw_name(value: Value) -> bytes:
+    if isinstance(value, list):
+        raise TypeError("a list where a folder name belongs")
+    return b"NIL" if value is None else value
+
+
+def _folder(values: list[Value]) -> Folder:
+    """Read ``(attributes) separator name``; a decoded part never contains the separator, because printable ASCII is not
+    shifted."""
+    listed, separator, value = values[0], values[1], _raw_name(values[2])
+    if not isinstance(listed, list) or isinstance(separator, list):
+        raise TypeError("LIST without attributes or separator")
+    attributes = frozenset(attribute.decode("ascii", "replace").lower() for attribute in listed if isinstance(attribute, bytes))
+    raw = _key(value)
+    pieces = raw.split(separator) if separator else [raw]
+    parts = tuple(names.decode(piece) for piece in pieces)
+    joint = separator.decode("ascii", "replace") if separator else None
+    selectable = not attributes & {"\\noselect", "\\nonexistent"}
+    return Folder((joint or "").join(parts), raw, attributes, joint, parts, selectable)
+
+
+def _status(values: list[Value]) -> tuple[bytes, FolderStatus]:
+    raw, items = _raw_name(values[0]), values[1]
+    if not isinstance(items, list):
+        raise TypeError("STATUS without a list")
+    told = {_raw_name(name).upper(): int(_raw_name(value)) for name, value in zip(items[::2], items[1::2], strict=True)}
+    modseq = told.get(b"HIGHESTMODSEQ") or None
+    return _key(raw), FolderStatus(told[b"UIDVALIDITY"], told.get(b"UIDNEXT", 0), told[b"MESSAGES"], modseq)
+
+
+def with_roles(folders: t.Sequence[Folder]) -> list[Folder]:
+    """Set ``role``: by attribute, and by English name for the roles that no folder has by attribute.
+
+    So a user's own folder "Trash" stays an ordinary one where the server calls another folder its trash.
     """
-    raise NotImplementedError
+    by_attribute = {
+        folder.raw: role for folder in folders for attribute, role in ROLE_ATTRIBUTES.items() if attribute in folder.attributes
+    }
+    taken = set(by_attribute.values())
+    found = []
+    for folder in folders:
+        named = ROLE_NAMES.get(folder.name.casefold())
+        role = by_attribute.get(folder.raw) or (named if named not in taken else None)
+        found.append(replace(folder, role=role))
+    return found

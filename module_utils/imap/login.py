@@ -1,20 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""LOGIN, and Kerio's X-MASTERAUTH with X-SETUSER."""
+"""LOGIN, and Kerio's X-MASTERAUTH with X-SETUSER (vendor article 360015186620)."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Endpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
+    ArchiveToolError,
+    InputError,
+    LoginRefusedError,
+    NetworkError,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Access, Credentials, Endpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.greeting import capabilities, open_reader
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Reader, Result, tagged_result
+
+_QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]*")
+
+REFUSED = {
+    "LOGIN": "Check user name and password; the server may also have locked the account or blocked this host's address",
+    "X-MASTERAUTH": "Check the password, and that the IP group of master authentication admits this host",
+    "X-SETUSER": "Check that this mailbox exists on this server",
+}
 
 
 @dataclass(frozen=True)
 class MasterAnswer:
     """What the server says about a master password.
 
-    ``answer`` is "wrong" only after a tagged NO to the digest. ``mailbox`` is None unless a mailbox was asked for and the password is
-    right; ``mailbox_text`` are the server's words on it.
+    ``answer`` is "wrong" only after a tagged NO to the digest. ``mailbox`` is None unless a mailbox was asked for and the password
+    is right; ``mailbox_text`` are the server's words on it.
     """
 
     answer: t.Literal["right", "wrong", "cannot_tell"]
@@ -23,6 +41,157 @@ class MasterAnswer:
     mailbox_text: str = ""
 
 
+class Dialogue:
+    """The commands of one login; no text that leaves it contains a password, whatever the server echoes."""
+
+    def __init__(self, reader: Reader, password: str) -> None:
+        self._reader = reader
+        self._password = password
+        self._hidden = [password]
+        self.digest_sent = False
+
+    def login(self, user: str) -> None:
+        """LOGIN; what cannot be quoted goes as a literal, for which the server must ask."""
+        self._expect("LOGIN", lambda: self._command(b"LOGIN", user, self._password))
+
+    def masterauth(self) -> str:
+        """X-MASTERAUTH; return the server's words."""
+        return self._expect("X-MASTERAUTH", self._answer_challenge).text
+
+    def setuser(self, user: str) -> str:
+        """X-SETUSER; return the server's words."""
+        name = user.replace("\\", "\\\\").replace('"', '\\"').encode()
+        return self._expect("X-SETUSER", lambda: self._reader.run([b'X-SETUSER "%s"' % name])[0]).text
+
+    def _answer_challenge(self) -> Result:
+        tag = self._reader.send(b"X-MASTERAUTH")
+        challenge = self._wait(tag)
+        if isinstance(challenge, Result):
+            return challenge
+        # The digest is the protocol's; it protects nothing that TLS does not protect.
+        digest = hashlib.md5(challenge + self._password.encode("ascii"), usedforsecurity=False).hexdigest()
+        self._hidden.append(digest)
+        self.digest_sent = True
+        self._reader.wire.send(digest.encode() + b"\r\n")
+        return self._until_tagged(tag)
+
+    def _command(self, name: bytes, *arguments: str) -> Result:
+        tag = self._reader.new_tag()
+        line = tag + b" " + name
+        for argument in arguments:
+            if _QUOTABLE.fullmatch(argument):
+                line += b' "%s"' % argument.encode()
+                continue
+            data = argument.encode()
+            self._reader.wire.send(line + b" {%d}\r\n" % len(data))
+            answer = self._wait(tag)
+            if isinstance(answer, Result):
+                return answer
+            line = data
+        self._reader.wire.send(line + b"\r\n")
+        return self._until_tagged(tag)
+
+    def _wait(self, tag: bytes) -> bytes | Result:
+        """Return what the server says behind "+", or the tagged answer."""
+        while True:
+            response = self._reader.next()
+            if response.continuation:
+                return response.text()[1:].strip()
+            tagged = tagged_result(response)
+            if tagged is not None and tagged[0] == tag:
+                return tagged[1]
+
+    def _until_tagged(self, tag: bytes) -> Result:
+        answer = self._wait(tag)
+        return answer if isinstance(answer, Result) else Result("BAD", "the server asked for more than the protocol has")
+
+    def _expect(self, stage: str, ask: t.Callable[[], Result]) -> Result:
+        """Return the OK answer; anything else is LoginRefusedError, a time-out NetworkError."""
+        wire = self._reader.wire
+        try:
+            result = ask()
+        except NetworkError as error:
+            if wire.lost != "closed":
+                raise
+            raise self._refused(stage, "BYE" if wire.bye else "closed", wire.bye or error.cause) from None
+        words = self._hide(result.text)
+        if not result.ok:
+            raise self._refused(stage, result.status, words)
+        return Result("OK", words)
+
+    def _refused(self, stage: str, answer: str, words: str) -> LoginRefusedError:
+        words = self._hide(words)
+        said = f"{answer} {words}" if answer != "closed" else words
+        cause = f"the server refused {stage}: {said}"
+        return LoginRefusedError(self._reader.wire.label, cause, REFUSED[stage], stage=stage, answer=answer, server_text=words)
+
+    def _hide(self, words: str) -> str:
+        for secret in self._hidden:
+            words = words.replace(secret, "***") if secret else words
+        return words
+
+
+def refuse_unusable(endpoint: Endpoint, credentials: Credentials) -> None:
+    """Raise InputError for what must not or cannot be sent."""
+    if credentials.master and endpoint.access is Access.IMAP:
+        raise InputError(endpoint.label, "master authentication is refused without TLS", "Set access to IMAP-SSL or IMAP-TLS")
+    if credentials.master and not credentials.password.isascii():
+        cause = "the master password has characters outside ASCII, for which Kerio defines no encoding"
+        raise InputError(endpoint.label, cause, "Choose a master password of ASCII characters")
+    if any(character in credentials.user + credentials.password for character in "\0\r\n"):
+        raise InputError(endpoint.label, "the user name or password contains a line break or NUL", "Correct the credentials")
+
+
+def log_in(reader: Reader, endpoint: Endpoint, credentials: Credentials) -> None:
+    """Bring the connection into the authenticated state. Raises LoginRefusedError and NetworkError."""
+    dialogue = Dialogue(reader, credentials.password)
+    if credentials.master:
+        dialogue.masterauth()
+        dialogue.setuser(credentials.user)
+        return
+    if endpoint.access is Access.IMAP and "LOGINDISABLED" in capabilities(reader):
+        raise LoginRefusedError(
+            endpoint.label,
+            "the server allows no LOGIN without TLS (LOGINDISABLED)",
+            "Set access to IMAP-TLS or IMAP-SSL",
+            stage="LOGIN",
+            answer="NO",
+            server_text="LOGINDISABLED",
+        )
+    dialogue.login(credentials.user)
+
+
 def try_master_password(endpoint: Endpoint, user: str | None, password: str) -> MasterAnswer:
-    """Ask the server once whether ``password`` is its master password, and close; raises nothing that the network can cause."""
-    raise NotImplementedError
+    """Ask the server once whether ``password`` is its master password, and close.
+
+    Whatever keeps the server from answering is ``cannot_tell``; raises InputError for a ``ca_file`` that cannot be used.
+    """
+    if endpoint.access is Access.IMAP:
+        return MasterAnswer("cannot_tell", "master authentication is not tried without TLS; set access to IMAP-SSL or IMAP-TLS")
+    refuse_unusable(endpoint, Credentials(user or "", password, master=True))
+    try:
+        reader = open_reader(endpoint)
+    except InputError:
+        raise
+    except ArchiveToolError as error:
+        return MasterAnswer("cannot_tell", str(error))
+    try:
+        return _try(Dialogue(reader, password), user)
+    finally:
+        reader.wire.close()
+
+
+def _try(dialogue: Dialogue, user: str | None) -> MasterAnswer:
+    try:
+        text = dialogue.masterauth()
+    except LoginRefusedError as error:
+        wrong = dialogue.digest_sent and error.details["answer"] == "NO"
+        return MasterAnswer("wrong" if wrong else "cannot_tell", error.cause)
+    except ArchiveToolError as error:
+        return MasterAnswer("cannot_tell", str(error))
+    if user is None:
+        return MasterAnswer("right", text)
+    try:
+        return MasterAnswer("right", text, "opened", dialogue.setuser(user))
+    except ArchiveToolError as error:
+        return MasterAnswer("right", text, "refused", error.cause)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An IMAPClient over our wire, for everything but bulk transfer."""
+
+from __future__ import annotations
+
+import imaplib
+import sys
+import typing as t
+
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import MissingLibraryError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import Wire
+
+try:
+    import imapclient
+except ImportError:
+    imapclient = None
+
+
+class WireIMAP4(imaplib.IMAP4):
+    """imaplib reading and writing through a wire on which the login already happened.
+
+    The five methods are those that imaplib documents as overridable. So imaplib keeps no buffer of its own, from which the bulk
+    reader would have to take bytes back, and no password ever passes through it and its log. The greeting was consumed before the
+    login: imaplib gets one that says "logged in", and then asks for CAPABILITY by itself.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self._greeting = b"* PREAUTH ready\r\n"
+        super().__init__(wire.label)
+
+    def open(self, *_host_port_timeout: t.Any) -> None:
+        self.sock = self.wire.sock
+
+    def readline(self) -> bytes:
+        greeting, self._greeting = self._greeting, b""
+        return greeting or self.wire.read_line()
+
+    def read(self, size: int) -> bytes:
+        return self.wire.read(size)
+
+    def send(self, data: t.Any) -> None:
+        self.wire.send(data)
+
+    def shutdown(self) -> None:
+        self.wire.close()
+
+
+def refuse_without_library() -> None:
+    """Raise MissingLibraryError when imapclient is absent."""
+    if imapclient is None:
+        raise MissingLibraryError(
+            "imapclient",
+            f"the Python library imapclient is not installed for {sys.executable}",
+            "Let the role archive_host install the Python environment, and set ansible_python_interpreter to it",
+        )
+
+
+def make_client(wire: Wire, timeout: float) -> tuple[t.Any, frozenset[str]]:
+    """Return the client and the capabilities, upper case; raises what ``imaplib`` raises."""
+    imap = WireIMAP4(wire)
+    # IMAPClient connects in its constructor and has no public way to hand it a connection.
+    over_wire = type("WireIMAPClient", (imapclient.IMAPClient,), {"_create_IMAP4": lambda _self: imap})
+    client = over_wire(wire.label, ssl=False, timeout=timeout)
+    # IMAPClient turns imaplib's debug output up to its highest level and sends it to logging.
+    imap.debug = 0
+    return client, frozenset(imap.capabilities)
+
+
+# imaplib.IMAP4.abort is a kind of this; so are all errors of IMAPClient
+ClientError = imaplib.IMAP4.error
+ClientAbort = imaplib.IMAP4.abort

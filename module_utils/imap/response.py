@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an IMAP response says (RFC 3501 section 7); pure, over a response that is complete."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import typing as t
+from dataclasses import dataclass
+from functools import lru_cache
+
+Buffer = bytes | bytearray
+Value: t.TypeAlias = "bytes | list[Value] | None"
+# offset behind a literal's header -> what took its bytes, which are not part of the data
+Streamed = t.Mapping[int, t.Any]
+
+_HEAD = re.compile(rb"\* (\d+) FETCH \(", re.IGNORECASE)
+# One item of FETCH; the number of the group that matched tells which.
+_ITEM = re.compile(
+    rb" *(?:UID (\d+)"
+    rb"|RFC822\.SIZE (\d+)"
+    rb"|FLAGS \(([^)]*)\)"
+    rb'|INTERNALDATE "([^"]*)"'
+    rb"|BODY\[\] ~?\{(\d+)\+?\}\r\n"
+    rb'|BODY\[\] "((?:[^"\\]|\\.)*)"'
+    rb"|BODY\[\] (NIL))",
+    re.IGNORECASE | re.DOTALL,
+)
+_OTHER_NAME = re.compile(rb' *[^\s()\["{]+(?:\[[^\]]*\])?(?:<\d+>)? +')
+_VALUE = re.compile(
+    rb' *(?:(\()|(\))|"((?:[^"\\]|\\.)*)"|~?\{(\d+)\+?\}\r\n|(NIL)(?=[ )\r\n]|\Z)|([^\s()"]+))', re.IGNORECASE | re.DOTALL
+)
+_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
+_DATE = re.compile(
+    r"\s*(\d{1,2})[- ]([A-Za-z]{3})[- ](\d{4})\s+(\d{1,2}):(\d\d):(\d\d)(?:\.\d+)?\s*(?:([+-])(\d\d):?(\d\d)|GMT|UTC?|Z)?\s*"
+)
+_MONTHS = {
+    "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
+    "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
+}  # fmt: skip
+
+
+class MalformedError(ValueError):
+    """A response that cannot be read; the argument is its beginning."""
+
+    def __init__(self, data: Buffer, start: int, end: int) -> None:
+        super().__init__(clean(bytes(data[start : min(end, start + 120)])))
+
+
+@dataclass(slots=True)
+class Message:
+    """What one FETCH response says; None: not said. ``nil``: the server sent NIL for the body."""
+
+    sequence: int
+    uid: int | None = None
+    size: int | None = None
+    flags: bytes | None = None
+    date: bytes | None = None
+    body: t.Any = None
+    nil: bool = False
+
+
+def clean(text: bytes, longest: int = 300) -> str:
+    """Return the server's words fit for a report: one line, no control characters, not endless."""
+    words = " ".join(text.decode("utf-8", "replace").split())
+    printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in words)
+    return printable if len(printable) <= longest else printable[:longest] + "..."
+
+
+def is_fetch(data: Buffer, start: int, end: int) -> bool:
+    """Whether the response is a FETCH."""
+    return _HEAD.match(data, start, end) is not None
+
+
+def parse_fetch(data: Buffer, view: memoryview, start: int, end: int, streamed: Streamed) -> Message:
+    """Read ``* n FETCH (...)``; ``body`` becomes a slice of ``view`` (no copy), a view of a quoted string, or what was streamed.
+
+    Items may come in any order, and unknown ones are passed over. Raises MalformedError.
+    """
+    head = _HEAD.match(data, start, end)
+    if head is None:
+        raise MalformedError(data, start, end)
+    message = Message(int(head[1]))
+    at = head.end()
+    item = _ITEM.match(data, at, end)
+    while item or data[at : at + 1] not in (b")", b""):
+        if item is None:
+            at = _skip_item(data, at, end)
+        else:
+            at = item.end()
+            if item.lastindex == 5:
+                at = _take_literal(message, view, at, int(item[5]), streamed)
+            else:
+                _take_item(message, item)
+        item = _ITEM.match(data, at, end)
+    if at >= end:
+        raise MalformedError(data, start, end)
+    return message
+
+
+def _take_literal(message: Message, view: memoryview, at: int, size: int, streamed: Streamed) -> int:
+    if at in streamed:
+        message.body = streamed[at]
+        return at
+    message.body = view[at : at + size]
+    return at + size
+
+
+def _take_item(message: Message, item: re.Match[bytes]) -> None:
+    kind = item.lastindex
+    if kind == 1:
+        message.uid = int(item[1])
+    elif kind == 2:
+        message.size = int(item[2])
+    elif kind == 3:
+        message.flags = item[3]
+    elif kind == 4:
+        message.date = item[4]
+    elif kind == 6:
+        message.body = memoryview(_ESCAPE.sub(rb"\1", item[6]))
+    else:
+        message.nil = True
+
+
+def _skip_item(data: Buffer, at: int, end: int) -> int:
+    name = _OTHER_NAME.match(data, at, end)
+    if name is None:
+        raise MalformedError(data, at, end)
+    return parse_value(data, name.end(), end)[1]
+
+
+def parse_value(data: Buffer, at: int, end: int) -> tuple[Value, int]:
+    """Read one atom, string, NIL (None) or list at ``at``; return it and the offset behind it. Raises MalformedError."""
+    token = _VALUE.match(data, at, end)
+    if token is None or token.lastindex == 2:
+        raise MalformedError(data, at, end)
+    if token.lastindex == 1:
+        return _parse_list(data, token.end(), end)
+    if token.lastindex == 4:
+        stop = token.end() + int(token[4])
+        if stop > end:
+            raise MalformedError(data, at, end)
+        return bytes(data[token.end() : stop]), stop
+    return _scalar(token), token.end()
+
+
+def _scalar(token: re.Match[bytes]) -> bytes | None:
+    if token.lastindex == 3:
+        return _ESCAPE.sub(rb"\1", token[3])
+    return None if token.lastindex == 5 else bytes(token[6])
+
+
+def _parse_list(data: Buffer, at: int, end: int) -> tuple[Value, int]:
+    values: list[Value] = []
+    while True:
+        token = _VALUE.match(data, at, end)
+        if token is not None and token.lastindex == 2:
+            return values, token.end()
+        value, at = parse_value(data, at, end)
+        values.append(value)
+
+
+def parse_values(data: Buffer, at: int, end: int) -> list[Value]:
+    """Read values up to the end of the response."""
+    values: list[Value] = []
+    while data[at:end].strip():
+        value, at = parse_value(data, at, end)
+        values.append(value)
+    return values
+
+
+@lru_cache(maxsize=4096)
+def parse_flags(flags: bytes) -> tuple[str, ...]:
+    r"""Return the flags as spelled, without ``\Recent``, which tells about the session; what is not UTF-8 reads as Latin-1."""
+    try:
+        text = flags.decode("utf-8")
+    except UnicodeDecodeError:
+        text = flags.decode("latin-1")
+    return tuple(flag for flag in text.replace('"', "").split() if flag.lower() != "\\recent")
+
+
+def parse_internaldate(date: bytes) -> int | None:
+    """Return epoch seconds UTC; a date without zone counts as UTC. None when it cannot be read."""
+    match = _DATE.fullmatch(date.decode("latin-1"))
+    if match is None:
+        return None
+    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = match.groups()
+    offset = int(zone_hours or 0) * 3600 + int(zone_minutes or 0) * 60
+    try:
+        local = calendar.timegm((int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second)))
+    except (KeyError, ValueError, OverflowError):
+        return None
+    return local + offset if sign == "-" else local - offset

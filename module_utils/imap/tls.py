@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TLS: what is trusted, and what a failed handshake means for the operator."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
+    ArchiveToolError,
+    CertificateError,
+    InputError,
+    NetworkError,
+    ProtocolError,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Endpoint
+
+RENEW = "Renew the certificate on the server"
+TRUST = "Set ca_file to the authority that signed it, or to the server's own certificate if it signed itself"
+# OpenSSL's X509_V_ERR_* -> what the operator does about it
+REMEDIES = {
+    9: "Check the clock of this host",
+    10: RENEW,
+    18: TRUST,
+    19: TRUST,
+    20: TRUST,
+    21: TRUST,
+    62: "Use the host name that the certificate carries, or give the server a certificate for this one",
+    64: "Use the host name that the certificate carries instead of an IP address",
+}
+# Reasons of ssl.SSLError when the other side answers in plain text
+NOT_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "RECORD_LAYER_FAILURE"}
+
+
+def make_context(endpoint: Endpoint) -> ssl.SSLContext:
+    """Return the context for ``endpoint``; InputError when its ``ca_file`` cannot be used.
+
+    Python 3.13 turned strict X.509 checks on, which self-signed certificates of mail servers fail; all versions behave the same
+    here. A ``ca_file`` may hold the server's own certificate.
+    """
+    if endpoint.ca_file is not None:
+        refuse_unreadable(endpoint.ca_file)
+    try:
+        context = ssl.create_default_context(cafile=endpoint.ca_file)
+    except ssl.SSLError as error:
+        cause = f"{endpoint.ca_file} holds no certificate in PEM form ({error.reason or error})"
+        raise InputError("ca_file", cause, "Name a file of PEM certificates") from None
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if not endpoint.validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def refuse_unreadable(path: str) -> None:
+    """Raise InputError when the file cannot be read."""
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise InputError("ca_file", f"{path}: {error.strerror}", "Name a readable file of PEM certificates") from None
+
+
+def handshake(sock: socket.socket, context: ssl.SSLContext, endpoint: Endpoint) -> ssl.SSLSocket:
+    """Wrap ``sock``, which is closed when the handshake fails."""
+    try:
+        return context.wrap_socket(sock, server_hostname=endpoint.host)
+    except OSError as error:
+        sock.close()
+        raise explain(error, endpoint) from None
+
+
+def explain(error: OSError, endpoint: Endpoint) -> ArchiveToolError:
+    """Return what a failed handshake means."""
+    label = endpoint.label
+    if isinstance(error, ssl.SSLCertVerificationError):
+        remedy = REMEDIES.get(error.verify_code, "Check the certificate of the server")
+        return CertificateError(label, f"the certificate is not trusted: {error.verify_message}", remedy)
+    if isinstance(error, TimeoutError):
+        cause = f"the TLS handshake did not finish within {endpoint.timeout:g} seconds"
+        return NetworkError(label, cause, "Check that this port speaks TLS and that the server is not overloaded")
+    if isinstance(error, ssl.SSLError) and error.reason in NOT_TLS:
+        return ProtocolError(
+            label,
+            f"the server does not speak TLS on this port ({error.reason})",
+            "Use access IMAP-TLS (STARTTLS) on port 143, or the port of the service that starts with TLS (993)",
+        )
+    words = str(error) if isinstance(error, ssl.SSLError) else error.strerror or str(error)
+    return NetworkError(
+        label, f"the TLS handshake failed: {words}", "Check the port, and the TLS versions that the server allows"
+    )
