@@ -72,7 +72,7 @@ class CfgFile:
         return path
 
     def write(self, data: bytes, backup: Path) -> None:
-        """Replace the content by ``data``; raises ``CfgError``, and then the old content is there, or in ``backup`` to be restored."""
+        """Replace the content by ``data``; after a ``CfgError`` the old content is there, or in ``backup`` to be restored."""
         with self._refusing():
             if self.path.stat().st_nlink > 1:
                 self._write_in_place(data, backup)

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guarded edit of mailserver.cfg: what is to be done (probe), and the work of the job that does it.
+
+Kerio Connect reads the file at start and rewrites it from memory when it stops, so: stop, prove it, read again, edit, write,
+start, read again. Whatever goes wrong, the bytes from after the stop are put back and the service is started.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, CfgError, ServiceError
+from ansible_collections.mailops.kerio.plugins.module_utils.job_process import Reporter, write_record
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.mailserver_cfg import Document, Selector
+
+if t.TYPE_CHECKING:
+    from types import TracebackType
+
+    from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
+    from ansible_collections.mailops.kerio.plugins.module_utils.kerio.service import Process, Service
+
+# The start of a process is known to 10 ms, a file's time to the kernel's tick.
+CLOCK_GRAIN_SECONDS = 0.05
+
+Data = t.Dict[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One variable and the value that it shall have."""
+
+    selector: Selector
+    value: str
+
+    @property
+    def label(self) -> str:
+        return self.selector.path or self.selector.name or ""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the file says now, and in ``reasons`` why the job is needed; empty when there is nothing to do."""
+
+    values: t.Mapping[str, str | None]
+    reasons: t.Sequence[str]
+    process: Process | None
+
+
+@dataclass
+class GuardedEdit:
+    """``applied`` is a file that remembers which process was started on which values."""
+
+    file: CfgFile
+    service: Service
+    wanted: t.Sequence[Wanted]
+    backup_keep: int
+    applied: Path
+    _original: bytes | None = field(default=None, init=False)
+    _backup: Path | None = field(default=None, init=False)
+
+    def probe(self) -> Probe:
+        """Look, and touch nothing. Raises ``CfgError`` when a variable cannot be found."""
+        processes = self.service.processes()
+        process = processes[0] if processes else None
+        torn = self.file.torn_backup()
+        if torn is not None:
+            reason = f"an edit of {self.file.path} was interrupted while it wrote in place; {torn} will be restored first"
+            return Probe({item.label: None for item in self.wanted}, [reason], process)
+        values = self._values(self._read())
+        reasons = [
+            f"{item.label} is {values[item.label]}, not {item.value}" for item in self.wanted if values[item.label] != item.value
+        ]
+        if process is None:
+            reasons.append("the service is not running")
+        elif not self._applied_by(process, values):
+            reasons.append(f"process {process.pid} was started before the file was last changed, so it may not have read it")
+        return Probe(dict(values), reasons, process)
+
+    def __call__(self, reporter: Reporter) -> Data:
+        """Do it; the work of the job. Raises ``CfgError`` or ``ServiceError``, ``details['state']`` tells what is true then."""
+        probe = self.probe()
+        self._refuse_early(probe, reporter)
+        began = time.monotonic()
+        with _Recovery(self, reporter):
+            reporter.progress("stopping the service; it may take 300 s")
+            self.service.stop()
+            reporter.progress(f"stopped after {time.monotonic() - began:.0f} s; changing {self.file.path}")
+            before = self._edit()
+            reporter.progress("starting the service")
+            process = self.service.start()
+            after = self._values(self._read())
+            for item in self.wanted:
+                if after[item.label] != item.value:
+                    cause = f"the server did not keep {item.label} = {item.value}: it is {after[item.label]} after the start"
+                    raise CfgError(
+                        str(self.file.path), cause, "Compare the variable with the documentation of this server's version"
+                    )
+        down = time.monotonic() - began
+        self._remember(process, after)
+        reporter.progress(f"the service is back after {down:.0f} s")
+        variables = [{"variable": item.label, "before": before[item.label], "after": item.value} for item in self.wanted]
+        return {
+            "variables": variables,
+            "reasons": list(probe.reasons),
+            "backup_file": str(self._backup) if self._backup else None,
+            "process": {"pid": process.pid, "started": process.started},
+            "down_seconds": round(down, 1),
+        }
+
+    def _refuse_early(self, probe: Probe, reporter: Reporter) -> None:
+        """Raise what would go wrong after the stop, while the service still runs."""
+        self.file.check_room()
+        missing = self.service.ready.missing() if probe.process else []
+        if missing:
+            cause = f"it runs, but there is no answer from {', '.join(missing)}; nothing was done"
+            remedy = "Set ready.api_port and ready.imap_port to where the server listens on this host (0: not asked)"
+            raise ServiceError("Kerio Connect service", cause, remedy)
+        if reporter.stop_requested:
+            raise ServiceError("Kerio Connect service", "the job was asked to end before it stopped it", "Run it again")
+
+    def _edit(self) -> Mapping:
+        """Change the stopped server's file; return the values that it had."""
+        torn = self.file.torn_backup()
+        if torn is not None:
+            self.file.write(torn.read_bytes(), torn)
+        self._original = self.file.read()
+        document = Document(self._original, str(self.file.path))
+        before = self._values(document)
+        for item in self.wanted:
+            document = document.replace(item.selector, item.value)
+        if document.data != self._original:
+            self._backup = self.file.backup(self._original, self.backup_keep)
+            self.file.write(document.data, self._backup)
+        return before
+
+    def restore(self) -> bool:
+        """Put the bytes from after the stop back if they are not there; return whether that was necessary."""
+        if self._original is None or self._backup is None or self.file.read() == self._original:
+            return False
+        if self.service.remains():
+            self.service.stop()
+        self.file.write(self._original, self._backup)
+        return True
+
+    def truth(self) -> Data:
+        """Return what is so now, with None for what cannot be told."""
+        processes = self.service.processes()
+        values: Mapping = {item.label: None for item in self.wanted}
+        with _Noting([]):
+            values = self._values(self._read())
+        return {
+            "running": bool(processes),
+            "not_answering": self.service.ready.missing(),
+            "pid": processes[0].pid if processes else None,
+            "values": values,
+            "backup_file": str(self._backup) if self._backup else None,
+        }
+
+    def _read(self) -> Document:
+        return Document(self.file.read(), str(self.file.path))
+
+    def _values(self, document: Document) -> Mapping:
+        places: dict[str, str] = {}
+        for item in self.wanted:
+            place = document.find(item.selector).path
+            if place in places:
+                raise CfgError(place, f"it is asked for twice, as {places[place]} and {item.label}", "Name each variable once")
+            places[place] = item.label
+        return {item.label: document.get(item.selector) for item in self.wanted}
+
+    def _applied_by(self, process: Process, values: Mapping) -> bool:
+        """Tell whether ``process`` read these values at its start: it is younger than the file, or we started it on them.
+
+        The second is for servers that save the file after admin changes, which makes it younger than any process.
+        """
+        if process.started + CLOCK_GRAIN_SECONDS >= self.file.changed_at():
+            return True
+        try:
+            known = json.loads(self.applied.read_bytes())
+        except (OSError, ValueError):
+            return False
+        return known["process"] == process.identity and all(known["values"].get(name) == value for name, value in values.items())
+
+    def _remember(self, process: Process, values: Mapping) -> None:
+        with _Noting([]):
+            write_record(self.applied, {"process": process.identity, "values": values})
+
+
+Mapping = t.Dict[str, t.Optional[str]]
+
+
+class _Noting:
+    """Carries on after an error that is an answer of the host, and notes it; a bug gets through."""
+
+    def __init__(self, notes: list[str]) -> None:
+        self.notes = notes
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if isinstance(error, (ArchiveToolError, OSError)):
+            self.notes.append(error.cause if isinstance(error, ArchiveToolError) else str(error))
+            return True
+        return False
+
+
+class _Recovery:
+    """Whatever ends the edit between stop and start: restore the file, start the service, and add the truth to the error."""
+
+    def __init__(self, edit: GuardedEdit, reporter: Reporter) -> None:
+        self.edit = edit
+        self.reporter = reporter
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            return
+        self.reporter.progress(f"failed: {error.cause if isinstance(error, ArchiveToolError) else error}; repairing")
+        notes: list[str] = []
+        restored = False
+        with _Noting(notes):
+            restored = self.edit.restore()
+        with _Noting(notes):
+            self.edit.service.start()
+        state = dict(self.edit.truth(), restored=restored, repair_errors=notes)
+        if isinstance(error, ArchiveToolError):
+            cause = f"{error.cause}. {_sentence(state)}"
+            raise type(error)(error.subject, cause, error.remedy, **dict(error.details, state=state)) from error
+        if isinstance(error, OSError):
+            raise ServiceError("Kerio Connect service", f"{error}. {_sentence(state)}", "See the cause", state=state) from error
+
+
+def _sentence(state: Data) -> str:
+    values = ", ".join(f"{name} = {'unreadable' if value is None else value}" for name, value in state["values"].items())
+    file = f"{'The file was restored' if state['restored'] else 'The file needed no restoring'}: {values}."
+    if not state["running"]:
+        service = "THE SERVICE DOES NOT RUN"
+    elif state["not_answering"]:
+        service = f"The service runs as process {state['pid']}, but there is no answer from {', '.join(state['not_answering'])}"
+    else:
+        service = f"The service runs as process {state['pid']} and answers"
+    repairs = f"; the repair failed: {'; '.join(state['repair_errors'])}" if state["repair_errors"] else ""
+    return f"{file} {service}{repairs}"
