@@ -1,141 +1,228 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The catalog: all SQL."""
+"""The catalog of an archive: placements, runs, and the one transaction that publishes a batch."""
 
 from __future__ import annotations
 
+import json
+import time
 import typing as t
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
     Batch,
-    LeftReason,
     PlacementRow,
     Refused,
     Run,
-    SourceFolder,
-    StoredMessage,
     Totals,
-    User,
     UserFolder,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_sources import SourceTables
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_users import UserTables
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
+
+_PLACEMENT = "folder_id, digest, user_id, internaldate, size, vsize, flags, copy_key, origin"
+_INSERT_OBJECT = "INSERT INTO objects(digest, size, stored_size) VALUES (?, ?, ?)"
+# Not "OR IGNORE", which would swallow a NULL as well.
+_INSERT_PLACEMENT = (
+    f"INSERT INTO placements({_PLACEMENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(folder_id, digest) DO NOTHING"
+)
+_PUT_MESSAGE = (
+    "INSERT INTO source_messages"
+    "(folder_id, uidvalidity, run_id, uid, state, digest, size, vsize, internaldate, flags, reason, attempts)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    # What was once fetched stays known when the message is seen as vanished or deleted later.
+    " ON CONFLICT(folder_id, uidvalidity, uid) DO UPDATE SET state = excluded.state, run_id = excluded.run_id,"
+    " digest = coalesce(excluded.digest, digest), size = coalesce(excluded.size, size), vsize = coalesce(excluded.vsize, vsize),"
+    " internaldate = coalesce(excluded.internaldate, internaldate),"
+    " flags = CASE WHEN excluded.digest IS NULL THEN flags ELSE excluded.flags END,"
+    " reason = excluded.reason, attempts = excluded.attempts"
+)
+# Another route has not seen what this one files; its own next pass files that from the store.
+_STALE_ROUTES = "UPDATE folder_routes SET complete = 0 WHERE folder_id = ? AND route <> ? AND complete"
+_PUT_ROUTE = (
+    "INSERT INTO folder_routes(folder_id, route, run_id) VALUES (?, ?, ?)"
+    " ON CONFLICT(folder_id, route) DO UPDATE SET run_id = excluded.run_id, complete = 1"
+)
+_PUT_CURSOR = (
+    "UPDATE source_folders SET uidvalidity = ?, uidnext = ?, messages = ?, highestmodseq = ?, rules = ?, complete = ?,"
+    " last_run = ? WHERE id = ?"
+)
+_COUNT = (
+    "UPDATE totals SET objects = objects + ?, bytes = bytes + ?, stored_bytes = stored_bytes + ?,"
+    " placements = placements + ?, commits = commits + 1, last_commit = ?,"
+    " clock_stepped = max(clock_stepped, coalesce(? + 60 < last_commit, 0))"
+)
 
 
-class Catalog:
+class Catalog(UserTables, SourceTables):
     """The open catalog. One connection per process and thread: open it after fork. Context manager."""
 
     @classmethod
     def open(cls, path: str, *, readonly: bool = False) -> Catalog:
-        """Open (``<root>/catalog.sqlite3``), create tables in a new file; CatalogError for another format."""
-        raise NotImplementedError
+        """Open ``<root>/catalog.sqlite3``, create tables in a new file; CatalogError for another format."""
+        return cls(path, readonly=readonly)
 
-    def close(self) -> None:
-        """Close the connection."""
-        raise NotImplementedError
+    def __enter__(self) -> Catalog:
+        return self
 
-    # users
-    def users(self, *, deleted: bool = False) -> list[User]:
-        """All archive users (``deleted``: leavers too)."""
-        raise NotImplementedError
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-    def user_by_name(self, name: str) -> User | None:
-        """The user of that name, leavers excluded."""
-        raise NotImplementedError
+    # User folders and placements
 
-    def user_by_address(self, address: str) -> User | None:
-        """The user who has that address (any case), leavers excluded."""
-        raise NotImplementedError
-
-    def addresses(self) -> dict[str, int]:
-        """Every address (lower case) -> user id; for filing."""
-        raise NotImplementedError
-
-    def ensure_user(self, name: str, *, origin: str) -> User:
-        """Get or create a user without addresses (a declared target, ``@catchall``)."""
-        raise NotImplementedError
-
-    # source folders and messages
-    def source_folder(self, server: str, mailbox: str, name: str) -> SourceFolder:
-        """Get or create."""
-        raise NotImplementedError
-
-    def mailbox_folders(self, server: str, mailbox: str) -> dict[str, SourceFolder]:
-        """Known folders of a mailbox by name."""
-        raise NotImplementedError
-
-    def routes(self, folder_id: int) -> frozenset[str]:
-        """Where this source folder's mail was filed completely so far (written through ``Batch.routes``)."""
-        raise NotImplementedError
-
-    def states(self, folder_id: int, uidvalidity: int) -> dict[int, State]:
-        """UID -> state."""
-        raise NotImplementedError
-
-    def messages(self, folder_id: int, uidvalidity: int, uids: t.Iterable[int]) -> dict[int, StoredMessage]:
-        """Rows of some UIDs."""
-        raise NotImplementedError
-
-    def open_messages(self, folder_id: int) -> list[StoredMessage]:
-        """Rows in the states excluded, left, failed, quarantined: cheap, has its own index."""
-        raise NotImplementedError
-
-    def open_folders(self) -> dict[int, dict[State, int]]:
-        """folder_id -> number of open rows by state, for all folders at once: what may be due."""
-        raise NotImplementedError
-
-    def stored_messages(self, folder_id: int) -> t.Iterator[StoredMessage]:
-        """Rows with a digest, in UID order: for filing a known folder by a new route from the store."""
-        raise NotImplementedError
-
-    def left_reasons(self) -> list[LeftReason]:
-        """Open rows counted by folder, state and reason."""
-        raise NotImplementedError
-
-    # user folders and placements
     def user_folder(self, user_id: int, parts: t.Sequence[str]) -> UserFolder:
         """Get or create; no directory is made. ``parts`` may be empty (the user's top folder)."""
-        raise NotImplementedError
+        # ASCII with surrogates escaped: a name may hold half a UTF-16 pair, which SQLite's UTF-8 cannot.
+        name = json.dumps(list(parts))
+        query = "SELECT id, dir FROM user_folders WHERE user_id = ? AND name = ?"
+        row = self.row(query, (user_id, name))
+        if row is None:
+            with self.transaction():
+                tree = self._db.execute("SELECT tree FROM users WHERE id = ?", (user_id,)).fetchone()
+                if tree is None:
+                    raise CatalogError(self.path, f"there is no user {user_id}", "Synchronise the users first")
+                directory = "/".join((layout.MAIL, tree[0], *map(layout.escape, parts)))
+                insert = "INSERT OR IGNORE INTO user_folders(user_id, name, dir) VALUES (?, ?, ?)"
+                self._db.execute(insert, (user_id, name, directory))
+            row = self.row(query, (user_id, name))
+            if row is None:  # only two names with the same shortened form, which a digest keeps apart
+                raise CatalogError(self.path, f"two folders of a user share the directory {directory}", "Rename one of them")
+        return UserFolder(row[0], user_id, tuple(parts), row[1])
 
     def user_folders(self, user_id: int) -> list[UserFolder]:
         """All folders of one user."""
-        raise NotImplementedError
+        rows = self.rows("SELECT id, name, dir FROM user_folders WHERE user_id = ? ORDER BY dir", (user_id,))
+        return [UserFolder(row[0], user_id, tuple(json.loads(row[1])), row[2]) for row in rows]
 
     def placement(self, folder_id: int, digest: bytes) -> PlacementRow | None:
         """The placement of that object in that folder."""
-        raise NotImplementedError
+        row = self.row(f"SELECT {_PLACEMENT} FROM placements WHERE folder_id = ? AND digest = ?", (folder_id, digest))
+        return None if row is None else PlacementRow(*row)
 
     def placed(self, folder_id: int, digest: bytes) -> bool:
         """Whether the folder has that object."""
-        raise NotImplementedError
+        return self.row("SELECT 1 FROM placements WHERE folder_id = ? AND digest = ?", (folder_id, digest)) is not None
 
     def copies(self, user_id: int, copy_key: bytes) -> list[PlacementRow]:
-        """Candidates anywhere in the user's tree; prove with ``copykey.same_message`` on the re-read objects."""
-        raise NotImplementedError
+        """Candidates anywhere in the user's tree; prove with ``Store.same_message`` on the re-read objects."""
+        query = f"SELECT {_PLACEMENT} FROM placements WHERE user_id = ? AND copy_key = ?"
+        return [PlacementRow(*row) for row in self.rows(query, (user_id, copy_key))]
 
-    # writing
+    # Writing
+
     def commit(self, batches: t.Sequence[Batch]) -> list[Refused]:
-        """ONE transaction for all of ``batches``; returns placements that were there already."""
-        raise NotImplementedError
+        """ONE transaction for all of ``batches``; returns the placements whose folder had that object already.
+
+        Call it only after ``Store.sync`` returned for everything that the batches speak of.
+        """
+        refused: list[Refused] = []
+        with self.transaction():
+            for batch in batches:
+                refused += self._commit_batch(batch)
+        return refused
+
+    def _commit_batch(self, batch: Batch) -> list[Refused]:
+        self._db.executemany(_INSERT_OBJECT, batch.objects)
+        before = self._db.total_changes
+        self._db.executemany(_INSERT_PLACEMENT, batch.placements)
+        placed = self._db.total_changes - before
+        refused = [] if placed == len(batch.placements) else self._refused(batch)
+        head = (batch.folder_id, batch.uidvalidity, batch.run_id)
+        self._db.executemany(_PUT_MESSAGE, [head + message for message in batch.messages])
+        if batch.cursor is not None:
+            self._db.execute(_PUT_CURSOR, (*batch.cursor, batch.run_id, batch.folder_id))
+        if batch.messages and batch.filed_by:
+            self._db.execute(_STALE_ROUTES, (batch.folder_id, batch.filed_by))
+        self._db.executemany(_PUT_ROUTE, [(batch.folder_id, route, batch.run_id) for route in batch.routes])
+        size, stored = sum(row.size for row in batch.objects), sum(row.stored_size for row in batch.objects)
+        now = int(time.time())
+        self._db.execute(_COUNT, (len(batch.objects), size, stored, placed, now, now))
+        return refused
+
+    def _refused(self, batch: Batch) -> list[Refused]:
+        """The placements that the transaction found in their folder already, under whatever name."""
+        found: list[Refused] = []
+        seen: set[tuple[int, bytes]] = set()
+        for row in batch.placements:
+            key = (row.folder_id, row.digest)
+            existing = self.placement(*key)
+            if existing is not None and (existing != row or key in seen):
+                found.append(Refused(row, existing))
+            seen.add(key)
+        return found
 
     def begin_run(self, about: dict[str, t.Any]) -> int:
         """A new run's id."""
-        raise NotImplementedError
+        with self.transaction():
+            statement = "INSERT INTO runs(started, summary) VALUES (?, ?)"
+            return int(self._db.execute(statement, (int(time.time()), json.dumps(about))).lastrowid or 0)
 
     def end_run(self, run_id: int, outcome: str, summary: dict[str, t.Any]) -> None:
         """Write how the run ended."""
-        raise NotImplementedError
+        with self.transaction():
+            statement = "UPDATE runs SET finished = ?, outcome = ?, summary = ? WHERE id = ?"
+            self._db.execute(statement, (int(time.time()), outcome, json.dumps(summary), run_id))
 
     def last_runs(self, count: int = 10) -> list[Run]:
         """The newest first."""
-        raise NotImplementedError
+        rows = self.rows("SELECT id, started, finished, outcome, summary FROM runs ORDER BY id DESC LIMIT ?", (count,))
+        return [Run(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
 
     def totals(self) -> Totals:
         """Figures of the whole archive."""
-        raise NotImplementedError
+        return Totals(*self.row("SELECT objects, bytes, stored_bytes, placements FROM totals"))
 
     def get_meta(self, key: str) -> str | None:
         """A value of the table meta."""
-        raise NotImplementedError
+        row = self.row("SELECT value FROM meta WHERE key = ?", (key,))
+        return None if row is None else str(row[0])
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep a value in the table meta."""
-        raise NotImplementedError
+        with self.transaction():
+            statement = "INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value"
+            self._db.execute(statement, (key, value))
+
+    # For the repair after an unclean end
+
+    def commits(self) -> int:
+        """How many batches were ever committed."""
+        return int(self.row("SELECT commits FROM totals")[0])
+
+    def last_commit(self) -> int | None:
+        """When the last batch was committed; None before the first one."""
+        found = self.row("SELECT last_commit FROM totals")[0]
+        return None if found is None else int(found)
+
+    def clock_stepped(self) -> bool:
+        """Whether the clock went backwards between two commits, so that times of files prove nothing."""
+        return bool(self.row("SELECT clock_stepped FROM totals")[0])
+
+    def trust_clock(self) -> None:
+        """Forget that the clock went backwards: everything was looked at."""
+        with self.transaction():
+            self._db.execute("UPDATE totals SET clock_stepped = 0")
+
+    def known_digests(self, digests: t.Collection[bytes]) -> set[bytes]:
+        """Those of ``digests`` that the catalog speaks of anywhere. Scans whole tables: for the repair alone."""
+        known: set[bytes] = set()
+        with self._errors():
+            self._db.execute("CREATE TEMP TABLE IF NOT EXISTS candidate(digest BLOB PRIMARY KEY) WITHOUT ROWID")
+            self._db.execute("DELETE FROM candidate")
+            self._db.executemany("INSERT OR IGNORE INTO candidate VALUES (?)", [(digest,) for digest in digests])
+            for table in ("objects", "source_messages", "placements"):
+                query = f"SELECT DISTINCT digest FROM {table} WHERE digest IN (SELECT digest FROM candidate)"
+                known.update(row[0] for row in self._db.execute(query))
+        return known
+
+    def known_names(self, directory: str, digests: t.Iterable[bytes]) -> dict[bytes, str]:
+        """For those of ``digests`` that are placed in ``directory``: the name of the placement."""
+        folder = self.row("SELECT id FROM user_folders WHERE dir = ?", (directory,))
+        if folder is None:
+            return {}
+        found = (self.placement(folder[0], digest) for digest in digests)
+        return {
+            row.digest: layout.placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
+            for row in found
+            if row is not None
+        }

@@ -33,6 +33,35 @@ class User:
 
 
 @dataclass(frozen=True)
+class UserValues:
+    """What is written about a user. ``addresses``: the default one first; lower case."""
+
+    name: str
+    origin: str
+    full_name: str = ""
+    server: str = ""
+    kerio_id: str = ""
+    authentication: str = ""
+    privileges: tuple[str, ...] = ()
+    enabled: bool = True
+    addresses: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UserStep:
+    """One change of the table of users: a new user (``user_id`` None), other values, or a leaver (``delete``).
+
+    ``deleted``: when the user left, for a leaver whose values change; 0 is now. A leaver's row and tree stay, the addresses go.
+    """
+
+    user_id: int | None
+    values: UserValues
+    delete: bool = False
+    deleted: int = 0
+
+
+@dataclass(frozen=True)
 class SourceFolder:
     """A folder of a mailbox on a Kerio server, with the figures of its last complete pass (``complete``) under ``rules``."""
 
@@ -127,7 +156,11 @@ class StoredMessage(t.NamedTuple):
 
 @dataclass
 class Batch:
-    """Everything that one transaction writes about one source folder. The bytes must be durable (``Store.sync``) before."""
+    """Everything that one transaction writes about one source folder. The bytes must be durable (``Store.sync``) before.
+
+    ``filed_by`` is the route that filed ``messages``: the folder's other routes are not complete then. ``routes`` are complete
+    now.
+    """
 
     folder_id: int
     uidvalidity: int
@@ -137,6 +170,7 @@ class Batch:
     messages: list[MessageRow] = field(default_factory=list)
     cursor: Cursor | None = None
     routes: tuple[str, ...] = ()
+    filed_by: str = ""
 
 
 class Refused(t.NamedTuple):

@@ -1,17 +1,36 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Repair after an unclean end."""
+"""Repair after an unclean end: what a crashed run wrote and did not commit is removed, so that the next run archives it again.
+
+A reader serves the Maildir trees without asking the catalog, and an object may be empty or short after a power loss, so
+neither may stay.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import time
+import typing as t
 from dataclasses import dataclass
+from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+    from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import DirtyMarker, Store
+
+MARGIN_SECONDS = 120
+# A run is never more than some batches ahead of its commits. More unknown objects than this mean that the catalog is not theirs.
+MOST_UNKNOWN = 100_000
+_OBJECT = re.compile(r"([0-9a-f]{64})(?:\.([0-9]+))?\Z")
 
 
 @dataclass(frozen=True)
 class SweepReport:
-    """What ``recover`` removed: objects and links that no commit speaks of. ``everything``: the whole tree had to be walked."""
+    """What ``recover`` removed: objects and links that no commit speaks of, staged files. ``everything``: no time helped."""
 
     objects: int = 0
     links: int = 0
@@ -20,5 +39,122 @@ class SweepReport:
 
 
 def recover(store: Store, catalog: Catalog) -> SweepReport | None:
-    """Sweep when the last run left its dirty marker (None when it ended cleanly). The store must hold the lock."""
-    raise NotImplementedError
+    """Sweep when the last run left its dirty marker and remove the marker; None when the last run ended cleanly.
+
+    The store must hold the lock. Raises StoreError when the catalog is older than the marker says (restored from a backup).
+    """
+    marker = store.dirty()
+    if marker is None:
+        return None
+    if not store.locked:
+        raise StoreError(store.root, "it is swept without its lock", "Open the store with its lock")
+    if catalog.commits() < marker.commits:
+        raise StoreError(
+            catalog.path,
+            f"it knows {catalog.commits()} commits, but the last run began with {marker.commits}: it is older than the archive",
+            "Restore the newest catalog, or rebuild it with archive_verify",
+        )
+    since = _since(marker, catalog)
+    try:
+        report = _sweep(store.root, catalog, since)
+        store.sync()
+    except OSError as error:
+        raise os_failure(error, error.filename or store.root) from error
+    if report.everything:
+        catalog.trust_clock()
+    store.end()
+    return report
+
+
+def _since(marker: DirtyMarker, catalog: Catalog) -> float | None:
+    """Only what changed after this instant can be uncommitted; None: times prove nothing, look at everything."""
+    last_commit = catalog.last_commit() or 0
+    newest = max(marker.started, last_commit)
+    # A run that committed nothing and yet began before the last commit: the clock went backwards in between.
+    stepped = catalog.commits() == marker.commits and marker.started < last_commit
+    if stepped or catalog.clock_stepped() or not marker.started or time.time() < newest:
+        return None
+    return float(newest - MARGIN_SECONDS)
+
+
+def _sweep(root: str, catalog: Catalog, since: float | None) -> SweepReport:
+    # Placements first: as long as a link is there its object is in use.
+    links = _sweep_links(Path(root, layout.MAIL), root, catalog, since)
+    objects = _sweep_objects(Path(root, layout.OBJECTS), catalog, since)
+    staged = 0
+    for path in Path(root, layout.STAGING).iterdir():
+        path.unlink()
+        staged += 1
+    return SweepReport(objects, links, staged, since is None)
+
+
+def _recent(found: os.stat_result, since: float | None) -> bool:
+    # ctime, since mtime is the message's date; a new link changes the ctime of its inode and the mtime of its directory.
+    return since is None or max(found.st_ctime, found.st_mtime) >= since
+
+
+def _sweep_links(mail: Path, root: str, catalog: Catalog, since: float | None) -> int:
+    removed = 0
+    for cur in _cur_directories(mail):
+        if not _recent(cur.stat(), since):
+            continue
+        with os.scandir(cur) as entries:
+            names = [entry.name for entry in entries if _recent_link(entry, since)]
+        directory = str(cur.parent.relative_to(root))
+        for name in _unknown_names(names, directory, catalog):
+            (cur / name).unlink()
+            removed += 1
+    return removed
+
+
+def _cur_directories(folder: Path) -> t.Iterator[Path]:
+    """All ``cur`` below ``folder``; files are never listed, so the walk costs what the folders cost."""
+    with os.scandir(folder) as entries:
+        below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    for name in below:
+        if name == "cur":
+            yield folder / name
+        elif name not in layout.MAILDIR_PARTS:
+            yield from _cur_directories(folder / name)
+
+
+def _recent_link(entry: os.DirEntry[str], since: float | None) -> bool:
+    if since is None:
+        return True
+    return entry.stat(follow_symlinks=False).st_ctime >= since
+
+
+def _unknown_names(names: list[str], directory: str, catalog: Catalog) -> t.Iterator[str]:
+    """Names of placements that the catalog does not have, or has under another name that is there too. Foreign files stay."""
+    parsed = {name: parts.digest for name in names if (parts := layout.parse_placement_name(name)) is not None}
+    known = catalog.known_names(directory, set(parsed.values()))
+    for name, digest in parsed.items():
+        expected = known.get(digest)
+        if name == expected:
+            continue
+        renamed = expected is not None and expected not in parsed and layout.base_name(name) == layout.base_name(expected)
+        if not renamed:
+            yield name
+
+
+def _sweep_objects(objects: Path, catalog: Catalog, since: float | None) -> int:
+    recent: dict[bytes, list[Path]] = {}
+    for folder in objects.iterdir():
+        if not _recent(folder.stat(), since):
+            continue
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                match = _OBJECT.match(entry.name)
+                if match is not None and _recent_link(entry, since):
+                    recent.setdefault(bytes.fromhex(match[1]), []).append(Path(entry.path))
+    unknown = recent.keys() - catalog.known_digests(recent)
+    if len(unknown) > MOST_UNKNOWN:
+        raise StoreError(
+            str(objects),
+            f"the catalog does not know {len(unknown):,} of its objects, more than a crash can leave",
+            "The catalog does not belong to this archive, or is older: restore the newest one, or rebuild it with archive_verify",
+        )
+    doomed = [path for digest in unknown for path in recent[digest]]
+    for path in doomed:
+        path.unlink()
+    return len(doomed)

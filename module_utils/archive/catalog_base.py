@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connection to the catalog: opening, format, transactions, errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import typing as t
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import schema
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
+
+BUSY_MILLISECONDS = 60_000
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "Make room on that file system, then run again: what was committed is untouched",
+    sqlite3.SQLITE_BUSY: "Another program holds a transaction open for more than a minute; find it with fuser and end it",
+    sqlite3.SQLITE_READONLY: "Give the user that runs archiving the right to write the catalog and its directory",
+    sqlite3.SQLITE_CANTOPEN: "Create the archive with archive_store, and give this user the right to read it",
+    sqlite3.SQLITE_CORRUPT: "Restore the catalog from a backup, or rebuild it with archive_verify",
+    sqlite3.SQLITE_NOTADB: "Restore the catalog from a backup, or rebuild it with archive_verify",
+    sqlite3.SQLITE_IOERR: "Check the disk and the kernel log",
+}
+_PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA cache_size = -65536", "PRAGMA wal_autocheckpoint = 4000")
+
+
+def catalog_failure(error: sqlite3.Error, path: str) -> CatalogError:
+    """The CatalogError for what SQLite said."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return CatalogError(path, str(error), _REMEDIES.get(code, "Check the catalog with archive_verify"), code=code)
+
+
+class Database:
+    """One connection per process and thread; open it after fork. Every error of SQLite comes as CatalogError."""
+
+    def __init__(self, path: str, *, readonly: bool = False) -> None:
+        self.path = path
+        self._pid = os.getpid()
+        uri = f"{Path(path).absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
+        try:
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
+        except sqlite3.Error as error:
+            raise catalog_failure(error, path) from error
+        try:
+            with self._errors():
+                self._prepare(readonly=readonly)
+        except CatalogError:
+            self._db.close()
+            raise
+
+    def _prepare(self, *, readonly: bool) -> None:
+        if not readonly:
+            # Before the first statement: an empty file becomes WAL at once, so that a reader never sees another mode.
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+        for pragma in _PRAGMAS:
+            self._db.execute(pragma)
+        if not readonly:
+            self._create_tables()
+        self._check_version()
+
+    def _create_tables(self) -> None:
+        if self._version() or self._tables():
+            return
+        with self.transaction():
+            if self._tables():  # another process was faster
+                return
+            for statement in schema.TABLES.split(";"):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+            self._db.execute(f"PRAGMA user_version = {schema.USER_VERSION}")
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _tables(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+    def _check_version(self) -> None:
+        version = self._version()
+        application = int(self._db.execute("PRAGMA application_id").fetchone()[0])
+        if version != schema.USER_VERSION or application != schema.APPLICATION_ID:
+            raise CatalogError(
+                self.path,
+                f"it is no catalog of format {schema.USER_VERSION} (application {application:#x}, version {version})",
+                "Use the release of this project that wrote it, or give the root of an archive",
+            )
+
+    @contextlib.contextmanager
+    def _errors(self) -> t.Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise catalog_failure(error, self.path) from error
+
+    @contextlib.contextmanager
+    def transaction(self) -> t.Iterator[None]:
+        """All or nothing; keep it short, there is one writer at a time. An error of any kind rolls back."""
+        with self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def rows(self, statement: str, values: t.Sequence[t.Any] = ()) -> list[t.Any]:
+        """All rows of a query."""
+        with self._errors():
+            return self._db.execute(statement, values).fetchall()
+
+    def row(self, statement: str, values: t.Sequence[t.Any] = ()) -> t.Any:
+        """The first row of a query, or None."""
+        with self._errors():
+            return self._db.execute(statement, values).fetchone()
+
+    def close(self) -> None:
+        """Close the connection. In a forked child it only forgets it: closing there would drop the parent's locks."""
+        if os.getpid() == self._pid:
+            self._db.close()

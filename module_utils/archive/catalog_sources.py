@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalog's view of the Kerio servers: source folders, routes, source messages."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import LeftReason, SourceFolder, StoredMessage
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+
+_FOLDER = "id, server, mailbox, name, uidvalidity, uidnext, messages, highestmodseq, rules, complete, last_run"
+_MESSAGE = "uidvalidity, uid, state, digest, size, vsize, internaldate, flags, reason, attempts, run_id"
+_OPEN = "state IN (3, 4, 5, 6)"  # word for word as in the partial index, else SQLite does not use it
+_PAGE = 1000
+
+
+def _folder(row: t.Sequence[t.Any]) -> SourceFolder:
+    return SourceFolder(*(*row[:9], bool(row[9]), row[10]))
+
+
+def _message(row: t.Sequence[t.Any]) -> StoredMessage:
+    return StoredMessage(row[0], row[1], State(row[2]), *row[3:])
+
+
+class SourceTables(Database):
+    """Source folders and messages."""
+
+    def source_folder(self, server: str, mailbox: str, name: str) -> SourceFolder:
+        """Get or create."""
+        query = f"SELECT {_FOLDER} FROM source_folders WHERE server = ? AND mailbox = ? AND name = ?"
+        key = (server, mailbox, name)
+        row = self.row(query, key)
+        if row is None:
+            with self.transaction():
+                self._db.execute("INSERT OR IGNORE INTO source_folders(server, mailbox, name) VALUES (?, ?, ?)", key)
+            row = self.row(query, key)
+        return _folder(row)
+
+    def mailbox_folders(self, server: str, mailbox: str) -> dict[str, SourceFolder]:
+        """Known folders of a mailbox by name."""
+        rows = self.rows(f"SELECT {_FOLDER} FROM source_folders WHERE server = ? AND mailbox = ?", (server, mailbox))
+        return {folder.name: folder for folder in map(_folder, rows)}
+
+    def source_folders(self) -> list[SourceFolder]:
+        """All known source folders."""
+        return [_folder(row) for row in self.rows(f"SELECT {_FOLDER} FROM source_folders ORDER BY server, mailbox, name")]
+
+    def routes(self, folder_id: int) -> frozenset[str]:
+        """Where this source folder's mail was filed completely (``Batch.routes``), and nothing came in by another route since."""
+        query = "SELECT route FROM folder_routes WHERE folder_id = ? AND complete"
+        return frozenset(row[0] for row in self.rows(query, (folder_id,)))
+
+    def route_run(self, folder_id: int, route: str) -> int:
+        """The run in which the folder was last filed completely by ``route``, 0 when never: older rows need no other look."""
+        row = self.row("SELECT run_id FROM folder_routes WHERE folder_id = ? AND route = ?", (folder_id, route))
+        return 0 if row is None else int(row[0])
+
+    def states(self, folder_id: int, uidvalidity: int) -> dict[int, State]:
+        """UID -> state."""
+        states = {int(state): state for state in State}
+        query = "SELECT uid, state FROM source_messages WHERE folder_id = ? AND uidvalidity = ?"
+        return {uid: states[state] for uid, state in self.rows(query, (folder_id, uidvalidity))}
+
+    def count_states(self, folder_id: int, uidvalidity: int) -> dict[State, int]:
+        """How many UIDs of the folder are in each state; for the proof that the figures add up."""
+        query = "SELECT state, count(*) FROM source_messages WHERE folder_id = ? AND uidvalidity = ? GROUP BY state"
+        return {State(state): count for state, count in self.rows(query, (folder_id, uidvalidity))}
+
+    def messages(self, folder_id: int, uidvalidity: int, uids: t.Iterable[int]) -> dict[int, StoredMessage]:
+        """Rows of some UIDs; a UID without a row is absent."""
+        query = f"SELECT {_MESSAGE} FROM source_messages WHERE folder_id = ? AND uidvalidity = ? AND uid = ?"
+        found = (self.row(query, (folder_id, uidvalidity, uid)) for uid in uids)
+        return {message.uid: message for message in (_message(row) for row in found if row is not None)}
+
+    def open_messages(self, folder_id: int) -> list[StoredMessage]:
+        """Rows in the states excluded, left, failed, quarantined: cheap, has its own index."""
+        query = f"SELECT {_MESSAGE} FROM source_messages WHERE folder_id = ? AND {_OPEN} ORDER BY uidvalidity, uid"
+        return [_message(row) for row in self.rows(query, (folder_id,))]
+
+    def open_folders(self) -> dict[int, dict[State, int]]:
+        """folder_id -> number of open rows by state, for all folders at once: what may be due."""
+        folders: dict[int, dict[State, int]] = {}
+        query = f"SELECT folder_id, state, count(*) FROM source_messages WHERE {_OPEN} GROUP BY folder_id, state"
+        for folder_id, state, count in self.rows(query):
+            folders.setdefault(folder_id, {})[State(state)] = count
+        return folders
+
+    def stored_messages(self, folder_id: int) -> t.Iterator[StoredMessage]:
+        """Rows with a digest, in UID order: for filing a known folder by a new route from the store.
+
+        Reads page by page, so that the caller may commit in between and no long read holds the WAL.
+        """
+        query = (
+            f"SELECT {_MESSAGE} FROM source_messages"
+            " WHERE folder_id = ? AND (uidvalidity, uid) > (?, ?) AND digest IS NOT NULL ORDER BY uidvalidity, uid LIMIT ?"
+        )
+        position = (-1, -1)
+        while page := self.rows(query, (folder_id, *position, _PAGE)):
+            for row in page:
+                yield _message(row)
+            position = (page[-1][0], page[-1][1])
+
+    def left_reasons(self) -> list[LeftReason]:
+        """Open rows counted by folder, state and reason, the most frequent first."""
+        query = (
+            f"SELECT folder_id, state, reason, count(*) FROM source_messages WHERE {_OPEN}"
+            " GROUP BY folder_id, state, reason ORDER BY 4 DESC, folder_id, state, reason"
+        )
+        return [LeftReason(row[0], State(row[1]), row[2], row[3]) for row in self.rows(query)]

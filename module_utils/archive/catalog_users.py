@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalog's archive users."""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserStep, UserValues
+
+_USER = "id, name, tree, full_name, server, kerio_id, origin, authentication, privileges, enabled, groups, deleted"
+_UPDATE = (
+    "UPDATE users SET name = ?, full_name = ?, server = ?, kerio_id = ?, origin = ?, authentication = ?, privileges = ?,"
+    " enabled = ?, groups = ?, changed = ?, deleted = NULL WHERE id = ?"
+)
+
+
+class UserTables(Database):
+    """Users and their addresses."""
+
+    def users(self, *, deleted: bool = False) -> list[User]:
+        """All archive users by name (``deleted``: leavers too)."""
+        return self._users("" if deleted else "WHERE deleted IS NULL", ())
+
+    def user(self, user_id: int) -> User | None:
+        """The user of that id, a leaver too."""
+        return next(iter(self._users("WHERE id = ?", (user_id,))), None)
+
+    def user_by_name(self, name: str) -> User | None:
+        """The user of that name, leavers excluded."""
+        return next(iter(self._users("WHERE name = ? AND deleted IS NULL", (name,))), None)
+
+    def user_by_address(self, address: str) -> User | None:
+        """The user who has that address (any case), leavers excluded."""
+        where = "WHERE id = (SELECT user_id FROM user_addresses WHERE address = ?) AND deleted IS NULL"
+        return next(iter(self._users(where, (address.lower(),))), None)
+
+    def addresses(self) -> dict[str, int]:
+        """Every address (lower case) -> user id; for filing."""
+        return dict(self.rows("SELECT address, user_id FROM user_addresses"))
+
+    def ensure_user(self, name: str, *, origin: str) -> User:
+        """Get or create a user without addresses (a declared target, ``@catchall``); a leaver comes back."""
+        user = self.user_by_name(name)
+        if user is None:
+            with self.transaction():
+                leaver = self._db.execute("SELECT id FROM users WHERE name = ?", (name,)).fetchone()
+                if leaver is None:
+                    self._insert(UserValues(name=name, origin=origin))
+                else:
+                    self._db.execute("UPDATE users SET deleted = NULL, origin = ? WHERE id = ?", (origin, leaver[0]))
+            user = self.user_by_name(name)
+        if user is None:
+            raise AssertionError(name)
+        return user
+
+    def apply_users(self, steps: t.Sequence[UserStep]) -> None:
+        """Write a plan of users in one transaction; names and addresses may be swapped between users in it."""
+        now = int(time.time())
+        touched = [step.user_id for step in steps if step.user_id is not None]
+        with self.transaction():
+            for user_id in touched:
+                self._db.execute("DELETE FROM user_addresses WHERE user_id = ?", (user_id,))
+                self._db.execute("UPDATE users SET name = char(1) || id, kerio_id = '' WHERE id = ?", (user_id,))
+            for step in steps:
+                user_id = step.user_id if step.user_id is not None else self._insert(step.values)
+                self._update(user_id, step.values, now)
+                if step.delete:
+                    self._db.execute("UPDATE users SET deleted = ? WHERE id = ?", (step.deleted or now, user_id))
+                else:
+                    rows = [(address.lower(), user_id, position) for position, address in enumerate(step.values.addresses)]
+                    self._db.executemany("INSERT INTO user_addresses(address, user_id, position) VALUES (?, ?, ?)", rows)
+
+    def _insert(self, values: UserValues) -> int:
+        now = int(time.time())
+        statement = "INSERT INTO users(name, tree, origin, created, changed) VALUES (?, ?, ?, ?, ?)"
+        tree = layout.escape(values.name)
+        # Somebody who was renamed keeps the tree of this name; the newcomer's gets a mark that no escaped name can have.
+        if self._db.execute("SELECT 1 FROM users WHERE tree = ?", (tree,)).fetchone():
+            serial = self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM users").fetchone()[0]
+            tree = f"{tree}{layout.SHORTENED}{serial}"
+        return int(self._db.execute(statement, (values.name, tree, values.origin, now, now)).lastrowid or 0)
+
+    def _update(self, user_id: int, values: UserValues, now: int) -> None:
+        row = (
+            values.name,
+            values.full_name,
+            values.server,
+            values.kerio_id,
+            values.origin,
+            values.authentication,
+            json.dumps(values.privileges),
+            int(values.enabled),
+            json.dumps(values.groups),
+            now,
+            user_id,
+        )
+        self._db.execute(_UPDATE, row)
+
+    def _users(self, where: str, values: t.Sequence[t.Any]) -> list[User]:
+        rows = self.rows(f"SELECT {_USER} FROM users {where} ORDER BY name", values)
+        addresses: dict[int, list[str]] = {}
+        wanted = "" if len(rows) != 1 else f"WHERE user_id = {int(rows[0][0])}"
+        for user_id, address in self.rows(f"SELECT user_id, address FROM user_addresses {wanted} ORDER BY user_id, position"):
+            addresses.setdefault(user_id, []).append(address)
+        return [
+            User(
+                id=row[0],
+                name=row[1],
+                tree=row[2],
+                full_name=row[3],
+                server=row[4],
+                kerio_id=row[5],
+                origin=row[6],
+                authentication=row[7],
+                privileges=tuple(json.loads(row[8])),
+                enabled=bool(row[9]),
+                addresses=tuple(addresses.get(row[0], ())),
+                groups=tuple(json.loads(row[10])),
+                deleted=row[11],
+            )
+            for row in rows
+        ]

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables of the catalog, format 1."""
+
+from __future__ import annotations
+
+USER_VERSION = 1
+APPLICATION_ID = 0x4B414331  # "KAC1"
+
+# Nothing on the write path has an index whose cost grows with the whole archive: rows arrive in the order of their keys
+# (objects, source_messages), or their key begins with the folder or the user. There is no index on the digest alone: the file
+# system answers whether an object is there. A partial index holds the few rows that may come due.
+TABLES = """
+CREATE TABLE users(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  tree TEXT NOT NULL UNIQUE,
+  full_name TEXT NOT NULL DEFAULT '',
+  server TEXT NOT NULL DEFAULT '',
+  kerio_id TEXT NOT NULL DEFAULT '',
+  origin TEXT NOT NULL,
+  authentication TEXT NOT NULL DEFAULT '',
+  privileges TEXT NOT NULL DEFAULT '[]',
+  enabled INTEGER NOT NULL DEFAULT 1,
+  groups TEXT NOT NULL DEFAULT '[]',
+  created INTEGER NOT NULL,
+  changed INTEGER NOT NULL,
+  deleted INTEGER
+);
+CREATE UNIQUE INDEX users_kerio ON users(server, kerio_id) WHERE kerio_id <> '';
+CREATE TABLE user_addresses(
+  address TEXT PRIMARY KEY,
+  user_id INTEGER NOT NULL REFERENCES users(id),
+  position INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX user_addresses_user ON user_addresses(user_id, position);
+CREATE TABLE source_folders(
+  id INTEGER PRIMARY KEY,
+  server TEXT NOT NULL,
+  mailbox TEXT NOT NULL,
+  name TEXT NOT NULL,
+  uidvalidity INTEGER NOT NULL DEFAULT 0,
+  uidnext INTEGER NOT NULL DEFAULT 0,
+  messages INTEGER NOT NULL DEFAULT 0,
+  highestmodseq INTEGER,
+  rules TEXT NOT NULL DEFAULT '',
+  complete INTEGER NOT NULL DEFAULT 0,
+  last_run INTEGER,
+  UNIQUE(server, mailbox, name)
+);
+CREATE TABLE folder_routes(
+  folder_id INTEGER NOT NULL REFERENCES source_folders(id),
+  route TEXT NOT NULL,
+  run_id INTEGER NOT NULL DEFAULT 0,
+  complete INTEGER NOT NULL DEFAULT 1,
+  PRIMARY KEY(folder_id, route)
+) WITHOUT ROWID;
+CREATE TABLE source_messages(
+  folder_id INTEGER NOT NULL REFERENCES source_folders(id),
+  uidvalidity INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  digest BLOB,
+  size INTEGER,
+  vsize INTEGER,
+  internaldate INTEGER,
+  flags TEXT NOT NULL DEFAULT '',
+  reason TEXT NOT NULL DEFAULT '',
+  attempts INTEGER NOT NULL DEFAULT 0,
+  run_id INTEGER NOT NULL,
+  PRIMARY KEY(folder_id, uidvalidity, uid)
+) WITHOUT ROWID;
+CREATE INDEX source_messages_open ON source_messages(folder_id, state) WHERE state IN (3, 4, 5, 6);
+CREATE TABLE objects(
+  id INTEGER PRIMARY KEY,
+  digest BLOB NOT NULL,
+  size INTEGER NOT NULL,
+  stored_size INTEGER NOT NULL
+);
+CREATE TABLE user_folders(
+  id INTEGER PRIMARY KEY,
+  user_id INTEGER NOT NULL REFERENCES users(id),
+  name TEXT NOT NULL,
+  dir TEXT NOT NULL UNIQUE,
+  UNIQUE(user_id, name)
+);
+CREATE TABLE placements(
+  folder_id INTEGER NOT NULL REFERENCES user_folders(id),
+  digest BLOB NOT NULL,
+  user_id INTEGER NOT NULL,
+  internaldate INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  vsize INTEGER NOT NULL,
+  flags TEXT NOT NULL DEFAULT '',
+  copy_key BLOB NOT NULL,
+  origin TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY(folder_id, digest)
+) WITHOUT ROWID;
+CREATE INDEX placements_copy ON placements(user_id, copy_key);
+CREATE TABLE runs(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  started INTEGER NOT NULL,
+  finished INTEGER,
+  outcome TEXT NOT NULL DEFAULT '',
+  summary TEXT NOT NULL DEFAULT '{}'
+);
+CREATE TABLE receipts(
+  folder_id INTEGER NOT NULL REFERENCES source_folders(id),
+  uidvalidity INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  deleted INTEGER NOT NULL,
+  run_id INTEGER NOT NULL REFERENCES runs(id),
+  proof TEXT NOT NULL,
+  PRIMARY KEY(folder_id, uidvalidity, uid)
+) WITHOUT ROWID;
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE totals(
+  id INTEGER PRIMARY KEY CHECK(id = 1),
+  objects INTEGER NOT NULL DEFAULT 0,
+  bytes INTEGER NOT NULL DEFAULT 0,
+  stored_bytes INTEGER NOT NULL DEFAULT 0,
+  placements INTEGER NOT NULL DEFAULT 0,
+  commits INTEGER NOT NULL DEFAULT 0,
+  last_commit INTEGER,
+  clock_stepped INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO totals(id) VALUES (1);
+"""
