@@ -104,8 +104,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio import api, ar
 
 OWN_OPTIONS = {
     "allow_any_address": {"type": "bool", "default": False},
-    "password_state": {"type": "str", "choices": list(master_authentication.STATES), "default": "unset"},
-    "password_state_reason": {"type": "str"},
+    "password_state": {"type": "str", "choices": list(master_authentication.STATES), "default": "unset", "no_log": False},
+    "password_state_reason": {"type": "str", "no_log": False},
 }
 
 

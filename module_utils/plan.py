@@ -164,7 +164,8 @@ def _shown(values: Values, rules: Rules, hidden: str = HIDDEN_NEW) -> dict[str, 
     shown = {}
     for name in sorted(values):
         rule = rules.get(name, PLAIN)
-        shown[name] = hidden if rule.secret else normalise(values[name], rule)
+        # As it was written, not as it was compared: a spelling is the operator's.
+        shown[name] = hidden if rule.secret else normalise(values[name], Rule(unordered=rule.unordered))
     return shown
 
 

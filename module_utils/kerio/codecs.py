@@ -122,4 +122,4 @@ TEXT = Codec("str")
 TIME_OF_DAY = Codec("str", _decode_time, _encode_time, members=("hour", "min"), sanitize=_two_digits, check=_check_time)
 SWITCHES = Codec("dict", _decode_switches, _encode_switches, partial=True)
 # The KId of another object; the option holds its name, which api.py looks up.
-REFERENCE = Codec("str", sanitize=lower_case)
+REFERENCE = Codec("str")

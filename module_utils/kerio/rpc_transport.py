@@ -129,7 +129,7 @@ def _explain_system(endpoint: Endpoint, method: str, error: Exception) -> Networ
     if isinstance(system, ConnectionRefusedError):
         return ConnectionRefusedByHostError(
             endpoint.where,
-            f"connection refused: {system.strerror}",
+            f"nothing listens there: {system.strerror}",
             "Check that Kerio Connect is running there, and that api_port is the administration's (4040 unless it was moved)",
         )
     if system is not None and system.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EHOSTDOWN):
