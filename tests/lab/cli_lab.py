@@ -16,6 +16,14 @@ from tests.lab.state import ServerState
 SERVICE_PORTS = {"IMAP": "imap_port", "Secure IMAP": "imaps_port", "SMTP": "smtp_port", "admin": "admin_port"}
 
 
+_backends: dict[Path, Dovecot] = {}
+
+
+def backend(folder: Path) -> Dovecot:
+    """One object per server in this process: whoever started Dovecot has to see it end."""
+    return _backends.setdefault(folder, Dovecot(folder))
+
+
 class LabError(Exception):
     """The lab cannot be made, started or stopped; the text says why."""
 
@@ -136,7 +144,7 @@ def _half_made(folder: Path) -> bool:
 def start(lab: dict[str, Any]) -> None:
     """Every Dovecot, then every mail server through its init script, until its ports answer."""
     for entry in lab["servers"]:
-        Dovecot(Path(lab["dir"]) / entry["name"] / "dovecot").start()
+        backend(Path(lab["dir"]) / entry["name"] / "dovecot").start()
     for entry in lab["servers"]:
         done = subprocess.run([entry["service_script"], "start"], capture_output=True, text=True, check=False)
         mode = entry["switches"].get("start_mode", "normal")
@@ -159,4 +167,5 @@ def stop(folder: Path, *, remove_mail: bool = False) -> None:
         return
     for server in sorted(path for path in folder.iterdir() if (path / "kerio").is_dir()):
         service.end_all(server / "kerio")
-        Dovecot(server / "dovecot").stop(remove=remove_mail)
+        backend(server / "dovecot").stop(remove=remove_mail)
+        _backends.pop(server / "dovecot", None)

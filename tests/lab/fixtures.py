@@ -48,7 +48,7 @@ class LabServer:
 
     @property
     def dovecot(self) -> Dovecot:
-        return Dovecot(self.folder / "dovecot")
+        return cli_lab.backend(self.folder / "dovecot")
 
     def user(self, login: str) -> dict[str, Any]:
         return next(u for u in self.entry["users"] if u["login"] == login)
@@ -63,6 +63,7 @@ class LabServer:
     def _logged_in(self) -> requests.Session:
         if self._session is None:
             session = requests.Session()
+            session.trust_env = False  # else REQUESTS_CA_BUNDLE of the environment wins over verify
             session.verify = self.ca_file
             application = {"name": APPLICATION, "vendor": "tests", "version": "1"}
             login = {"userName": self.admin_user, "password": self.admin_password, "application": application}

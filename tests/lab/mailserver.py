@@ -15,20 +15,10 @@ from pathlib import Path
 
 from tests.lab.admin_api import AdminServer
 from tests.lab.dovecot import Dovecot
+from tests.lab.imap_front import serve_imap
 from tests.lab.ports import HOST
+from tests.lab.smtp_in import serve_smtp
 from tests.lab.state import ServerState
-
-try:
-    from tests.lab.imap_front import serve_imap
-    from tests.lab.smtp_in import serve_smtp
-except ModuleNotFoundError:
-
-    async def serve_imap(_state: ServerState, host: str, port: int, _backend: Dovecot, _tls: object) -> asyncio.Server:
-        return await asyncio.start_server(lambda _r, w: w.close(), host, port)
-
-    async def serve_smtp(_state: ServerState, host: str, port: int, _backend: Dovecot) -> asyncio.Server:
-        return await asyncio.start_server(lambda _r, w: w.close(), host, port)
-
 
 Opener = Callable[[int], Awaitable[asyncio.Server]]
 SERVICES = ("SMTP", "IMAP", "Secure IMAP")
@@ -48,7 +38,7 @@ class MailServer:
         self.stopping = asyncio.Event()
         self.openers: dict[str, Opener] = {
             "SMTP": lambda port: serve_smtp(self.state, HOST, port, self.backend),
-            "IMAP": lambda port: serve_imap(self.state, HOST, port, self.backend, None),
+            "IMAP": lambda port: serve_imap(self.state, HOST, port, self.backend, starttls=self.tls),
             "Secure IMAP": lambda port: serve_imap(self.state, HOST, port, self.backend, self.tls),
         }
 

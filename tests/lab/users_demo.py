@@ -31,6 +31,8 @@ DOMAINS = (("example.com", ("example.net",)), ("example.org", ()))
 # Further addresses (local parts) of the first user of each server.
 MORE_ADDRESSES = (("a.angstrom",), ("g.garces",))
 ARCHIVE_LOGIN = "archive"
+# The one group that the operator made by hand: where the archive host logs in from.
+ARCHIVE_GROUP = "Archive hosts"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,8 @@ def people(state: ServerState, where: Site) -> None:
         if login != ARCHIVE_LOGIN:
             user["groupIds"] = [staff["id"], *([sales["id"]] if number in (1, 2) else [])]
         directory.users.append(user)
+    archive_host = state_defaults.address_entry(new_id("ipaddressgroup"), ARCHIVE_GROUP, type="Host", host="127.0.0.1")
+    state.settings["IpAddressGroups"].append(archive_host)
     if where.people:
         first = where.people[0][0]
         directory.aliases.append(_alias(domain_id, "info", first))
