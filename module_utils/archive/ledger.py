@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""States of source messages. Pure: no I/O."""
+"""The ledger: what became of every UID that a Kerio server ever showed, and what is still due. Pure: no I/O."""
 
 from __future__ import annotations
 
+import typing as t
+from collections import Counter
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -17,3 +20,174 @@ class State(IntEnum):
     QUARANTINED = 6
     DELETED = 7
     VANISHED = 8
+
+
+# The message's bytes are in the archive and stay there.
+KEPT = frozenset({State.ARCHIVED, State.COPY, State.DELETED})
+# Not archived, and that may change: a rule, a new archive user, another attempt.
+OPEN = frozenset({State.EXCLUDED, State.LEFT, State.FAILED, State.QUARANTINED})
+# Gone from the server; a UID in one of these states that shows up again is read again.
+GONE = frozenset({State.DELETED, State.VANISHED})
+
+TRANSITIONS: dict[State | None, frozenset[State]] = {
+    None: frozenset(State) - {State.DELETED, State.QUARANTINED},
+    State.ARCHIVED: frozenset({State.DELETED, State.VANISHED}),
+    State.COPY: frozenset({State.ARCHIVED, State.DELETED, State.VANISHED}),
+    State.EXCLUDED: frozenset(State) - {State.DELETED, State.QUARANTINED},
+    State.LEFT: frozenset(State) - {State.DELETED, State.QUARANTINED},
+    State.FAILED: frozenset(State) - {State.DELETED},
+    State.QUARANTINED: frozenset(State) - {State.DELETED},
+    State.DELETED: frozenset({State.ARCHIVED, State.COPY, State.EXCLUDED, State.LEFT, State.FAILED}),
+    State.VANISHED: frozenset({State.ARCHIVED, State.COPY, State.EXCLUDED, State.LEFT, State.FAILED}),
+}
+
+
+def may_become(before: State | None, after: State) -> bool:
+    """Tell whether a source message in state ``before`` (None: never seen) may be recorded as ``after``."""
+    return before == after or after in TRANSITIONS[before]
+
+
+class Figures(t.NamedTuple):
+    """What STATUS or EXAMINE says of a folder; ``highestmodseq`` is None where the server does not offer it."""
+
+    uidvalidity: int
+    uidnext: int
+    messages: int
+    highestmodseq: int | None
+
+
+def may_skip(
+    known: Figures, now: Figures, *, complete: bool, same_rules: bool, route_filed: bool, due: int, missing: int = 0
+) -> bool:
+    """Tell whether a folder need not be opened: its figures, its rules and its routes are as they were, and nothing is due.
+
+    ``complete`` says that the last pass ended with every UID accounted for, ``missing`` how many it could not read (``due`` holds
+    those that are worth another attempt).
+    """
+    return complete and same_rules and route_filed and not due and not missing and known == now
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The UIDs on the server against the rows of the ledger under the same UIDVALIDITY; all lists ascend."""
+
+    new: list[int]
+    again: list[int]
+    known: int
+    vanished: list[int]
+
+    @property
+    def wanted(self) -> list[int]:
+        """The UIDs to fetch: never seen, to be tried again, or opened again by a rule."""
+        return sorted([*self.new, *self.again]) if self.again else self.new
+
+
+def compare(on_server: t.Iterable[int], rows: t.Mapping[int, State], reopened: t.Container[int] = ()) -> Comparison:
+    """Compare the UIDs that SEARCH gave with the rows; ``reopened`` are UIDs whose open row a changed rule touches.
+
+    Failed messages are always due. UIDs are asked for, never counted up, so gaps mean nothing.
+    """
+    uids = sorted(set(on_server))
+    new: list[int] = []
+    again: list[int] = []
+    for uid in uids:
+        state = rows.get(uid)
+        if state is None:
+            new.append(uid)
+        elif state is State.FAILED or state in GONE or (state in OPEN and uid in reopened):
+            again.append(uid)
+    present = set(uids)
+    vanished = sorted(uid for uid, state in rows.items() if state not in GONE and uid not in present)
+    return Comparison(new, again, len(uids) - len(new) - len(again), vanished)
+
+
+@dataclass
+class Accounts:
+    """Where every UID that was seen in a folder ended. ``seen`` is what the server's SEARCH gave.
+
+    ``new`` was filed in this run, ``copies`` kept but not filed again, ``known`` archived before, ``gone`` disappeared between
+    SEARCH and FETCH; the rest are the states that stay open. ``missing`` UIDs have no row: the proof fails.
+    """
+
+    seen: int = 0
+    new: int = 0
+    copies: int = 0
+    known: int = 0
+    excluded: int = 0
+    left: int = 0
+    failed: int = 0
+    quarantined: int = 0
+    gone: int = 0
+    missing: list[int] = field(default_factory=list)
+
+    COUNTS: t.ClassVar[tuple[str, ...]] = (
+        "seen",
+        "new",
+        "copies",
+        "known",
+        "excluded",
+        "left",
+        "failed",
+        "quarantined",
+        "gone",
+    )
+
+    def add(self, other: Accounts) -> None:
+        """Add the figures of another folder."""
+        for name in self.COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.missing += other.missing
+
+    def balanced(self) -> bool:
+        """Tell whether every UID that was seen has one place in the figures."""
+        return not self.missing and self.seen == sum(getattr(self, name) for name in self.COUNTS if name != "seen")
+
+    def as_data(self) -> dict[str, int]:
+        """The figures by name, as results show them."""
+        return {name: getattr(self, name) for name in self.COUNTS}
+
+
+_OPEN_NAMES = {
+    State.EXCLUDED: "excluded",
+    State.LEFT: "left",
+    State.FAILED: "failed",
+    State.QUARANTINED: "quarantined",
+    State.DELETED: "gone",
+    State.VANISHED: "gone",
+}
+
+
+def account(on_server: t.Collection[int], before: t.Mapping[int, State], after: t.Mapping[int, State]) -> Accounts:
+    """Account for every UID on the server by the rows before and after a pass; the rows are read back, not assumed."""
+    accounts = Accounts(seen=len(on_server))
+    for uid in on_server:
+        state = after.get(uid)
+        if state is None:
+            accounts.missing.append(uid)
+            continue
+        name = _OPEN_NAMES.get(state)
+        if name is None:
+            filed_before = before.get(uid) in (State.ARCHIVED, State.COPY)
+            name = "known" if filed_before else "new" if state is State.ARCHIVED else "copies"
+        setattr(accounts, name, getattr(accounts, name) + 1)
+    return accounts
+
+
+def account_skipped(messages: int, open_rows: t.Mapping[State, int]) -> Accounts:
+    """The figures of a folder that was not opened: what the server counts, less the rows that stay open."""
+    accounts = Accounts(seen=messages)
+    for state, count in open_rows.items():
+        name = _OPEN_NAMES[state]
+        setattr(accounts, name, getattr(accounts, name) + count)
+    accounts.known = messages - sum(open_rows.values())
+    return accounts
+
+
+def reasons(rows: t.Iterable[tuple[State, str, int]], prefix: str = "") -> Counter[str]:
+    """Count the addresses in the reasons of left rows: how many messages stand for each."""
+    counts: Counter[str] = Counter()
+    for state, reason, messages in rows:
+        if state is State.LEFT:
+            for address in reason.removeprefix(prefix).split():
+                counts[address] += messages
+    return counts

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The single writer: decides every placement, links it, makes it durable, then commits it to the catalog.
+
+Because one process decides, no race can file a message twice. The order is fixed: objects (the workers) and links first, ONE sync
+for everything that waits, then ONE catalog transaction, and only then does anybody hear of it.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections import defaultdict
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
+    Batch,
+    Cursor,
+    MessageRow,
+    ObjectRow,
+    PlacementRow,
+    Refused,
+    StoredMessage,
+    UserFolder,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MULTIDROP, Target
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import placement_name
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored, Written
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Item, Parcel
+
+REASON_CHARACTERS = 500
+
+
+class Filed(Enum):
+    """What became of one target."""
+
+    NEW = "new"
+    PRESENT = "present"
+    COPY = "copy"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where messages come from: the key of a source folder, and the kind of method and the route by which they are filed."""
+
+    folder_id: int
+    uidvalidity: int
+    kind: str
+    label: str
+    route: str
+
+    @property
+    def text(self) -> str:
+        """What a placement's ``origin`` says; it begins with the kind, because copies are looked for by it."""
+        return f"{self.kind}:{self.label}"
+
+
+class Message(t.NamedTuple):
+    """What the committer needs to know of a stored message to file it."""
+
+    digest: bytes
+    size: int
+    vsize: int
+    copy_key: bytes
+    internaldate: int
+    flags: str
+
+
+@dataclass
+class Totals:
+    """What a committer did."""
+
+    placements: int = 0
+    objects: int = 0
+    stored_bytes: int = 0
+    damaged: list[str] = field(default_factory=list)
+
+
+class Committer:
+    """Files messages. Work is collected by ``take``, ``refile`` and ``record``, and written by ``commit``."""
+
+    def __init__(self, store: Store, catalog: Catalog, run_id: int, checkpoint: t.Callable[[str], None]) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._run_id = run_id
+        self._checkpoint = checkpoint
+        self._folders: dict[Target, UserFolder] = {}
+        self._batches: list[Batch] = []
+        self._written = Written()
+        self._placed: set[tuple[int, bytes]] = set()
+        self._by_copy_key: dict[tuple[int, bytes], list[PlacementRow]] = defaultdict(list)
+        self.totals = Totals()
+
+    def take(self, origin: Origin, parcel: Parcel) -> None:
+        """File the messages of a parcel; nothing is committed yet."""
+        batch = self._batch(origin)
+        batch.filed_by = origin.route
+        before = self._catalog.messages(origin.folder_id, origin.uidvalidity, [uid for uid, _ in parcel.failed])
+        for item in parcel.items:
+            batch.messages.append(self._item(origin, item, batch))
+        for uid, text in parcel.failed:
+            attempts = before[uid].attempts + 1 if uid in before else 1
+            batch.messages.append(MessageRow(uid, State.FAILED, reason=text[:REASON_CHARACTERS], attempts=attempts))
+        batch.messages += [MessageRow(uid, State.VANISHED) for uid in parcel.gone]
+        self._written.update(parcel.written)
+        self.totals.damaged += parcel.damaged
+
+    def refile(self, origin: Origin, row: StoredMessage, copy_key: bytes, targets: t.Sequence[Target], reason: str) -> bool:
+        """File a message that the archive has already by another route; return whether that made a placement."""
+        digest, size, vsize = row.digest, row.size, row.vsize
+        if digest is None or size is None or vsize is None:
+            return False
+        batch = self._batch(origin)
+        message = Message(digest, size, vsize, copy_key, row.internaldate or 0, row.flags)
+        filed = [self._file(origin, target, message, batch) for target in targets]
+        state = row.state if row.state is State.ARCHIVED or Filed.NEW not in filed else State.ARCHIVED
+        if (state, reason) != (row.state, row.reason):
+            batch.messages.append(
+                MessageRow(row.uid, state, digest, size, vsize, row.internaldate, row.flags, reason, row.attempts)
+            )
+        return Filed.NEW in filed
+
+    def has(self, targets: t.Iterable[Target], digest: bytes) -> bool:
+        """Tell whether all targets have the object already."""
+        return all(self._present(self._folder(target), digest) for target in targets)
+
+    def record(
+        self, origin: Origin, rows: t.Iterable[MessageRow] = (), cursor: Cursor | None = None, routes: tuple[str, ...] = ()
+    ) -> None:
+        """Write rows, and what is to be remembered of the folder, with the next commit."""
+        batch = self._batch(origin)
+        batch.messages.extend(rows)
+        batch.cursor = cursor
+        batch.routes = routes
+
+    def commit(self) -> None:
+        """Make everything that waits durable, then write it in one transaction. Raises StoreError or CatalogError."""
+        if not self._batches:
+            return
+        self._checkpoint("placed")
+        self._store.sync(self._written)
+        self._checkpoint("synced")
+        for refused in self._catalog.commit(self._batches):
+            self._withdraw(refused)
+        self._checkpoint("committed")
+        for batch in self._batches:
+            self.totals.placements += len(batch.placements)
+            self.totals.objects += len(batch.objects)
+            self.totals.stored_bytes += sum(row.stored_size for row in batch.objects)
+        self._batches, self._written = [], Written()
+        self._placed.clear()
+        self._by_copy_key.clear()
+
+    def _batch(self, origin: Origin) -> Batch:
+        batch = Batch(origin.folder_id, origin.uidvalidity, self._run_id)
+        self._batches.append(batch)
+        return batch
+
+    def _item(self, origin: Origin, item: Item, batch: Batch) -> MessageRow:
+        state, reason = item.decision.state, item.decision.reason
+        stored = item.stored
+        if stored is None:
+            return MessageRow(item.uid, state, None, item.size, None, item.internaldate, item.flags, reason)
+        if stored.created:
+            batch.objects.append(ObjectRow(stored.digest, stored.size, stored.stored_size))
+        message = Message(stored.digest, stored.size, stored.vsize, stored.copy_key, item.internaldate, item.flags)
+        filed = {self._file(origin, target, message, batch) for target in item.decision.targets}
+        if filed == {Filed.COPY}:
+            state = State.COPY
+        return _row(item, stored, state, reason)
+
+    def _file(self, origin: Origin, target: Target, message: Message, batch: Batch) -> Filed:
+        folder = self._folder(target)
+        if self._present(folder, message.digest):
+            return Filed.PRESENT
+        if self._is_copy(origin.kind, folder, message):
+            return Filed.COPY
+        name = placement_name(message.internaldate, message.digest, message.size, message.vsize, message.flags)
+        self._store.place(message.digest, folder.dir, name)
+        row = PlacementRow(
+            folder.id,
+            message.digest,
+            folder.user_id,
+            message.internaldate,
+            message.size,
+            message.vsize,
+            message.flags,
+            message.copy_key,
+            origin.text,
+        )
+        batch.placements.append(row)
+        self._placed.add((folder.id, message.digest))
+        self._by_copy_key[folder.user_id, message.copy_key].append(row)
+        return Filed.NEW
+
+    def _present(self, folder: UserFolder, digest: bytes) -> bool:
+        return (folder.id, digest) in self._placed or self._catalog.placed(folder.id, digest)
+
+    def _folder(self, target: Target) -> UserFolder:
+        folder = self._folders.get(target)
+        if folder is None:
+            folder = self._folders[target] = self._catalog.user_folder(target.user_id, target.parts)
+        return folder
+
+    def _is_copy(self, kind: str, folder: UserFolder, message: Message) -> bool:
+        """Tell whether the user has this message where it counts, perhaps with other trace headers.
+
+        In the same folder it always counts. Elsewhere it counts between the two ways in which one message reaches an archive:
+        a multidrop message that the user has anywhere, and a mailbox message that multidrop filed. Two folders of one mailbox
+        that hold the same message keep it both. The key finds candidates; only the bytes prove.
+        """
+        key = (folder.user_id, message.copy_key)
+        seen: set[bytes] = set()
+        for row in (*self._by_copy_key.get(key, ()), *self._catalog.copies(*key)):
+            counts = row.folder_id == folder.id or kind == MULTIDROP or row.origin.startswith(MULTIDROP)
+            if not counts or row.digest in seen:
+                continue
+            if row.digest == message.digest or self._store.same_message(row.digest, message.digest):
+                return True
+            seen.add(row.digest)
+        return False
+
+    def _withdraw(self, refused: Refused) -> None:
+        """Take back the link of a placement that the catalog has under another name."""
+        row, existing = refused
+        name = placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
+        if name != placement_name(existing.internaldate, existing.digest, existing.size, existing.vsize, existing.flags):
+            folder = next(folder for folder in self._folders.values() if folder.id == row.folder_id)
+            self._store.unplace(folder.dir, name)
+
+
+def _row(item: Item, stored: Stored, state: State, reason: str) -> MessageRow:
+    return MessageRow(item.uid, state, stored.digest, stored.size, stored.vsize, item.internaldate, item.flags, reason)

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One pass over one folder: what is due, filing by a new route from the store, and the proof that every UID has a row."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import typing as t
+from collections import deque
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
+    Cursor,
+    MessageRow,
+    SourceFolder,
+    StoredMessage,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import Committer, Origin
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.copykey import copy_key
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import CAUGHT, Decision, header_of, reopened
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import (
+    Comparison,
+    Figures,
+    State,
+    account,
+    account_skipped,
+    compare,
+    may_skip,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Stopwatch
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Examined, Fetch, Parcel
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
+
+CHUNK_LEAST, CHUNK_MOST = 1000, 10_000
+REFILE_STEP = 500
+CAREFUL_TRIES = 5
+
+
+def figures(status: FolderStatus) -> Figures:
+    """What the ledger compares of a folder's status."""
+    return Figures(status.uidvalidity, status.uidnext, status.messages, status.highestmodseq)
+
+
+def unchanged(
+    catalog: Catalog, mailbox: Mailbox, source: SourceFolder | None, status: FolderStatus, open_rows: t.Mapping[State, int]
+) -> bool:
+    """Tell whether the folder need not be opened."""
+    if source is None:
+        return False
+    return may_skip(
+        Figures(source.uidvalidity, source.uidnext, source.messages, source.highestmodseq),
+        figures(status),
+        complete=source.complete,
+        same_rules=source.rules == mailbox.rules,
+        route_filed=mailbox.route in catalog.routes(source.id),
+        due=open_rows.get(State.FAILED, 0),
+    )
+
+
+def skipped_report(name: str, status: FolderStatus, open_rows: t.Mapping[State, int]) -> FolderReport:
+    """The report of a folder that was not opened."""
+    return FolderReport(name, account_skipped(status.messages, open_rows))
+
+
+class FolderPass:
+    """The scheduler's side of one folder. ``chunks`` wait for a worker; the pass is over when none waits and none is out."""
+
+    def __init__(self, mailbox: Mailbox, folder: Folder, catalog: Catalog, committer: Committer, workers: int) -> None:
+        self.mailbox = mailbox
+        self.folder = folder
+        self.report = FolderReport(folder.name, opened=True)
+        self.chunks: deque[Fetch] = deque()
+        self.out = 0
+        self.filing = mailbox.filing(folder.parts)
+        self._catalog = catalog
+        self._committer = committer
+        self._workers = workers
+        self._watch = Stopwatch()
+        self._careful_tries = 0
+        self.source = catalog.source_folder(mailbox.server.name, mailbox.name, folder.name)
+        self._status = FolderStatus(0, 0, 0)
+        self._uids: t.Sequence[int] = ()
+        self._before: dict[int, State] = {}
+        self._comparison = Comparison([], [], 0, [])
+        self.origin = Origin(self.source.id, 0, mailbox.kind, f"{mailbox.server.name}/{mailbox.name}", mailbox.route)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do but ``finish``."""
+        return not self.chunks and not self.out
+
+    def begin(self, examined: Examined, store: Store) -> None:
+        """Compare the folder with the ledger, file what the archive has already, and cut the rest into chunks."""
+        self._status, self._uids = examined.status, examined.uids
+        validity = self._status.uidvalidity
+        self.origin = Origin(self.source.id, validity, self.mailbox.kind, self.origin.label, self.mailbox.route)
+        self._before = self._catalog.states(self.source.id, validity)
+        again: set[int] = set()
+        if self.source.rules != self.mailbox.rules:
+            again = {
+                row.uid
+                for row in self._catalog.open_messages(self.source.id)
+                if row.uidvalidity == validity and reopened(row.state, row.reason, self.filing)
+            }
+        self._comparison = compare(self._uids, self._before, again)
+        self._close_old_rows(validity)
+        self._refile(store)
+        self._cut(self._comparison.wanted)
+
+    def _cut(self, wanted: t.Sequence[int], careful: bool = False) -> None:
+        size = max(CHUNK_LEAST, min(CHUNK_MOST, math.ceil(len(wanted) / (2 * self._workers))))
+        for start in range(0, len(wanted), size):
+            self.chunks.append(
+                Fetch(
+                    self.mailbox.access,
+                    self.folder,
+                    self._status.uidvalidity,
+                    wanted[start : start + size],
+                    self.filing,
+                    careful,
+                )
+            )
+
+    def _close_old_rows(self, validity: int) -> None:
+        """Open rows under an older UIDVALIDITY can never be settled; everything else that was seen under it stays as it is."""
+        if self.source.uidvalidity in (0, validity):
+            return
+        old: dict[int, list[MessageRow]] = {}
+        for row in self._catalog.open_messages(self.source.id):
+            if row.uidvalidity != validity:
+                old.setdefault(row.uidvalidity, []).append(MessageRow(row.uid, State.VANISHED))
+        for number, rows in old.items():
+            self._committer.record(Origin(self.source.id, number, self.origin.kind, self.origin.label, ""), rows)
+
+    def _refile(self, store: Store) -> None:
+        """File by this pass's route what the archive already has from this folder: nothing is fetched for it."""
+        filed = self.mailbox.route in self._catalog.routes(self.source.id)
+        caught = self.source.rules != self.mailbox.rules and self.filing.needs_header
+        if filed and not caught:
+            return
+        since = self._catalog.route_run(self.source.id, self.mailbox.route)
+        rows = (row for row in self._catalog.stored_messages(self.source.id) if self._is_due(row, filed, since))
+        while step := list(itertools.islice(rows, REFILE_STEP)):
+            for row in step:
+                self.report.refiled += self._refile_row(store, row)
+            self._committer.commit()
+        self._committer.record(self.origin, routes=(self.mailbox.route,))
+
+    def _is_due(self, row: StoredMessage, filed: bool, since: int) -> bool:
+        if row.uidvalidity != self._status.uidvalidity or row.state not in (State.ARCHIVED, State.COPY):
+            return False
+        if row.reason.startswith(CAUGHT) and self.filing.needs_header and reopened(row.state, row.reason, self.filing):
+            return True
+        return not filed and row.run_id >= since
+
+    def _refile_row(self, store: Store, row: StoredMessage) -> bool:
+        digest = row.digest
+        if digest is None:
+            return False
+        if not self.filing.needs_header:
+            decision = self.filing.decide(b"")
+            if row.state is State.ARCHIVED and self._committer.has(decision.targets, digest):
+                return False
+        message = store.read(digest)
+        decision = self.filing.decide(header_of(message, self.filing))
+        return self._committer.refile(self.origin, row, copy_key(message), decision.targets, _reason(row, decision))
+
+    def take(self, parcel: Parcel) -> None:
+        """File what a worker stored."""
+        self._committer.take(self.origin, parcel)
+        self.report.bytes += parcel.bytes
+        self.report.notes += [f"UID {uid}: {text}" for uid, text in [*parcel.failed, *parcel.notes]]
+
+    def resume(self, chunk: Fetch, remaining: t.Sequence[int], in_flight: t.Sequence[int]) -> None:
+        """Go on after a lost connection: one message at a time through what was under way, to find the one that breaks it.
+
+        A message that was alone on the line when the connection broke has failed; the next run tries it again.
+        """
+        self._careful_tries += 1
+        left = list(remaining)
+        if chunk.careful and in_flight:
+            culprit = in_flight[0]
+            left = [uid for uid in left if uid != culprit]
+            self.take(Parcel(failed=[(culprit, "the connection broke while the server sent this message")]))
+        suspects = set(in_flight)
+        self._cut([uid for uid in left if uid in suspects], careful=True)
+        self._cut([uid for uid in left if uid not in suspects], careful=chunk.careful and not suspects)
+
+    @property
+    def may_resume(self) -> bool:
+        """Whether the folder's connection may break once more."""
+        return self._careful_tries < CAREFUL_TRIES
+
+    def fail(self, message: str) -> None:
+        """Give the folder up in this run."""
+        self.report.error = self.report.error or message
+        self.chunks.clear()
+
+    def finish(self) -> None:
+        """Remember the folder's figures and account for every UID by the rows in the catalog."""
+        if not self.report.error:
+            vanished = [MessageRow(uid, State.VANISHED) for uid in self._comparison.vanished]
+            cursor = Cursor(*figures(self._status), self.mailbox.rules, complete=self._status.messages == len(self._uids))
+            same = cursor == Cursor(*self._known_figures(), self.source.rules, self.source.complete)
+            if vanished or not same:
+                self._committer.record(self.origin, vanished, cursor)
+            self._committer.commit()
+        after = self._catalog.states(self.source.id, self._status.uidvalidity) if self._uids else {}
+        self.report.accounts = account(self._uids, self._before, after)
+        self.report.seconds = self._watch.seconds
+        if not self.report.error and not self.report.accounts.balanced():
+            self.report.error = f"{len(self.report.accounts.missing)} messages on the server have no row in the catalog"
+
+    def _known_figures(self) -> Figures:
+        source = self.source
+        return Figures(source.uidvalidity, source.uidnext, source.messages, source.highestmodseq)
+
+
+def _reason(row: StoredMessage, decision: Decision) -> str:
+    """A message that was caught and now has its user is no longer one for the list of unknown addresses."""
+    return decision.reason if decision.targets and row.reason.startswith(CAUGHT) else row.reason

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which mailboxes a profile means, how each is opened, and how its messages are filed."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import (
+    CATCHALL,
+    Directory,
+    Filing,
+    MailboxFiling,
+    MultidropFiling,
+    Person,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import (
+    MASTER,
+    MULTIDROP,
+    MULTIPLE,
+    Profile,
+    Server,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import MailboxReport
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Access
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Access as Protocol
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Credentials, Endpoint
+
+READ_ONLY_USER = -1  # stands for a user that a real run would create
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Passwords, in memory only: master passwords by server, mailbox passwords by profile."""
+
+    master: t.Mapping[str, str] = field(default_factory=dict, repr=False)
+    passwords: t.Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class People(t.Protocol):
+    """The archive users, as the catalog gives them."""
+
+    def users(self) -> list[User]:
+        """All of them, leavers excluded."""
+
+    def ensure(self, name: str) -> int:
+        """The id of a user who is known by name alone; created when absent."""
+
+
+@dataclass(eq=False)
+class Mailbox:
+    """One mailbox of one profile. ``route`` and ``rules`` are what the ledger compares."""
+
+    profile: Profile
+    server: Server
+    name: str
+    access: Access
+    kind: str
+    route: str
+    rules: str
+    filing: t.Callable[[tuple[str, ...]], Filing]
+    report: MailboxReport
+    position: int = 0
+    count: int = 0
+
+    @property
+    def limit(self) -> int:
+        """Connections to the server at a time."""
+        return min(self.server.connections, self.profile.connections or self.server.connections)
+
+
+def mailboxes_of(
+    profile: Profile, servers: t.Mapping[str, Server], secrets: Secrets, people: People
+) -> tuple[list[Mailbox], list[tuple[str, str]]]:
+    """The mailboxes of a profile, and what is wrong with single users as (where, message).
+
+    Raises ``InputError`` when the profile cannot be run at all.
+    """
+    if profile.method == MULTIDROP:
+        return _multidrop(profile, servers, secrets, people), []
+    if profile.method == MULTIPLE:
+        return _multiple(profile, servers, secrets, people)
+    server = servers[profile.servers[0]]
+    target = _find(people.users(), profile.target_user)
+    user_id = target.id if target else people.ensure(profile.target_user)
+    return [_by_user(profile, server, secrets, profile.mailbox, user_id, profile.target_user)], []
+
+
+def _find(users: t.Iterable[User], name: str) -> User | None:
+    wanted = name.lower()
+    return next((user for user in users if user.name.lower() == wanted or wanted in user.addresses), None)
+
+
+def _multiple(
+    profile: Profile, servers: t.Mapping[str, Server], secrets: Secrets, people: People
+) -> tuple[list[Mailbox], list[tuple[str, str]]]:
+    users = [user for user in people.users() if user.addresses]
+    if not users:
+        raise InputError(
+            f"profile {profile.name}",
+            "there are no archive users with an address to file for",
+            "Synchronise the users with archive_users first",
+        )
+    found: list[Mailbox] = []
+    wrong: list[tuple[str, str]] = []
+    for user in users:
+        if not profile.users.chooses(user.name, user.addresses) or (user.server and user.server not in profile.servers):
+            continue
+        home = user.server or (profile.servers[0] if len(profile.servers) == 1 else "")
+        if home:
+            found.append(_by_user(profile, servers[home], secrets, user.addresses[0], user.id, user.name))
+        else:
+            wrong.append((user.name, "the archive user has no server, and the profile names several; set the user's server"))
+    return found, wrong
+
+
+def _by_user(profile: Profile, server: Server, secrets: Secrets, address: str, user_id: int, user: str) -> Mailbox:
+    address = address.lower()
+
+    def filing(parts: tuple[str, ...]) -> Filing:
+        return MailboxFiling(user_id, address, parts)
+
+    route = f"user:{user_id}/{address}"
+    return _mailbox(profile, server, secrets, address, "mailbox", route, profile.rules_hash(), filing, user)
+
+
+def _multidrop(profile: Profile, servers: t.Mapping[str, Server], secrets: Secrets, people: People) -> list[Mailbox]:
+    users = [user for user in people.users() if user.name != CATCHALL]
+    directory = Directory(tuple(Person(user.id, user.name, user.addresses, user.groups) for user in users))
+    if not directory.by_address and profile.unknown_addresses != "catchall":
+        raise InputError(
+            f"profile {profile.name}",
+            "there are no archive users with an address to file for",
+            "Synchronise the users with archive_users first",
+        )
+    catchall = people.ensure(CATCHALL) if profile.unknown_addresses == "catchall" else None
+    filing = MultidropFiling(
+        directory, profile.mailbox, profile.target_folder, profile.sent_folder, profile.unknown_addresses, catchall
+    )
+    rules = f"{profile.rules_hash()}:{directory.fingerprint()}"
+    route = f"multidrop:{profile.rules_hash()}"
+    return [
+        _mailbox(profile, servers[name], secrets, profile.mailbox, "multidrop", route, rules, lambda _parts: filing, "")
+        for name in profile.servers
+    ]
+
+
+def _mailbox(
+    profile: Profile,
+    server: Server,
+    secrets: Secrets,
+    name: str,
+    kind: str,
+    route: str,
+    rules: str,
+    filing: t.Callable[[tuple[str, ...]], Filing],
+    user: str,
+) -> Mailbox:
+    name = name.lower()  # Kerio takes logins in any case, the ledger must not
+    report = MailboxReport(server.name, name, user)
+    return Mailbox(profile, server, name, _access(profile, server, secrets, name), kind, route, rules, filing, report)
+
+
+def _access(profile: Profile, server: Server, secrets: Secrets, name: str) -> Access:
+    master = profile.credentials == MASTER
+    password = secrets.master.get(server.name) if master else secrets.passwords.get(profile.name)
+    if not password:
+        what, remedy = (
+            (f"server {server.name} has no master password", "Give master_password with the server")
+            if master
+            else (f"there is no password for mailbox {name}", f"Give it in passwords under {profile.name}")
+        )
+        raise InputError(f"profile {profile.name}", what, remedy)
+    endpoint = Endpoint(server.host, server.port, Protocol(server.access), server.ca_file, server.validate_certs, server.timeout)
+    return Access(endpoint, Credentials(name, password, master))
+
+
+def archive_mailbox_warning(profile: Profile, users: t.Iterable[User]) -> str | None:
+    """A warning when the archive mailbox's address belongs to an archive user, who would then get everything."""
+    owner = _find(users, profile.mailbox) if profile.method == MULTIDROP else None
+    if owner is None:
+        return None
+    return (
+        f"profile {profile.name}: {profile.mailbox} is the archive mailbox and also an address of archive user {owner.name};"
+        " leave that user out of the archive users"
+    )

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run reports: per profile, mailbox and folder; and the one sentence at its end. Pure: no I/O."""
+
+from __future__ import annotations
+
+import typing as t
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Accounts
+
+NAMED_PROBLEMS = 3
+LISTED_NOTES = 20
+
+
+@dataclass
+class FolderReport:
+    """One selected folder. ``opened`` is False when its STATUS proved that nothing changed; ``bytes`` were fetched."""
+
+    name: str
+    accounts: Accounts = field(default_factory=Accounts)
+    opened: bool = False
+    bytes: int = 0
+    seconds: float = 0.0
+    refiled: int = 0
+    error: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def as_data(self) -> dict[str, t.Any]:
+        """The plain data of the result."""
+        data: dict[str, t.Any] = {"name": self.name, **self.accounts.as_data(), "opened": self.opened, "refiled": self.refiled}
+        data.update(bytes=self.bytes, seconds=round(self.seconds, 3))
+        if self.error:
+            data["error"] = self.error
+        if self.notes:
+            data["notes"] = self.notes[:LISTED_NOTES]
+        return data
+
+
+@dataclass
+class MailboxReport:
+    """One mailbox. ``blocked``: it was not tried, because its server had refused or was out of reach."""
+
+    server: str
+    mailbox: str
+    user: str = ""
+    folders: list[FolderReport] = field(default_factory=list)
+    excluded_folders: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+    blocked: bool = False
+    seconds: float = 0.0
+
+    def accounts(self) -> Accounts:
+        """The sum over its folders."""
+        total = Accounts()
+        for folder in self.folders:
+            total.add(folder.accounts)
+        return total
+
+    @property
+    def bytes(self) -> int:
+        """Bytes fetched."""
+        return sum(folder.bytes for folder in self.folders)
+
+    def problems(self, profile: str) -> list[Problem]:
+        """Everything that did not work in this mailbox."""
+        where = f"{self.server} {self.mailbox}"
+        found = [Problem(profile, where, self.error)] if self.error and not self.blocked else []
+        for folder in self.folders:
+            place = f"{where} {folder.name}"
+            if folder.error:
+                found.append(Problem(profile, place, folder.error))
+            if folder.accounts.failed:
+                found.append(Problem(profile, place, f"{folder.accounts.failed} messages could not be archived"))
+        return found
+
+    def as_data(self) -> dict[str, t.Any]:
+        """The plain data of the result."""
+        data: dict[str, t.Any] = {"server": self.server, "mailbox": self.mailbox, "user": self.user, **self.accounts().as_data()}
+        data.update(bytes=self.bytes, seconds=round(self.seconds, 3), error=self.error, blocked=self.blocked)
+        data["folders"] = [folder.as_data() for folder in self.folders]
+        data["excluded_folders"] = self.excluded_folders
+        return data
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that did not work; the next run tries it again."""
+
+    profile: str
+    where: str
+    message: str
+
+    def as_data(self) -> dict[str, str]:
+        """The plain data of the result."""
+        return {"profile": self.profile, "where": self.where, "message": self.message}
+
+
+@dataclass
+class ProfileReport:
+    """One profile. ``errors`` concern a whole server or the profile itself: (where, message)."""
+
+    name: str
+    method: str
+    mailboxes: list[MailboxReport] = field(default_factory=list)
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def accounts(self) -> Accounts:
+        """The sum over its mailboxes."""
+        total = Accounts()
+        for mailbox in self.mailboxes:
+            total.add(mailbox.accounts())
+        return total
+
+    def problems(self) -> list[Problem]:
+        """Everything that did not work, the server's troubles once."""
+        found = []
+        for where, message in self.errors:
+            blocked = sum(1 for mailbox in self.mailboxes if mailbox.blocked and mailbox.server == where)
+            found.append(Problem(self.name, where, message + (f" ({blocked} mailboxes not read)" if blocked else "")))
+        for mailbox in self.mailboxes:
+            found += mailbox.problems(self.name)
+        return found
+
+    def as_data(self) -> dict[str, t.Any]:
+        """The plain data of the result."""
+        data: dict[str, t.Any] = {"name": self.name, "method": self.method, **self.accounts().as_data()}
+        data.update(bytes=sum(mailbox.bytes for mailbox in self.mailboxes), seconds=round(self.seconds, 3))
+        data["errors"] = [problem.as_data() for problem in self.problems()]
+        data["unknown_addresses"] = [{"address": address, "messages": count} for address, count in self.unknown.most_common()]
+        data["mailboxes"] = [mailbox.as_data() for mailbox in self.mailboxes]
+        return data
+
+
+@dataclass
+class RunReport:
+    """A whole run."""
+
+    profiles: list[ProfileReport] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    placements: int = 0
+    objects: int = 0
+    stored_bytes: int = 0
+    damaged: list[str] = field(default_factory=list)
+    swept: dict[str, t.Any] | None = None
+    stopped: bool = False
+    seconds: float = 0.0
+
+    def accounts(self) -> Accounts:
+        """The sum over all profiles."""
+        total = Accounts()
+        for profile in self.profiles:
+            total.add(profile.accounts())
+        return total
+
+    def problems(self) -> list[Problem]:
+        """Everything that did not work."""
+        return [problem for profile in self.profiles for problem in profile.problems()]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was archived or filed anew."""
+        accounts = self.accounts()
+        return bool(accounts.new or accounts.copies or self.placements)
+
+    @property
+    def outcome(self) -> str:
+        """One word: "ok", "problems" or "stopped"."""
+        return "stopped" if self.stopped else "problems" if self.problems() else "ok"
+
+    def sentence(self) -> str:
+        """What happened, in one sentence that counts and names."""
+        accounts = self.accounts()
+        mailboxes = sum(len(profile.mailboxes) for profile in self.profiles)
+        text = f"{accounts.new:,} new messages archived from {mailboxes:,} mailboxes, {accounts.known:,} were known"
+        for name in ("copies", "left", "excluded", "failed", "quarantined"):
+            count = getattr(accounts, name)
+            text += f", {count:,} {name}" if count else ""
+        if self.stopped:
+            text += "; stopped on request before the end"
+        problems = self.problems()
+        if problems:
+            named = "; ".join(f"{problem.where}: {problem.message}" for problem in problems[:NAMED_PROBLEMS])
+            more = f"; and {len(problems) - NAMED_PROBLEMS} more" if len(problems) > NAMED_PROBLEMS else ""
+            text += f"; {len(problems)} problem{'s' if len(problems) > 1 else ''}: {named}{more}"
+        return text
+
+    def as_data(self) -> dict[str, t.Any]:
+        """The plain data of the result."""
+        data: dict[str, t.Any] = {**self.accounts().as_data(), "outcome": self.outcome, "seconds": round(self.seconds, 3)}
+        data.update(
+            bytes=sum(mailbox.bytes for profile in self.profiles for mailbox in profile.mailboxes),
+            placements=self.placements,
+            objects=self.objects,
+            stored_bytes=self.stored_bytes,
+            damaged_objects=self.damaged,
+            errors=[problem.as_data() for problem in self.problems()],
+            profiles=[profile.as_data() for profile in self.profiles],
+        )
+        if self.swept is not None:
+            data["swept"] = self.swept
+        return data

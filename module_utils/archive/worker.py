@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A worker process: its own IMAP connection; fetch, hash, compress, write the object. It decides nothing about placements."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import tempfile
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Decision, Filing
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_headers import HEADER_LIMIT, header_block
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import STAGING, flag_letters
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
+    PARCEL_BYTES,
+    PARCEL_MESSAGES,
+    PARCELS_AHEAD,
+    Access,
+    Answer,
+    Committed,
+    Examine,
+    Examined,
+    Fetch,
+    FetchEnded,
+    Item,
+    Order,
+    Parcel,
+    Quit,
+    TaskFailed,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
+    ArchiveToolError,
+    NetworkError,
+    ProtocolError,
+    StoreError,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import connection as imap_connection
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import fetch as imap_fetch
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import folders as imap_folders
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Imap:
+    """The functions through which the engine speaks IMAP; tests put their own in."""
+
+    open: t.Callable[..., t.Any] = imap_connection.open_connection
+    survey: t.Callable[..., t.Any] = imap_folders.survey
+    examine: t.Callable[..., t.Any] = imap_fetch.examine
+    search_uids: t.Callable[..., t.Any] = imap_fetch.search_uids
+    fetch: t.Callable[..., t.Any] = imap_fetch.fetch
+
+
+class Pipe(t.Protocol):
+    """The end of a pipe that the worker holds."""
+
+    def send(self, message: t.Any, /) -> None: ...
+    def recv(self) -> t.Any: ...
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel end this process with its parent, so that no worker writes on while a next run begins."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    prctl = getattr(libc, "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+class Worker:
+    """Serves orders from ``pipe`` until Quit or the end of the pipe."""
+
+    def __init__(self, pipe: Pipe, root: str, imap: Imap, checkpoint: t.Callable[[str], None]) -> None:
+        self._pipe = pipe
+        self._root = root
+        self._imap = imap
+        self._checkpoint = checkpoint
+        self._store: Store | None = None
+        self._connection: t.Any = None
+        self._access: Access | None = None
+        self._ahead = 0
+        self._parcel = Parcel()
+        self._delivered: set[int] = set()
+
+    def serve(self) -> None:
+        """Work until told to stop."""
+        tasks: dict[type, t.Callable[[t.Any], None]] = {Examine: self._examine, Fetch: self._fetch}
+        try:
+            while True:
+                order: Order = self._pipe.recv()
+                if isinstance(order, Quit):
+                    return
+                if isinstance(order, Committed):
+                    self._ahead -= 1
+                    continue
+                self._attempt(tasks[type(order)], order)
+        except EOFError:
+            return
+        finally:
+            self._hang_up()
+            if self._store is not None:
+                self._store.close()
+
+    def _attempt(self, task: t.Callable[[t.Any], None], order: Examine | Fetch) -> None:
+        self._delivered = set()
+        opened = False
+        try:
+            self._connect(order.access)
+            opened = True
+            task(order)
+        except ArchiveToolError as error:
+            if len(self._parcel):
+                self._deliver()
+            if not opened or isinstance(error, (NetworkError, ProtocolError, StoreError)):
+                self._hang_up()
+            uids = order.uids if isinstance(order, Fetch) else ()
+            self._send(TaskFailed(error, opened, [uid for uid in uids if uid not in self._delivered]))
+
+    def _connect(self, access: Access) -> None:
+        if self._access == access:
+            return
+        self._hang_up()
+        self._connection = self._imap.open(access.endpoint, access.credentials)
+        self._access = access
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._access = None, None
+
+    def _examine(self, order: Examine) -> None:
+        status = self._imap.examine(self._connection, order.folder)
+        self._send(Examined(status, self._imap.search_uids(self._connection)))
+
+    def _fetch(self, order: Fetch) -> None:
+        status = self._imap.examine(self._connection, order.folder)
+        if status.uidvalidity != order.uidvalidity:
+            raise ProtocolError(
+                f"folder {order.folder.name}",
+                f"its UIDVALIDITY changed from {order.uidvalidity} to {status.uidvalidity} while it was read",
+                "Run again; the folder is read anew then",
+            )
+        limits = {"batch_messages": 1, "depth": 1} if order.careful else {}
+        self._parcel = Parcel()
+        for message in self._imap.fetch(self._connection, order.uids, staging=self._staging, **limits):
+            self._take(message, order.filing)
+            if len(self._parcel) >= PARCEL_MESSAGES or self._parcel.bytes >= PARCEL_BYTES:
+                self._deliver()
+        if len(self._parcel):
+            self._deliver()
+        self._send(FetchEnded())
+
+    def _take(self, message: t.Any, filing: Filing) -> None:
+        if isinstance(message, imap_fetch.Gone):
+            self._parcel.gone.append(message.uid)
+        elif isinstance(message, imap_fetch.Failed):
+            self._parcel.failed.append((message.uid, message.text))
+        else:
+            self._parcel.items.append(self._stored(message, filing))
+            self._parcel.bytes += message.size
+            self._parcel.notes += [(message.uid, problem) for problem in message.problems]
+
+    def _stored(self, message: imap_fetch.Fetched, filing: Filing) -> Item:
+        body = message.body
+        streamed = isinstance(body, imap_fetch.StreamedBody)
+        try:
+            decision = filing.decide(_header(body) if filing.needs_header else b"")
+            stored = self._put(message, decision)
+        finally:
+            if streamed:
+                t.cast("imap_fetch.StreamedBody", body).sink.close()
+        return Item(message.uid, message.size, message.internaldate, flag_letters(message.flags), stored, decision)
+
+    def _put(self, message: imap_fetch.Fetched, decision: Decision) -> Stored | None:
+        """Store what is archived; a message that stays on the server alone leaves no bytes here."""
+        if decision.state is not State.ARCHIVED:
+            return None
+        store = self._opened_store()
+        if isinstance(message.body, imap_fetch.StreamedBody):
+            stored = store.put_stream(message.body.chunks(), message.size, message.internaldate)
+        else:
+            stored = store.put(message.body, message.internaldate)
+        self._checkpoint("stored")
+        return stored
+
+    def _opened_store(self) -> Store:
+        if self._store is None:
+            self._store = Store.open(self._root)
+        return self._store
+
+    def _staging(self, _size: int) -> t.IO[bytes]:
+        """An unnamed file beside the objects: it is gone whatever happens to this process."""
+        return tempfile.TemporaryFile(dir=Path(self._root, STAGING))
+
+    def _deliver(self) -> None:
+        """Hand the parcel over, and wait while the committer is two parcels behind."""
+        parcel, self._parcel = self._parcel, Parcel()
+        if self._store is not None:
+            parcel.written = self._store.take_written()
+            parcel.damaged, self._store.damaged[:] = list(self._store.damaged), []
+        self._delivered.update(item.uid for item in parcel.items)
+        self._delivered.update(uid for uid, _ in parcel.failed)
+        self._delivered.update(parcel.gone)
+        self._send(parcel)
+        self._ahead += 1
+        while self._ahead >= PARCELS_AHEAD:
+            order = self._pipe.recv()
+            if isinstance(order, Quit):
+                raise EOFError
+            self._ahead -= 1
+
+    def _send(self, answer: Answer) -> None:
+        self._pipe.send(answer)
+
+
+def _header(body: memoryview | imap_fetch.StreamedBody) -> bytes:
+    if isinstance(body, imap_fetch.StreamedBody):
+        return header_block(next(body.chunks(HEADER_LIMIT), b""))
+    return header_block(body)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the scheduler and its worker processes say to each other. Everything here is pickled through pipes."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Decision, Filing
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Stored, Written
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Credentials, Endpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
+
+PARCEL_MESSAGES = 1000
+PARCEL_BYTES = 32 * 1024 * 1024
+PARCELS_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Access:
+    """A mailbox and how to log in to it."""
+
+    endpoint: Endpoint
+    credentials: Credentials
+
+
+@dataclass(frozen=True)
+class Examine:
+    """Open the folder and say what is in it. Answer: ``Examined`` or ``TaskFailed``."""
+
+    access: Access
+    folder: Folder
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Store these messages. Answers: any number of ``Parcel``, then ``Fetched`` or ``TaskFailed``.
+
+    ``careful`` asks for one message at a time, to find the one that breaks the connection.
+    """
+
+    access: Access
+    folder: Folder
+    uidvalidity: int
+    uids: t.Sequence[int]
+    filing: Filing
+    careful: bool = False
+
+
+@dataclass(frozen=True)
+class Committed:
+    """One parcel is in the catalog; the worker may go on."""
+
+
+@dataclass(frozen=True)
+class Quit:
+    """End the process."""
+
+
+Order = Examine | Fetch | Committed | Quit
+
+
+class Item(t.NamedTuple):
+    """One message. ``stored`` is None when the decision leaves it where it is; ``flags`` are Maildir letters."""
+
+    uid: int
+    size: int
+    internaldate: int
+    flags: str
+    stored: Stored | None
+    decision: Decision
+
+
+@dataclass
+class Parcel:
+    """What a worker stored (not durable yet) since its last parcel, with everything that the committer needs to know of it."""
+
+    items: list[Item] = field(default_factory=list)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    notes: list[tuple[int, str]] = field(default_factory=list)
+    written: Written = field(default_factory=Written)
+    damaged: list[str] = field(default_factory=list)
+    bytes: int = 0
+
+    def __len__(self) -> int:
+        return len(self.items) + len(self.failed) + len(self.gone)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What EXAMINE and UID SEARCH gave."""
+
+    status: FolderStatus
+    uids: t.Sequence[int]
+
+
+@dataclass(frozen=True)
+class FetchEnded:
+    """Every UID of the order was in a parcel."""
+
+
+@dataclass(frozen=True)
+class TaskFailed:
+    """A task ended early. ``opened``: it had a connection to the mailbox; ``remaining`` UIDs were in no parcel."""
+
+    error: ArchiveToolError
+    opened: bool
+    remaining: t.Sequence[int] = ()
+
+
+Answer = Examined | Parcel | FetchEnded | TaskFailed
