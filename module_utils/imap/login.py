@@ -20,6 +20,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import R
 
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]*")
 
+SHORTEST_MASTER_PASSWORD = 12
+
 REFUSED = {
     "LOGIN": "Check user name and password; the server may also have locked the account or blocked this host's address",
     "X-MASTERAUTH": "Check the password, and that the IP group of master authentication admits this host",
@@ -31,8 +33,8 @@ REFUSED = {
 class MasterAnswer:
     """What the server says about a master password.
 
-    ``answer`` is "wrong" only after a tagged NO to the digest. ``mailbox`` is None unless a mailbox was asked for and the password
-    is right; ``mailbox_text`` are the server's words on it.
+    ``answer`` is "wrong" only after a tagged NO to the digest. ``mailbox`` is None unless a mailbox was asked for and the
+    password is right; ``mailbox_text`` are the server's words on it.
     """
 
     answer: t.Literal["right", "wrong", "cannot_tell"]
@@ -142,6 +144,13 @@ def refuse_unusable(endpoint: Endpoint, credentials: Credentials) -> None:
         raise InputError(endpoint.label, "the user name or password contains a line break or NUL", "Correct the credentials")
 
 
+def refuse_weak_master_password(password: str) -> None:
+    """Raise InputError for what must not become a master password: it opens every mailbox."""
+    if len(password) < SHORTEST_MASTER_PASSWORD or not (password.isascii() and password.isprintable()):
+        cause = f"a master password needs at least {SHORTEST_MASTER_PASSWORD} printable ASCII characters"
+        raise InputError("password", cause, "Choose a longer password of letters, digits and signs")
+
+
 def log_in(reader: Reader, endpoint: Endpoint, credentials: Credentials) -> None:
     """Bring the connection into the authenticated state. Raises LoginRefusedError and NetworkError."""
     dialogue = Dialogue(reader, credentials.password)
@@ -186,7 +195,7 @@ def _try(dialogue: Dialogue, user: str | None) -> MasterAnswer:
         text = dialogue.masterauth()
     except LoginRefusedError as error:
         wrong = dialogue.digest_sent and error.details["answer"] == "NO"
-        return MasterAnswer("wrong" if wrong else "cannot_tell", error.cause)
+        return MasterAnswer("wrong" if wrong else "cannot_tell", str(error))
     except ArchiveToolError as error:
         return MasterAnswer("cannot_tell", str(error))
     if user is None:
@@ -194,4 +203,4 @@ def _try(dialogue: Dialogue, user: str | None) -> MasterAnswer:
     try:
         return MasterAnswer("right", text, "opened", dialogue.setuser(user))
     except ArchiveToolError as error:
-        return MasterAnswer("right", text, "refused", error.cause)
+        return MasterAnswer("right", text, "refused", str(error))
