@@ -31,6 +31,7 @@ BUSY = "busy"
 ATTENDED_SECONDS = 60.0
 LOCK_PATIENCE_SECONDS = 2.0
 POLL_SECONDS = 0.1
+_STATE_KEYS = {"id", "pid", "owner", "started", "about", "processes"}
 
 Data = t.Dict[str, t.Any]
 Work = t.Callable[[Reporter], Data]
@@ -111,14 +112,14 @@ def status(state_dir: str | Path, name: str) -> JobStatus:
     while True:
         begun = _read(folder / "state.json")
         # Whether it lives is asked first: a job that ends in between has written its result by then.
-        alive = bool(begun) and _alive(begun)
+        alive = _alive(begun)
         ended, progress, attendant, acknowledged = (
             _read(folder / file, begun.get("id"))
             for file in ("result.json", "progress.json", "attendant.json", "acknowledged.json")
         )
         if _read(folder / "state.json").get("id") == begun.get("id"):
             break
-    if not begun:
+    if not begun.keys() >= _STATE_KEYS:
         return JobStatus(NONE, name)
     state = ended.get("state") or (RUNNING if alive else DIED)
     return JobStatus(
@@ -142,7 +143,9 @@ def status(state_dir: str | Path, name: str) -> JobStatus:
 def start(state_dir: str | Path, name: str, work: Work, *, about: Data, owner: str, secrets: t.Sequence[str] = ()) -> JobStatus:
     """Start ``work`` as a detached process and return once it runs.
 
-    ``about`` says what the job is for (written to disk: no secrets); ``secrets`` are masked in a trace, and refused in ``about``.
+    A work with a method ``rescue(reporter, cause) -> ArchiveToolError`` gets a guardian process: when the work's process is
+    killed, the guardian calls it, and what it returns is the job's error. ``about`` says what the job is for (written to disk: no
+    secrets); ``secrets`` are masked in a trace, and refused in ``about``.
     Raises ``BusyError`` (``details['holder']``) while another job of this name lives, ``JobError`` when it cannot be started.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
@@ -310,9 +313,8 @@ def _busy(now: JobStatus, folder: Path, owner: str) -> BusyError:
 
 
 def _alive(begun: Data) -> bool:
-    """Tell whether the very process still lives: a number is reused, and all of them are after a reboot."""
-    now = process_start(begun["pid"])
-    return now is not None and now == str(begun["process_start"])
+    """Tell whether the very process, or its guardian, still lives: a number is reused, and all of them are after a reboot."""
+    return any(identity is not None and process_start(pid) == identity for pid, identity in begun.get("processes", ()))
 
 
 def _lost(folder: Path, begun: Data) -> Data:

@@ -38,6 +38,11 @@ class Task:
     owner: str
     secrets: tuple[str, ...]
 
+    @property
+    def rescue(self) -> t.Callable[[Reporter, str], ArchiveToolError] | None:
+        """What is to be done when the process of the work was killed; most work needs nothing."""
+        return getattr(self.work, "rescue", None)
+
 
 class Reporter:
     """The work's side of its job."""
@@ -62,6 +67,11 @@ class Reporter:
         if self._budget >= 1:
             self._budget -= 1
             self.flush()
+
+    def resume(self) -> None:
+        """Count on from the last line that another process wrote."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            self._counter = json.loads((self._folder / "progress.json").read_bytes())["counter"]
 
     def flush(self) -> None:
         """Write the last line if it was held back."""
@@ -175,20 +185,49 @@ def _leave(task: Task, lock: int, pipe: int) -> t.NoReturn:
         os.setsid()
         if os.fork() == 0:
             with way:
-                _run(task, lock, way)
+                if task.rescue is None:
+                    _run(task, lock, way, [os.getpid()])
+                else:
+                    _guard(task, lock, way)
     raise AssertionError("unreachable")
 
 
-def _run(task: Task, lock: int, way: _OneWay) -> None:
-    pipe = t.cast("int", way.pipe)
-    os.chdir("/")
-    # What the work starts (a mail server) must create its files as it would at boot; our own files have their mode anyway.
-    os.umask(0o022)
+def _guard(task: Task, lock: int, way: _OneWay) -> None:
+    """Run the task in a child and rescue it when it is killed: by the kernel for want of memory, or by an operator."""
+    guardian = os.getpid()
+    child = os.fork()
+    if child == 0:
+        with way:
+            _run(task, lock, way, [os.getpid(), guardian])
+    os.close(t.cast("int", way.pipe))
+    way.pipe = None
     reporter = Reporter(task.folder, task.id)
     _reset_signals(reporter)
+    _redirect(task.folder / "log", keep=(lock,))
+    end = os.waitpid(child, 0)[1]
+    if not os.WIFSIGNALED(end) or json.loads((task.folder / "state.json").read_bytes())["id"] != task.id:
+        return
+    reporter.resume()
+    with _Verdict(task) as verdict:
+        raise t.cast("t.Callable[[Reporter, str], ArchiveToolError]", task.rescue)(
+            reporter, f"its process {child} was killed by signal {os.WTERMSIG(end)}"
+        )
+    reporter.flush()
+    write_record(task.folder / "result.json", dict(verdict.record(), state="died", id=task.id, finished=time.time()))
+
+
+def _run(task: Task, lock: int, way: _OneWay, processes: list[int]) -> None:
+    pipe = t.cast("int", way.pipe)
+    # What the work starts (a mail server) must create its files as it would at boot; our own files have their mode anyway.
+    os.umask(0o022)
+    os.chdir("/")
+    reporter = Reporter(task.folder, task.id)
+    _reset_signals(reporter)
+    (task.folder / "log").unlink(missing_ok=True)
     _redirect(task.folder / "log", keep=(lock, pipe))
     begun = {"id": task.id, "owner": task.owner}
-    started = {"pid": os.getpid(), "process_start": process_start(os.getpid()), "started": time.time(), "about": task.about}
+    alive = [process_start(pid) for pid in processes]
+    started = {"pid": os.getpid(), "processes": list(zip(processes, alive)), "started": time.time(), "about": task.about}
     write_record(task.folder / "attendant.json", dict(begun, at=time.time()), durable=False)
     write_record(task.folder / "state.json", dict(begun, **started))
     os.write(pipe, _RUNS)
@@ -251,7 +290,7 @@ def _redirect(log: Path, keep: tuple[int, ...]) -> None:
     still close its number one day, and that must not be a file that was opened since."""
     inherited = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
     null = os.open(os.devnull, os.O_RDWR)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     for number in inherited:
         if number > 2 and number not in keep and number not in (null, output):
             os.dup2(null, number, inheritable=False)

@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, CfgError, ServiceError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, CfgError, JobError, ServiceError
 from ansible_collections.mailops.kerio.plugins.module_utils.job_process import Reporter, write_record
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.mailserver_cfg import Document, Selector
 
@@ -111,6 +111,27 @@ class GuardedEdit:
             "down_seconds": round(down, 1),
         }
 
+    def rescue(self, reporter: Reporter, cause: str) -> ArchiveToolError:
+        """Bring the service back after the process of the job was killed, at whatever step; called by the job's guardian.
+
+        The file is whole: it is replaced at once, or written in place with a journal. A stop that was begun must have ended
+        before the start, hence the second stop.
+        """
+        reporter.progress(f"{cause}; bringing the service back")
+        notes: list[str] = []
+        with _Noting(notes):
+            self.service.stop()
+            self._restore_torn()
+        with _Noting(notes):
+            self.service.start()
+        state = dict(self.truth(), restored=False, repair_errors=notes)
+        return JobError("guarded edit of mailserver.cfg", f"{cause}. {_sentence(state)}", "Run it again", state=state)
+
+    def _restore_torn(self) -> None:
+        torn = self.file.torn_backup()
+        if torn is not None:
+            self.file.write(torn.read_bytes(), torn)
+
     def _refuse_early(self, probe: Probe, reporter: Reporter) -> None:
         """Raise what would go wrong after the stop, while the service still runs."""
         self.file.check_room()
@@ -124,9 +145,7 @@ class GuardedEdit:
 
     def _edit(self) -> Mapping:
         """Change the stopped server's file; return the values that it had."""
-        torn = self.file.torn_backup()
-        if torn is not None:
-            self.file.write(torn.read_bytes(), torn)
+        self._restore_torn()
         self._original = self.file.read()
         document = Document(self._original, str(self.file.path))
         before = self._values(document)

@@ -147,7 +147,7 @@ class Service:
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT, cwd="/", start_new_session=True
                 )
             except OSError as error:
-                raise self._error(f"{' '.join(command)} cannot be run: {error}", "") from error
+                raise self._error("a command cannot be run", f"{' '.join(command)}: {error}") from error
             try:
                 end = f"exit code {program.wait(seconds)}"
             except subprocess.TimeoutExpired:
@@ -158,7 +158,7 @@ class Service:
         return f"{' '.join(command)}: {text[-500:]} ({end})"
 
     def _error(self, cause: str, said: str) -> ServiceError:
-        return ServiceError("Kerio Connect service", cause, "Look at the service on the host", said=said)
+        return ServiceError("Kerio Connect service", f"{cause} ({said})", f"See the logs of the server and {self.log}")
 
 
 def find_commands(unit: str | None, script: str | None) -> tuple[list[str], list[str]]:
