@@ -58,7 +58,7 @@ class Loader:
         self._number += 1
         tag = b"L%d " % self._number
         self._link.sendall(b"".join([tag, command, *more, b"\r\n"]))
-        lines = []
+        lines: list[bytes] = []
         while True:
             line = self._replies.readline()
             if line.startswith(tag):
