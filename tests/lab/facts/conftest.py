@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.facts.imap_fixtures import lab_certificate as lab_certificate
+from tests.lab.facts.imap_fixtures import rig as rig
 from tests.lab.facts.plain import Plain, admin
 from tests.lab.fixtures import Factory, LabServer
 
