@@ -64,13 +64,7 @@ def unescape(name: str) -> str | None:
         return None
     if name == "%":
         return ""
-    raw = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), name)
-    parts = re.split("((?:%[0-9A-F]{2})+)", name)
-    del raw
-    return "".join(
-        bytes.fromhex(part.replace("%", "")).decode("utf-8", "surrogatepass") if index % 2 else part
-        for index, part in enumerate(parts)
-    )
+    return _ESCAPED.sub(lambda match: bytes.fromhex(match[0].replace("%", "")).decode("utf-8", "surrogatepass"), name)
 
 
 def object_path(digest: bytes, copy: int = 0) -> str:

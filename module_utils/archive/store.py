@@ -95,7 +95,7 @@ class Store:
             raise filesystem.os_failure(error, root) from error
 
     def close(self) -> None:
-        """Release descriptors and the lock."""
+        """Release descriptors and the lock; once is enough, twice does no harm."""
         self._syncer.close()
         if self._lock is not None:
             self._lock.release()

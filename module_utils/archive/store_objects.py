@@ -23,6 +23,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync i
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
 OBJECT_MODE = 0o440
+_CLOCK_STEP = 1.0  # seconds; the clock of file times goes in steps, behind the one that time() asks
 # Digests that this process has written or compared, so that a repeated message is not compared again. Bounded: 8 MB.
 TRUSTED_LIMIT = 50_000
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -62,7 +63,7 @@ class Objects:
         self._trusted: set[bytes] = set()
         self._compressor = Compressor()
         self._decompressor = Decompressor()
-        self._opened = time.time()
+        self._opened = time.time() - _CLOCK_STEP
         self._serial = itertools.count()
 
     def put(self, body: Buffer, internaldate: int) -> Stored:

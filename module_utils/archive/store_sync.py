@@ -50,7 +50,10 @@ class Syncer:
         """Release the descriptor and the threads."""
         if self._pool is not None:
             self._pool.shutdown()
-        os.close(self._descriptor)
+            self._pool = None
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def sync(self, written: Written) -> None:
         """Return once ``written`` is durable; OSError when the kernel says that it is not."""
