@@ -120,7 +120,8 @@ def explain(endpoint: Endpoint, method: str, error: Exception) -> NetworkError:
 
 def _explain_system(endpoint: Endpoint, method: str, error: Exception) -> NetworkError:
     tls = _underlying(error, ssl.SSLError)
-    if tls is not None:
+    # A connection that ends in the middle is no other protocol; OpenSSL reports it all the same.
+    if tls is not None and not isinstance(tls, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return NetworkError(endpoint.where, f"what listens there does not speak TLS as expected: {tls}", CHECK_PORT)
     unknown = _underlying(error, socket.gaierror)
     if unknown is not None:
