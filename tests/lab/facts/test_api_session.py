@@ -6,24 +6,12 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Iterator
 
 import pytest
 import requests
 
 from tests.lab.facts.plain import APPLICATION, Plain, admin
-from tests.lab.fixtures import Factory, LabServer
-
-
-@pytest.fixture(scope="module")
-def module_server(lab_factory: Factory) -> LabServer:
-    return lab_factory(servers=1, users=4).servers[0]
-
-
-@pytest.fixture
-def server(module_server: LabServer) -> Iterator[LabServer]:
-    yield module_server
-    module_server.reset_switches()
+from tests.lab.fixtures import LabServer
 
 
 def make_role(server: LabServer, login: str, role: str) -> tuple[str, str]:
