@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import typing as t
-from collections import Counter
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -181,13 +180,3 @@ def account_skipped(messages: int, open_rows: t.Mapping[State, int]) -> Accounts
         setattr(accounts, name, getattr(accounts, name) + count)
     accounts.known = messages - sum(open_rows.values())
     return accounts
-
-
-def reasons(rows: t.Iterable[tuple[State, str, int]], prefix: str = "") -> Counter[str]:
-    """Count the addresses in the reasons of left rows: how many messages stand for each."""
-    counts: Counter[str] = Counter()
-    for state, reason, messages in rows:
-        if state is State.LEFT:
-            for address in reason.removeprefix(prefix).split():
-                counts[address] += messages
-    return counts

@@ -11,6 +11,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
 
 NAMED_PROBLEMS = 3
 LISTED_NOTES = 20
+LISTED_ADDRESSES = 200
 
 
 @dataclass
@@ -129,7 +130,9 @@ class ProfileReport:
         data: dict[str, t.Any] = {"name": self.name, "method": self.method, **self.accounts().as_data()}
         data.update(bytes=sum(mailbox.bytes for mailbox in self.mailboxes), seconds=round(self.seconds, 3))
         data["errors"] = [problem.as_data() for problem in self.problems()]
-        data["unknown_addresses"] = [{"address": address, "messages": count} for address, count in self.unknown.most_common()]
+        named = self.unknown.most_common(LISTED_ADDRESSES)
+        data["unknown_addresses"] = [{"address": address, "messages": count} for address, count in named]
+        data["unknown_address_count"] = len(self.unknown)
         data["mailboxes"] = [mailbox.as_data() for mailbox in self.mailboxes]
         return data
 

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run: all profiles of an archive host, or some of them, into one archive."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+from collections import deque
+from dataclasses import dataclass, field
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, progress
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import Committer
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MULTIDROP, Profile, Server
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import skipped_report, unchanged
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
+    Mailbox,
+    Secrets,
+    archive_mailbox_warning,
+    mailboxes_of,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import WorkerPool
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport, ProfileReport, RunReport
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_schedule import Job, Schedule, Tools
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import BlockedError, Gate, Surveyed, survey
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sweep import recover
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, StatusFailed
+
+LOCKED_FOR = "archive_run"
+UNVERIFIED = "The certificate of {name} is not verified (validate_certs is false): anybody between can read the passwords"
+UNENCRYPTED = "{name} is read without TLS (access IMAP): passwords and mail can be read on the way"
+
+
+def no_checkpoint(_name: str) -> None:
+    """Tests put in a function that ends the process at a chosen point."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run. ``only`` names profiles, ``mailbox`` one mailbox of them; ``processes`` 0 means one per core."""
+
+    root: str
+    servers: t.Mapping[str, Server]
+    profiles: t.Sequence[Profile]
+    secrets: Secrets = field(default_factory=Secrets, repr=False)
+    only: t.Sequence[str] = ()
+    mailbox: str = ""
+    processes: int = 0
+
+    def chosen(self) -> list[Profile]:
+        """The profiles to run: those that read mailboxes before multidrop, so that a message is filed where its owner has it."""
+        names = {profile.name for profile in self.profiles}
+        for name in self.only:
+            if name not in names:
+                raise InputError(f"only: {name}", "no profile has this name", "Use one of " + ", ".join(sorted(names)))
+        chosen = [profile for profile in self.profiles if not self.only or profile.name in self.only]
+        return sorted(chosen, key=lambda profile: profile.method == MULTIDROP)
+
+    def warnings(self) -> list[str]:
+        """What the operator is told every time."""
+        used = dict.fromkeys(name for profile in self.chosen() for name in profile.servers)
+        servers = [self.servers[name] for name in used]
+        found = [UNVERIFIED.format(name=server.name) for server in servers if server.encrypted and not server.validate_certs]
+        return found + [UNENCRYPTED.format(name=server.name) for server in servers if not server.encrypted]
+
+
+@dataclass
+class CatalogPeople:
+    """The archive users of a catalog that may be written."""
+
+    catalog: Catalog
+
+    def users(self) -> list[User]:
+        """All of them, leavers excluded."""
+        return self.catalog.users()
+
+    def ensure(self, name: str) -> int:
+        """The id of a user who is known by name alone; created when absent."""
+        return self.catalog.ensure_user(name, origin="profile").id
+
+
+class Run:
+    """One run; ``go`` returns its report. Raises BusyError, StoreError, CatalogError and what else concerns the whole archive."""
+
+    def __init__(
+        self,
+        options: Options,
+        reporter: progress.Reporter,
+        imap: Imap | None = None,
+        checkpoint: t.Callable[[str], None] = no_checkpoint,
+    ) -> None:
+        self._options = options
+        self._reporter = reporter
+        self._imap = imap or Imap()
+        self._checkpoint = checkpoint
+        self._profiles = options.chosen()
+        self.report = RunReport(warnings=options.warnings())
+        self._gate = Gate()
+        self._server_errors: dict[str, ArchiveToolError] = {}
+
+    def go(self) -> RunReport:
+        """Run all chosen profiles."""
+        options = self._options
+        watch = progress.Stopwatch()
+        workers = options.processes or os.cpu_count() or 1
+        pool = WorkerPool.start(workers, options.root, self._imap, self._checkpoint)
+        try:
+            with (
+                Store.open(options.root, lock=LOCKED_FOR) as store,
+                Catalog.open(f"{options.root}/{layout.CATALOG_FILE}") as catalog,
+            ):
+                self._work(store, catalog, pool, watch)
+        finally:
+            pool.close()
+        return self.report
+
+    def _work(self, store: Store, catalog: Catalog, pool: WorkerPool, watch: progress.Stopwatch) -> None:
+        swept = recover(store, catalog)
+        self.report.swept = dataclasses.asdict(swept) if swept else None
+        run_id = catalog.begin_run({"profiles": [profile.name for profile in self._profiles], "mailbox": self._options.mailbox})
+        store.begin(str(run_id), catalog.commits())
+        committer = Committer(store, catalog, run_id, self._checkpoint)
+        tools = Tools(store, catalog, committer, pool, self._gate, self._reporter, self._server_errors)
+        for profile in self._profiles:
+            if self._reporter.stop_requested:
+                break
+            self.report.profiles.append(self._profile(profile, tools))
+        self._checkpoint("ending")
+        totals = committer.totals
+        self.report.placements, self.report.objects = totals.placements, totals.objects
+        self.report.stored_bytes, self.report.damaged = totals.stored_bytes, totals.damaged
+        self.report.stopped = self._reporter.stop_requested
+        self.report.seconds = watch.seconds
+        catalog.end_run(run_id, self.report.outcome, summary_of(self.report))
+        # Every object has its row now; after an error the marker stays, and the next run sweeps.
+        store.end()
+
+    def _profile(self, profile: Profile, tools: Tools) -> ProfileReport:
+        watch = progress.Stopwatch()
+        report = ProfileReport(profile.name, profile.method)
+        try:
+            people = CatalogPeople(tools.catalog)
+            mailboxes, report.errors = mailboxes_of(profile, self._options.servers, self._options.secrets, people)
+            warning = archive_mailbox_warning(profile, people.users())
+            self.report.warnings += [warning] if warning else []
+        except InputError as error:
+            report.errors.append((f"profile {profile.name}", str(error)))
+            return report
+        mailboxes = number(choose(mailboxes, self._options.mailbox))
+        report.mailboxes = [mailbox.report for mailbox in mailboxes]
+        self._reporter.progress(f"[{profile.name}] {len(mailboxes):,} mailboxes: looking for what changed")
+        jobs = self._jobs(mailboxes, tools)
+        Schedule(tools, jobs).run()
+        for mailbox in mailboxes:
+            mailbox.report.folders.sort(key=lambda folder: folder.name)
+        for server in dict.fromkeys(profile.servers):
+            reason = self._server_errors.get(server)
+            if reason is not None and any(mailbox.report.blocked for mailbox in mailboxes if mailbox.server.name == server):
+                report.errors.append((server, str(reason)))
+        report.unknown.update(count_unknown(tools.catalog, mailboxes))
+        report.seconds = watch.seconds
+        return report
+
+    def _jobs(self, mailboxes: list[Mailbox], tools: Tools) -> list[Job]:
+        """Look at all mailboxes and return those with folders to read, in the order of the profile."""
+        open_rows = tools.catalog.open_folders()
+        jobs: list[Job] = []
+        for found in survey(self._imap, self._gate, mailboxes, lambda: self._reporter.stop_requested):
+            if found.error is not None:
+                note_error(found, self._gate, self._server_errors)
+                continue
+            folders = changed_folders(found, tools.catalog, open_rows)
+            if folders:
+                jobs.append(Job(found.mailbox, deque(folders)))
+        jobs.sort(key=lambda job: job.mailbox.position)
+        return jobs
+
+
+def choose(mailboxes: list[Mailbox], only: str) -> list[Mailbox]:
+    """All mailboxes, or the one that is asked for."""
+    return [mailbox for mailbox in mailboxes if not only or mailbox.name == only.lower()]
+
+
+def number(mailboxes: list[Mailbox]) -> list[Mailbox]:
+    """Give each mailbox its place among those of its server."""
+    by_server: dict[str, list[Mailbox]] = {}
+    for mailbox in mailboxes:
+        by_server.setdefault(mailbox.server.name, []).append(mailbox)
+    for group in by_server.values():
+        for position, mailbox in enumerate(group, 1):
+            mailbox.position, mailbox.count = position, len(group)
+    return mailboxes
+
+
+def note_error(found: Surveyed, gate: Gate, server_errors: dict[str, ArchiveToolError]) -> None:
+    """Write down why a mailbox could not be looked at: once for the whole server, else for the mailbox."""
+    mailbox, error = found.mailbox, found.error
+    if error is None:
+        return
+    of_server = gate.refused.get(mailbox.server.name)
+    if of_server is not None and (isinstance(error, BlockedError) or error is of_server):
+        server_errors.setdefault(mailbox.server.name, of_server)
+        mailbox.report.blocked = True
+    mailbox.report.error = str(error)
+
+
+def changed_folders(found: Surveyed, catalog: Catalog, open_rows: t.Mapping[int, t.Mapping[State, int]]) -> list[Folder]:
+    """The folders that have to be opened; the others are reported as they are."""
+    mailbox = found.mailbox
+    known = catalog.mailbox_folders(mailbox.server.name, mailbox.name)
+    mailbox.report.excluded_folders = found.excluded
+    changed: list[Folder] = []
+    for folder, status in found.folders:
+        source = known.get(folder.name)
+        rows = open_rows.get(source.id, {}) if source else {}
+        if isinstance(status, StatusFailed):
+            mailbox.report.folders.append(FolderReport(folder.name, error=f"STATUS was refused: {status.text}"))
+        elif unchanged(catalog, mailbox, source, status, rows):
+            mailbox.report.folders.append(skipped_report(folder.name, status, rows))
+        else:
+            changed.append(folder)
+    return changed
+
+
+def count_unknown(catalog: Catalog, mailboxes: t.Iterable[Mailbox]) -> dict[str, int]:
+    """How many messages of these mailboxes wait for each unknown address; dropped ones count as well."""
+    folders = {
+        source.id
+        for mailbox in mailboxes
+        if mailbox.kind == MULTIDROP
+        for source in catalog.mailbox_folders(mailbox.server.name, mailbox.name).values()
+    }
+    counts: dict[str, int] = {}
+    for row in catalog.left_reasons() if folders else ():
+        if row.folder_id in folders and row.state in (State.LEFT, State.EXCLUDED):
+            for address in unknown_addresses(row.reason):
+                counts[address] = counts.get(address, 0) + row.messages
+    return counts
+
+
+def summary_of(report: RunReport) -> dict[str, t.Any]:
+    """What the catalog keeps of a run: figures per profile and the errors."""
+    data = report.as_data()
+    data["profiles"] = [{key: value for key, value in entry.items() if key != "mailboxes"} for entry in data["profiles"]]
+    return dict(data, message=report.sentence())

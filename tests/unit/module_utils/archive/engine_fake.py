@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An in-memory stand-in for the IMAP functions that the engine calls, and an archive to run it against.
+
+What the worker processes do is seen through a log file, because they are forks.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep, UserValues
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_profiles, parse_servers
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run, no_checkpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import RunReport
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, LoginRefusedError, NetworkError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Credentials, Endpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import Failed, Fetched, Gone, StreamedBody
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
+
+MASTER = "not-a-secret-master-pw"
+
+
+@dataclass
+class FakeFolder:
+    """``bad`` UIDs are refused; at a UID in ``breaks`` the connection is lost; ``refuse`` is what EXAMINE says."""
+
+    uidvalidity: int = 1
+    messages: dict[int, bytes] = field(default_factory=dict)
+    flags: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    role: str | None = None
+    bad: set[int] = field(default_factory=set)
+    breaks: set[int] = field(default_factory=set)
+    gone: set[int] = field(default_factory=set)
+    refuse: str = ""
+    uidnext: int = 1
+    modseq: int = 1
+
+    def add(self, *bodies: bytes) -> FakeFolder:
+        for body in bodies:
+            self.messages[self.uidnext] = body
+            self.uidnext += 1
+            self.modseq += 1
+        return self
+
+    def expunge(self, uid: int) -> None:
+        del self.messages[uid]
+        self.modseq += 1
+
+    def renumber(self) -> None:
+        """What a restored server does: a new UIDVALIDITY, new UIDs from 1."""
+        bodies = list(self.messages.values())
+        self.uidvalidity += 1
+        self.messages = dict(enumerate(bodies, 1))
+        self.uidnext = len(bodies) + 1
+
+    def status(self) -> FolderStatus:
+        return FolderStatus(self.uidvalidity, self.uidnext, len(self.messages), self.modseq)
+
+
+@dataclass
+class FakeServers:
+    """Servers by host: mailbox -> folder name -> folder. ``log`` gets a line per command."""
+
+    log: Path
+    hosts: dict[str, dict[str, dict[str, FakeFolder]]] = field(default_factory=dict)
+    refuses_master: set[str] = field(default_factory=set)
+    down: set[str] = field(default_factory=set)
+    stream_above: int = 1 << 22
+
+    def folder(self, host: str, mailbox: str, name: str = "INBOX", **options: t.Any) -> FakeFolder:
+        folders = self.hosts.setdefault(host, {}).setdefault(mailbox, {})
+        return folders.setdefault(name, FakeFolder(**options))
+
+    def say(self, text: str) -> None:
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(text + "\n")
+
+    def commands(self, word: str) -> list[str]:
+        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
+        return [line for line in lines if line.split()[0] == word]
+
+    def imap(self) -> Imap:
+        return Imap(self.open, self.survey, self.examine, self.search, self.fetch)
+
+    def open(self, endpoint: Endpoint, credentials: Credentials) -> FakeConnection:
+        self.say(f"LOGIN {endpoint.host} {credentials.user}")
+        if endpoint.host in self.down:
+            raise NetworkError(endpoint.label, "Connection refused", "Check the server")
+        wrong = (
+            credentials.password != MASTER if credentials.master else credentials.password != f"not-a-secret-{credentials.user}"
+        )
+        if credentials.master and (wrong or endpoint.host in self.refuses_master):
+            raise LoginRefusedError(endpoint.label, "NO X-MASTERAUTH failed", "Check the password", stage="X-MASTERAUTH")
+        if credentials.user not in self.hosts[endpoint.host]:
+            stage = "X-SETUSER" if credentials.master else "LOGIN"
+            raise LoginRefusedError(endpoint.label, f"NO no such user {credentials.user}", "Check the user", stage=stage)
+        if wrong:
+            raise LoginRefusedError(endpoint.label, "NO LOGIN failed", "Check the password", stage="LOGIN")
+        return FakeConnection(self.hosts[endpoint.host][credentials.user], f"{endpoint.host} {credentials.user}")
+
+    def survey(self, conn: FakeConnection) -> tuple[list[Folder], dict[str, FolderStatus]]:
+        folders = [
+            Folder(name, name.encode(), frozenset(), "/", tuple(name.split("/")), True, folder.role)
+            for name, folder in conn.folders.items()
+        ]
+        return folders, {name: folder.status() for name, folder in conn.folders.items()}
+
+    def examine(self, conn: FakeConnection, folder: Folder) -> FolderStatus:
+        self.say(f"EXAMINE {conn.name} {folder.name}")
+        conn.opened = conn.folders[folder.name]
+        if conn.opened.refuse:
+            raise ImapError(folder.name, conn.opened.refuse, "Check the folder")
+        return conn.opened.status()
+
+    def search(self, conn: FakeConnection) -> list[int]:
+        return sorted(conn.selected.messages)
+
+    def fetch(
+        self, conn: FakeConnection, uids: t.Sequence[int], *, staging: t.Any, batch_messages: int = 500, depth: int = 2
+    ) -> t.Iterator[Fetched | Failed | Gone]:
+        folder = conn.selected
+        for index, uid in enumerate(uids):
+            if uid in folder.breaks:
+                window = uids[index : index + batch_messages * depth]
+                in_flight = ",".join(map(str, window))
+                raise NetworkError("fake", "connection reset", "Try again", completed="", in_flight=in_flight)
+            if uid in folder.gone:
+                yield Gone(uid)
+            elif uid in folder.bad:
+                yield Failed(uid, "NO internal error")
+            else:
+                self.say(f"FETCH {conn.name} {uid}")
+                yield self.message(folder, uid, staging)
+
+    def message(self, folder: FakeFolder, uid: int, staging: t.Any) -> Fetched:
+        data = folder.messages[uid]
+        body: memoryview | StreamedBody = memoryview(data)
+        if len(data) > self.stream_above:
+            sink = staging(len(data))
+            sink.write(memoryview(data))
+            body = StreamedBody(len(data), sink)
+        date = 1_700_000_000 + uid
+        return Fetched(uid, len(data), date, folder.flags.get(uid, ("\\Seen",)), body, len(data), ())
+
+
+@dataclass
+class FakeConnection:
+    folders: dict[str, FakeFolder]
+    name: str
+    opened: FakeFolder | None = None
+
+    @property
+    def selected(self) -> FakeFolder:
+        assert self.opened is not None
+        return self.opened
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Archive:
+    """An archive root with users, and the runs over ``servers``."""
+
+    def __init__(self, root: Path, servers: FakeServers) -> None:
+        self.root = root
+        self.servers = servers
+        Store.create(str(root)).close()
+        Catalog.open(self.catalog_file).close()
+        self.profiles: list[dict[str, t.Any]] = []
+        self.hosts = ["mail1"]
+        self.passwords: dict[str, str] = {}
+        self.master = MASTER
+
+    @property
+    def catalog_file(self) -> str:
+        return str(self.root / "catalog.sqlite3")
+
+    def user(self, address: str, *more: str, server: str = "mail1", groups: tuple[str, ...] = ()) -> None:
+        with Catalog.open(self.catalog_file) as catalog:
+            values = UserValues(name=address, origin="inventory", addresses=(address, *more), server=server, groups=groups)
+            catalog.apply_users([UserStep(None, values)])
+
+    def options(self, **more: t.Any) -> Options:
+        servers = parse_servers([{"name": host} for host in self.hosts])
+        secrets = Secrets(dict.fromkeys(self.hosts, self.master), self.passwords)
+        return Options(str(self.root), servers, parse_profiles(self.profiles, servers), secrets, **more)
+
+    def run(self, checkpoint: t.Callable[[str], None] = no_checkpoint, **more: t.Any) -> RunReport:
+        more.setdefault("processes", 2)
+        report = Run(self.options(**more), Silent(), self.servers.imap(), checkpoint).go()
+        for profile in report.profiles:
+            for mailbox in profile.mailboxes:
+                for folder in mailbox.folders:
+                    assert folder.error or folder.accounts.balanced(), folder
+        return report
+
+    def rows(self, statement: str) -> list[tuple[t.Any, ...]]:
+        database = sqlite3.connect(self.catalog_file)
+        try:
+            return database.execute(statement).fetchall()
+        finally:
+            database.close()
+
+    def dump(self) -> dict[str, list[tuple[t.Any, ...]]]:
+        """Every table but the runs and the counters of time."""
+        tables = [row[0] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        left_out = {"runs", "sqlite_sequence", "totals"}
+        return {table: sorted(self.rows(f"SELECT * FROM {table}"), key=repr) for table in tables if table not in left_out}
+
+    def substance(self) -> dict[str, list[tuple[t.Any, ...]]]:
+        """What must not depend on how often a run was interrupted: states and placements, by name rather than by number."""
+        return {
+            "messages": sorted(
+                self.rows(
+                    "SELECT server, mailbox, name, m.uidvalidity, uid, state, hex(digest) FROM source_messages m"
+                    " JOIN source_folders f ON f.id = m.folder_id"
+                ),
+                key=repr,
+            ),
+            "placements": sorted(
+                self.rows(
+                    "SELECT u.name, f.name, hex(p.digest), p.internaldate, p.flags FROM placements p"
+                    " JOIN user_folders f ON f.id = p.folder_id JOIN users u ON u.id = p.user_id"
+                ),
+                key=repr,
+            ),
+            "objects": sorted(self.rows("SELECT hex(digest), size FROM objects"), key=repr),
+        }
+
+    def tree(self) -> list[str]:
+        """Every placement file, relative to ``mail``."""
+        return sorted(str(path.relative_to(self.root / "mail")) for path in self.root.glob("mail/**/cur/*"))
+
+    def files(self) -> list[str]:
+        """Every object file's name."""
+        return sorted(path.name for path in self.root.glob("objects/*/*"))
+
+    def placed(self, user: str) -> dict[str, int]:
+        """Folder -> number of placements of a user."""
+        found = self.rows(
+            "SELECT f.name, count(*) FROM placements p JOIN user_folders f ON f.id = p.folder_id"
+            f" JOIN users u ON u.id = p.user_id WHERE u.name = '{user}' GROUP BY f.name"
+        )
+        return {name: count for name, count in found}
+
+
+def mail(number: int, to: str = "alice@example.com", sender: str = "bob@example.net", top: str = "", body: str = "") -> bytes:
+    """A message; ``top`` are header lines that a server put above it."""
+    text = f"{top}From: {sender}\r\nTo: {to}\r\nSubject: message {number}\r\nMessage-ID: <same@for.all>\r\n\r\nText {number} {body}\r\n"
+    return text.encode()
+
+
+MULTIPLE = {"name": "all mailboxes", "method": "multiple_mailboxes"}
+
+
+def multidrop(**more: t.Any) -> dict[str, t.Any]:
+    return {"name": "journal", "method": "multidrop", "mailbox": "archive@example.com", **more}
