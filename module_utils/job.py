@@ -275,7 +275,8 @@ def _take_lock(folder: Path, owner: str) -> int:
     """Return the descriptor that holds the lock; the flock belongs to the open file, so the job inherits it by the fork."""
     path = folder.with_name(f"{folder.name}.lock")
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise JobError(str(folder), str(error), "Give the user that runs the module a state folder that it can write") from error

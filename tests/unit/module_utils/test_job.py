@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Detached jobs: what a caller sees of them, and what they leave behind."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils import job, job_process
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, CfgError, JobError
+
+Data = dict[str, t.Any]
+
+
+def until(condition: t.Callable[[], t.Any]) -> t.Any:
+    """Wait for something that the job does; the test fails when it never comes."""
+    deadline = time.monotonic() + 20
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.005)
+    return found
+
+
+def ended(folder: Path, name: str = "edit") -> job.JobStatus:
+    return until(lambda: status if (status := job.status(folder, name)).state != job.RUNNING else None)
+
+
+class Held:
+    """Work that goes on until the test creates the file ``go``."""
+
+    def __init__(self, folder: Path, result: Data | None = None) -> None:
+        self.go = folder / "go"
+        self.result = result or {"answer": 42}
+
+    def __call__(self, reporter: job.Reporter) -> Data:
+        reporter.progress("waiting", step=1)
+        until(lambda: self.go.exists() or reporter.stop_requested)
+        return dict(self.result, stopped=reporter.stop_requested)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> t.Iterator[Held]:
+    work = Held(tmp_path)
+    yield work
+    work.go.touch()
+    for name in ("edit", "other"):
+        ended(tmp_path, name)
+
+
+def attend(folder: Path, work: t.Any, owner: str | None, about: Data | None = None, seconds: float = 0) -> job.Turn:
+    return job.attend(folder, "edit", lambda: work, about=about or {"what": "it"}, owner=owner, seconds=seconds, seen=1000)
+
+
+def age_attendance(folder: Path) -> None:
+    """Make it look as if the attendant had been silent for just over a minute."""
+    file = folder / "edit" / "attendant.json"
+    data = json.loads(file.read_bytes())
+    file.write_text(json.dumps(dict(data, at=data["at"] - 61)), encoding="utf-8")
+
+
+def test_job_without_history_has_state_none(tmp_path: Path) -> None:
+    assert job.status(tmp_path, "edit").state == job.NONE
+
+
+def test_started_job_runs_on_and_its_result_is_kept(tmp_path: Path, held: Held) -> None:
+    running = job.start(tmp_path, "edit", held, about={"what": "it"}, owner="first")
+    assert (running.state, running.owner, running.about) == (job.RUNNING, "first", {"what": "it"})
+    assert running.pid != os.getpid()
+    held.go.touch()
+    done = ended(tmp_path)
+    assert (done.state, done.result, done.error, done.id) == (job.FINISHED, {"answer": 42, "stopped": False}, None, running.id)
+    assert done.finished is not None
+    assert done.finished >= done.started
+
+
+def test_job_has_no_tie_to_the_process_that_started_it(tmp_path: Path, held: Held) -> None:
+    running = job.start(tmp_path, "edit", held, about={}, owner="first")
+    process = Path(f"/proc/{running.pid}")
+    session = int((process / "stat").read_text().rpartition(")")[2].split()[3])
+    assert session not in (os.getsid(0), running.pid), "own session, and not its leader, so it cannot get a terminal"
+    targets = {int(entry.name): str(entry.readlink()) for entry in (process / "fd").iterdir()}
+    assert (targets[0], targets[1], targets[2]) == ("/dev/null", str(tmp_path / "edit" / "log"), str(tmp_path / "edit" / "log"))
+    assert sorted(set(targets.values())) == ["/dev/null", str(tmp_path / "edit.lock"), str(tmp_path / "edit" / "log")]
+    assert (process / "cwd").readlink() == Path("/")
+
+
+def test_starter_can_end_while_the_job_runs_and_nobody_waits_for_its_output(tmp_path: Path, held: Held) -> None:
+    # What SSH does: it waits until the last writer of its pipes has gone.
+    code = (
+        "import sys, time, pathlib\n"
+        "from ansible_collections.mailops.kerio.plugins.module_utils import job\n"
+        "def work(reporter):\n"
+        "    while not pathlib.Path(sys.argv[1], 'go').exists(): time.sleep(0.005)\n"
+        "    print('seen in the log')\n"
+        "    return {}\n"
+        "print(job.start(sys.argv[1], 'edit', work, about={}, owner='x').pid)\n"
+    )
+    environment = dict(os.environ, PYTHONPATH="collections")
+    starter = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, env=environment, timeout=20, check=True)
+    assert job.status(tmp_path, "edit").pid == int(starter.stdout)
+    assert job.status(tmp_path, "edit").state == job.RUNNING
+    held.go.touch()
+    assert ended(tmp_path).state == job.FINISHED
+    assert (tmp_path / "edit" / "log").read_text(encoding="utf-8") == "seen in the log\n"
+
+
+def test_files_are_for_the_owner_only_and_what_the_work_starts_gets_the_usual_umask(tmp_path: Path) -> None:
+    def work(_reporter: job.Reporter) -> Data:
+        (tmp_path / "created").touch()
+        return {}
+
+    job.start(tmp_path / "state", "edit", work, about={}, owner="first")
+    ended(tmp_path / "state")
+    modes = {str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode) for path in sorted(tmp_path.rglob("*"))}
+    assert modes.pop("created") == 0o644
+    assert modes.pop("state") == 0o700
+    assert modes.pop("state/edit") == 0o700
+    assert len(modes) == 5
+    assert set(modes.values()) == {0o600}
+
+
+def test_error_of_the_work_comes_back_as_what_it_was(tmp_path: Path) -> None:
+    def work(_reporter: job.Reporter) -> Data:
+        raise CfgError("the file", "it is odd", "Look at it", line=7)
+
+    job.start(tmp_path, "edit", work, about={}, owner="first")
+    done = ended(tmp_path)
+    assert done.state == job.FINISHED
+    with pytest.raises(CfgError) as caught:
+        done.outcome()
+    assert str(caught.value) == "the file: it is odd. Look at it."
+    assert caught.value.details == {"line": 7}
+
+
+def test_bug_in_the_work_is_a_death_with_a_trace_and_without_the_secret(tmp_path: Path) -> None:
+    def work(_reporter: job.Reporter) -> Data:
+        raise ValueError("cannot use not-a-secret-1")
+
+    job.start(tmp_path, "edit", work, about={}, owner="first", secrets=["not-a-secret-1"])
+    done = ended(tmp_path)
+    assert done.state == job.DIED
+    assert done.error is not None
+    assert done.error["cause"] == "ValueError: cannot use ********"
+    assert "Traceback" in (tmp_path / "edit" / "log").read_text(encoding="utf-8")
+    texts = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any("not-a-secret-1" in text for text in texts)
+
+
+def test_result_that_cannot_be_written_is_a_death(tmp_path: Path) -> None:
+    job.start(tmp_path, "edit", lambda _reporter: {"bytes": b""}, about={}, owner="first")
+    assert ended(tmp_path).state == job.DIED
+
+
+def test_exit_in_the_work_is_a_death(tmp_path: Path) -> None:
+    job.start(tmp_path, "edit", lambda _reporter: sys.exit(3), about={}, owner="first")
+    assert ended(tmp_path).state == job.DIED
+
+
+def test_description_with_a_secret_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="description contains a password"):
+        job.start(tmp_path, "edit", lambda _reporter: {}, about={"a": ["not-a-secret-1"]}, owner="x", secrets=["not-a-secret-1"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "../edit", "a/b", ".hidden"])
+def test_name_that_is_not_a_file_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(JobError, match="not usable as a file name"):
+        job.start(tmp_path, name, lambda _reporter: {}, about={}, owner="x")
+
+
+def test_state_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(JobError, match="File exists"):
+        job.start(tmp_path / "file", "edit", lambda _reporter: {}, about={}, owner="x")
+
+
+def test_start_that_fails_after_the_fork_says_why(tmp_path: Path) -> None:
+    (tmp_path / "edit" / "log").mkdir(parents=True)
+    with pytest.raises(JobError, match=r"IsADirectoryError|Is a directory|PermissionError"):
+        job.start(tmp_path, "edit", lambda _reporter: {}, about={}, owner="x")
+    (tmp_path / "edit" / "log").rmdir()
+    job.start(tmp_path, "edit", lambda _reporter: {}, about={}, owner="x")
+    assert ended(tmp_path).state == job.FINISHED
+
+
+def test_second_starter_is_told_who_holds_the_job(tmp_path: Path, held: Held) -> None:
+    running = job.start(tmp_path, "edit", held, about={}, owner="first")
+    with pytest.raises(BusyError) as caught:
+        job.start(tmp_path, "edit", held, about={}, owner="second")
+    assert caught.value.details == {"holder": "first", "id": running.id}
+
+
+def test_of_many_starters_one_wins(tmp_path: Path, held: Held) -> None:
+    code = (
+        "import sys, time, pathlib\n"
+        "from ansible_collections.mailops.kerio.plugins.module_utils import errors, job\n"
+        "def work(reporter):\n"
+        "    while not pathlib.Path(sys.argv[1], 'go').exists(): time.sleep(0.005)\n"
+        "    return {}\n"
+        "try: print(job.start(sys.argv[1], 'edit', work, about={}, owner=sys.argv[2]).owner)\n"
+        "except errors.BusyError as error: print('busy', error.details['holder'])\n"
+    )
+    environment = dict(os.environ, PYTHONPATH="collections")
+    starters = [
+        subprocess.Popen([sys.executable, "-c", code, tmp_path, f"caller{n}"], stdout=subprocess.PIPE, env=environment, text=True)
+        for n in range(5)
+    ]
+    answers = [starter.communicate(timeout=30)[0].strip() for starter in starters]
+    winners = [answer for answer in answers if not answer.startswith("busy")]
+    assert len(winners) == 1
+    assert sorted(set(answers)) == sorted([*winners, f"busy {winners[0]}"])
+    held.go.touch()
+
+
+def test_killed_job_is_dead_and_can_be_followed_by_another(tmp_path: Path, held: Held) -> None:
+    running = job.start(tmp_path, "edit", held, about={}, owner="first")
+    os.kill(running.pid, signal.SIGKILL)
+    dead = ended(tmp_path)
+    assert dead.state == job.DIED
+    assert dead.error is not None
+    assert f"process {running.pid} ended without a result" in dead.error["cause"]
+    assert job.start(tmp_path, "edit", held, about={}, owner="second").state == job.RUNNING
+
+
+@pytest.mark.parametrize(
+    "identity", ["00000000-0000-0000-0000-000000000000 {ticks}", "{boot} 1"], ids=["reboot", "number reused"]
+)
+def test_living_process_with_the_number_of_the_job_is_not_the_job(tmp_path: Path, held: Held, identity: str) -> None:
+    running = job.start(tmp_path, "edit", held, about={}, owner="first")
+    file = tmp_path / "edit" / "state.json"
+    boot, ticks = str(job.process_start(running.pid)).split()
+    was = file.read_bytes()
+    state = json.loads(was)
+    state["processes"] = [[running.pid, identity.format(boot=boot, ticks=ticks)]]
+    file.write_text(json.dumps(state), encoding="utf-8")
+    assert job.status(tmp_path, "edit").state == job.DIED
+    file.write_bytes(was)
+    assert job.status(tmp_path, "edit").state == job.RUNNING
+
+
+def test_zombie_does_not_live() -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    until(lambda: job.process_start(child) is None)
+    os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"id": 1}'])
+def test_broken_state_file_is_no_job(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "edit").mkdir()
+    (tmp_path / "edit" / "state.json").write_bytes(content)
+    assert job.status(tmp_path, "edit").state == job.NONE
+
+
+def test_worker_that_outlives_its_job_keeps_the_lock(tmp_path: Path, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "LOCK_PATIENCE_SECONDS", 0.0)
+
+    def work(_reporter: job.Reporter) -> Data:
+        worker = os.fork()
+        if worker == 0:
+            until(held.go.exists)
+            os._exit(0)
+        return {"worker": worker}
+
+    job.start(tmp_path, "edit", work, about={}, owner="first")
+    ended(tmp_path)
+    with pytest.raises(BusyError, match=r"still holds .*edit\.lock"):
+        job.start(tmp_path, "edit", work, about={}, owner="second")
+    held.go.touch()
+    monkeypatch.setattr(job, "LOCK_PATIENCE_SECONDS", 20.0)
+    job.start(tmp_path, "edit", lambda _reporter: {}, about={}, owner="third")
+    ended(tmp_path)
+
+
+def test_program_that_the_work_starts_does_not_keep_the_lock(tmp_path: Path, held: Held) -> None:
+    def work(_reporter: job.Reporter) -> Data:
+        return {"pid": subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL).pid}
+
+    job.start(tmp_path, "edit", work, about={}, owner="first")
+    result = ended(tmp_path).outcome()
+    try:
+        again = job.start(tmp_path, "edit", held, about={}, owner="second")
+        assert again.state == job.RUNNING
+        # A daemon started by the work sees the signals as at boot.
+        ignored = next(
+            line for line in Path(f"/proc/{result['pid']}/status").read_text().splitlines() if line.startswith("SigIgn")
+        )
+        assert int(ignored.split()[1], 16) == 0
+    finally:
+        os.kill(result["pid"], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, "request"])
+def test_asked_to_stop_the_work_ends_by_itself(tmp_path: Path, how: signal.Signals | str) -> None:
+    running = job.start(tmp_path, "edit", Held(tmp_path), about={}, owner="first")
+    if isinstance(how, str):
+        job.request_stop(tmp_path, "edit")
+    else:
+        os.kill(running.pid, how)
+    assert ended(tmp_path).result == {"answer": 42, "stopped": True}
+
+
+def test_hangup_concerns_nobody(tmp_path: Path, held: Held) -> None:
+    running = job.start(tmp_path, "edit", held, about={}, owner="first")
+    os.kill(running.pid, signal.SIGHUP)
+    held.go.touch()
+    assert ended(tmp_path).result == {"answer": 42, "stopped": False}
+
+
+def test_stop_request_for_an_earlier_job_does_not_stop_the_next(tmp_path: Path, held: Held) -> None:
+    job.start(tmp_path, "edit", lambda _reporter: {}, about={}, owner="first")
+    ended(tmp_path)
+    job.request_stop(tmp_path, "edit")
+    job.start(tmp_path, "edit", held, about={}, owner="second")
+    held.go.touch()
+    assert ended(tmp_path).result == {"answer": 42, "stopped": False}
+
+
+def test_reporter_holds_lines_back_but_never_the_last(tmp_path: Path) -> None:
+    now = [100.0]
+    reporter = job_process.Reporter(tmp_path, "id", lambda: now[0])
+    written = []
+    for number in range(1, 21):
+        reporter.progress(f"line {number}", number=number)
+        written.append(json.loads((tmp_path / "progress.json").read_bytes())["counter"])
+    assert written == [1, 2, 3, 4, 5, 6, 7] + [8] * 13, "a burst of eight, and no time went by"
+    now[0] += 0.25
+    reporter.progress("line 21", number=21)
+    assert json.loads((tmp_path / "progress.json").read_bytes())["counter"] == 21
+    reporter.progress("line 22", number=22)
+    reporter.flush()
+    last = {"id": "id", "counter": 22, "line": "line 22", "data": {"number": 22}}
+    assert json.loads((tmp_path / "progress.json").read_bytes()) == last
+
+
+def test_progress_that_cannot_be_written_does_not_end_the_work(tmp_path: Path) -> None:
+    job_process.Reporter(tmp_path / "missing", "id").progress("line")
+
+
+def test_wait_returns_for_a_new_line_for_the_end_and_for_the_time(tmp_path: Path, held: Held) -> None:
+    job.start(tmp_path, "edit", held, about={}, owner="first")
+    spoke = job.wait(tmp_path, "edit", 20, seen=0)
+    assert (spoke.state, spoke.progress) == (job.RUNNING, job.Progress(1, "waiting", {"step": 1}))
+    assert job.wait(tmp_path, "edit", 0, seen=1).state == job.RUNNING
+    held.go.touch()
+    assert job.wait(tmp_path, "edit", 20, seen=1).state == job.FINISHED
+
+
+def test_attended_job_is_left_alone_by_others(tmp_path: Path, held: Held) -> None:
+    mine = attend(tmp_path, held, "first")
+    assert mine.running
+    other = attend(tmp_path, held, "second")
+    assert (other.holder, other.running) == ("first", False)
+    assert other.as_data()["job"]["state"] == job.BUSY
+    held.go.touch()
+    assert attend(tmp_path, held, "first", seconds=20).as_data()["job"]["state"] == job.FINISHED
+
+
+def test_unattended_job_is_taken_over_and_its_result_is_the_answer(tmp_path: Path, held: Held) -> None:
+    first = attend(tmp_path, held, "first")
+    age_attendance(tmp_path)
+    second = attend(tmp_path, held, "second")
+    assert second.running
+    assert (first.status, second.status) != (None, None)
+    assert attend(tmp_path, held, "third").holder == "second"
+    held.go.touch()
+    done = attend(tmp_path, held, "second", seconds=20)
+    assert done.status is not None
+    assert done.status.outcome() == {"answer": 42, "stopped": False}
+    assert done.previous == ()
+
+
+def test_unattended_job_about_something_else_is_reported_before_the_own_one(tmp_path: Path, held: Held) -> None:
+    attend(tmp_path, held, "first", {"what": "one thing"})
+    age_attendance(tmp_path)
+    assert attend(tmp_path, lambda _reporter: {"mine": True}, "second", {"what": "another"}).running
+    held.go.touch()
+    done = attend(tmp_path, lambda _reporter: {"mine": True}, "second", {"what": "another"}, seconds=20)
+    assert done.status is not None
+    assert done.status.outcome() == {"mine": True}
+    assert [(report["owner"], report["about"], report["result"]) for report in done.previous] == [
+        ("first", {"what": "one thing"}, {"answer": 42, "stopped": False})
+    ]
+
+
+def test_result_that_nobody_heard_is_told_once(tmp_path: Path, held: Held) -> None:
+    attend(tmp_path, held, "first")
+    held.go.touch()
+    ended(tmp_path)
+    second = job.attend(tmp_path, "edit", lambda: None, about={}, owner="second", seconds=0)
+    assert second.status is None
+    assert [report["result"] for report in second.previous] == [{"answer": 42, "stopped": False}]
+    assert job.attend(tmp_path, "edit", lambda: None, about={}, owner="third", seconds=0).previous == ()
+
+
+def test_delivered_result_can_be_asked_for_again_by_its_owner_alone(tmp_path: Path) -> None:
+    # The answer of the module may be lost with the connection.
+    for _ in range(2):
+        turn = attend(tmp_path, lambda _reporter: {"n": 1}, "first", seconds=20)
+        assert turn.status is not None
+        assert turn.status.outcome() == {"n": 1}
+    assert attend(tmp_path, lambda _reporter: {"n": 2}, "second", seconds=20).previous == ()
+
+
+def test_caller_without_a_token_waits_for_the_end(tmp_path: Path) -> None:
+    turn = attend(tmp_path, lambda _reporter: {"n": 1}, None)
+    assert turn.status is not None
+    assert turn.status.outcome() == {"n": 1}
+
+
+class Rescued(Held):
+    def rescue(self, reporter: job.Reporter, cause: str) -> JobError:
+        reporter.progress("repairing")
+        until(self.go.exists)
+        return JobError("the work", cause, "Run it again", repaired=True)
+
+
+def test_guardian_rescues_work_whose_process_was_killed(tmp_path: Path) -> None:
+    work = Rescued(tmp_path)
+    running = job.start(tmp_path, "edit", work, about={}, owner="first")
+    job.wait(tmp_path, "edit", 20, seen=0)
+    os.kill(running.pid, signal.SIGKILL)
+    repairing = job.wait(tmp_path, "edit", 20, seen=1)
+    assert (repairing.state, repairing.progress.line) == (job.RUNNING, "repairing")
+    with pytest.raises(BusyError):
+        job.start(tmp_path, "edit", work, about={}, owner="second")
+    work.go.touch()
+    done = ended(tmp_path)
+    assert done.state == job.DIED
+    with pytest.raises(JobError, match=f"process {running.pid} was killed by signal 9") as caught:
+        done.outcome()
+    assert caught.value.details == {"repaired": True}
+
+
+def test_guardian_ends_with_the_work_and_frees_the_lock(tmp_path: Path) -> None:
+    work = Rescued(tmp_path)
+    job.start(tmp_path, "edit", work, about={}, owner="first")
+    state = json.loads((tmp_path / "edit" / "state.json").read_bytes())
+    assert len(state["processes"]) == 2
+    work.go.touch()
+    assert ended(tmp_path).result == {"answer": 42, "stopped": False}
+    for pid, identity in state["processes"]:
+        until(lambda pid=pid, identity=identity: job.process_start(pid) != identity)
+    with (tmp_path / "edit.lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
