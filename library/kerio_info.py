@@ -39,13 +39,9 @@ EXAMPLES = r"""
     api_password: "{{ vault_kerio_api_password }}"
   register: today
 
-- name: Ensure that archiving stays as it is today
-  mailops.kerio.kerio_archiving: "{{ connection | combine(today.settings.archiving) }}"
-  vars:
-    connection:
-      api_host: mail1.example.com
-      api_user: Admin
-      api_password: "{{ vault_kerio_api_password }}"
+- name: Ensure that today's settings can be pasted into the inventory
+  ansible.builtin.debug:
+    msg: "{{ today.settings }}"
 """
 
 RETURN = r"""

@@ -83,7 +83,7 @@ class Plan:
     def sentence(self, noun: str, check_mode: bool = False) -> str:
         """Say what was done, or what would be done: ``mail1: changed archiving (enabled)``."""
         if not self.changes:
-            return f"{self.subject}: {noun} is as declared"
+            return f"{self.subject}: nothing to change in {noun}"
         verb = "would change" if check_mode else "changed"
         return f"{self.subject}: {verb} {noun} ({', '.join(self._touched())})"
 

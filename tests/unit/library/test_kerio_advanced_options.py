@@ -68,7 +68,7 @@ def test_change_sends_everything_back_except_passwords() -> None:
 
 def test_again_changes_nothing() -> None:
     result = run_module(MAIN, Script(login(), read(insertXEnvelopeTo=True), logout()), insert_x_envelope_to=True)
-    assert (result["changed"], result["msg"]) == (False, "mail1: advanced options is as declared")
+    assert (result["changed"], result["msg"]) == (False, "mail1: nothing to change in advanced options")
     assert (result["diff"]["before"], result["diff"]["after"]) == ({}, {})
 
 

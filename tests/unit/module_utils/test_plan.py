@@ -108,7 +108,7 @@ def test_diff_names_the_server_and_has_sorted_keys() -> None:
 
 def test_sentence_is_one_and_short() -> None:
     changes = item_changes("user", {}, {f"u{number:02}": {"n": 1} for number in range(20)}, {})
-    assert Plan("mail1").sentence("users") == "mail1: users is as declared"
+    assert Plan("mail1").sentence("users") == "mail1: nothing to change in users"
     sentence = Plan("mail1", tuple(changes)).sentence("users", check_mode=True)
     assert sentence.startswith("mail1: would change users (create u00, ")
     assert sentence.endswith("create u07, 12 more)")
