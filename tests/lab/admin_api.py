@@ -89,6 +89,9 @@ class AdminServer:
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.LimitOverrunError):
             pass
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError, ssl.SSLError):

@@ -164,10 +164,18 @@ def directory_from(document: Node, users: Node) -> Directory:
     )
 
 
+RIGHTS = {"UserRole": "0", "Auditor": "1", "AccountAdmin": "3", "FullAdmin": "3"}
+
+
 def directory_into(users: Node, directory: Directory) -> None:
+    """Users also carry their domain's name and the old Rights number (0 none, 1 read-only, 3 read/write)."""
     list_into(users, "User", directory.users)
     list_into(users, "Group", directory.groups)
     list_into(users, "Alias", directory.aliases)
+    for item, user in zip(users.ensure("list", "User").children, directory.users, strict=True):
+        domain = directory.domain_by_id(user["domainId"])
+        item.set("Domain", domain["name"] if domain else "")
+        item.set("Rights", RIGHTS[user["role"]["userRole"]])
 
 
 def auto_expunge(document: Node) -> int:

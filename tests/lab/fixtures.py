@@ -144,11 +144,11 @@ class LabServer:
 
     # -- service --------------------------------------------------------------------------------------------
 
-    def service(self, action: str) -> subprocess.CompletedProcess[str]:
-        """The init script; after a start or restart it waits for the ports, unless the switches say they stay closed."""
+    def service(self, action: str, *, wait: bool = True) -> subprocess.CompletedProcess[str]:
+        """The init script; after a start or restart `wait` for the ports, unless the switches say they stay closed."""
         done = subprocess.run([self.service_script, action], capture_output=True, text=True, check=False)
         chosen = json.loads((self.install / "lab-server.json").read_text(encoding="utf-8"))["switches"]
-        if action in ("start", "restart") and chosen.get("start_mode", "normal") == "normal":
+        if wait and action in ("start", "restart") and chosen.get("start_mode", "normal") == "normal":
             cli_lab.wait_ready(self.entry)
         return done
 

@@ -9,7 +9,6 @@ import os
 import signal
 import ssl
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -61,6 +60,8 @@ class MailServer:
         await asyncio.sleep(self.state.switches.stop_seconds)
         self.state.save()
         self.state.recorder.write("stop", pid=os.getpid())
+        (self.install / "run" / "kms.pid").unlink(missing_ok=True)
+        os._exit(0)  # what is left are connections, and they end with the process
 
     async def _unless_stopping(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -108,7 +109,8 @@ class MailServer:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        if others:
+            await asyncio.wait(others, timeout=1)  # a client may leave a TLS connection half closed
 
 
 def main(install: Path) -> None:
@@ -121,11 +123,9 @@ def main(install: Path) -> None:
     pid_file.parent.mkdir(exist_ok=True)
     pid_file.write_text(f"{os.getpid()}\n")
     try:
-        with asyncio.Runner() as runner:
-            runner.run(server.run())
+        asyncio.run(server.run())
     finally:
         pid_file.unlink(missing_ok=True)
-        sys.stderr.write(f"{time.strftime('%H:%M:%S')} process {os.getpid()} ends\n")
 
 
 if __name__ == "__main__":

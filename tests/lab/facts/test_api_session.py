@@ -163,7 +163,8 @@ def test_api_015_code_of_a_wrong_password(server: LabServer, code: int) -> None:
 
 def test_api_016_parameterless_calls(server: LabServer) -> None:
     with admin(server) as client:
-        for params in (None, {}, ""):
+        shapes: tuple[object, ...] = (None, {}, "")
+        for params in shapes:
             assert "options" in client.result("Archive.get", params)
         assert client.code("Archive.get", [1]) == -32602
 

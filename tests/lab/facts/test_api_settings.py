@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import socket
 import ssl
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,15 @@ from tests.lab.fixtures import LabServer
 FAKE = "not-a-secret-master"
 
 
-def options(client: Plain, interface: str) -> dict:
-    return client.result(f"{interface}.get")["options"]
+Values = dict[str, Any]
 
 
-def put(client: Plain, interface: str, values: dict) -> None:
+def options(client: Plain, interface: str) -> Values:
+    found: Values = client.result(f"{interface}.get")["options"]
+    return found
+
+
+def put(client: Plain, interface: str, values: Values) -> None:
     assert client.result(f"{interface}.set", {"options": values}) == {}
 
 
@@ -275,7 +280,7 @@ def test_api_053_anti_hammering_blocks_the_address_unless_excepted(server: LabSe
 # -- 2.8 services ---------------------------------------------------------------------------------------------------
 
 
-def services(client: Plain) -> dict[str, dict]:
+def services(client: Plain) -> dict[str, Values]:
     return {s["name"]: s for s in client.result("Services.get")["services"]}
 
 
