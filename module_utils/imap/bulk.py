@@ -68,7 +68,7 @@ class Bulk:
         self._done: list[int] = []
         self._refused_in_a_row = 0
 
-    def run(self) -> t.Iterator[Item]:
+    def run(self) -> t.Generator[Item, None, None]:
         """See ``fetch.fetch``."""
         try:
             yield from self._exchange(self._send_batches)

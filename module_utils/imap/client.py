@@ -64,6 +64,10 @@ def make_client(wire: Wire, timeout: float) -> tuple[t.Any, frozenset[str]]:
     client = over_wire(wire.label, ssl=False, timeout=timeout)
     # IMAPClient turns imaplib's debug output up to its highest level and sends it to logging.
     imap.debug = 0
+    # IMAPClient would ask for CAPABILITY again, unless it finds the answer among those that nobody took.
+    imap.untagged_responses["CAPABILITY"] = [" ".join(imap.capabilities).encode()]
+    client.capabilities()
+    imap.untagged_responses.pop("CAPABILITY", None)
     return client, frozenset(imap.capabilities)
 
 

@@ -91,7 +91,7 @@ def fetch(
     stream_above: int = 4 * MIB,
     staging: OpenSink | None = None,
     known_sizes: t.Mapping[int, int] | None = None,
-) -> t.Iterator[Item]:
+) -> t.Generator[Item, None, None]:
     """Yield every one of ``uids`` exactly once, in the server's order; those that do not come at first stand at the end.
 
     ``staging(size)`` makes the sink for a literal above ``stream_above`` bytes (default: an unnamed temporary file). With
