@@ -22,7 +22,7 @@ __all__ = ["DirtyMarker", "Store", "Stored", "Written"]
 
 ROOT_MODE = 0o2750
 UMASK = 0o027
-_SKELETON = (layout.OBJECTS, layout.MAIL, layout.JOBS, layout.REPORTS, layout.STAGING)
+SKELETON = (layout.OBJECTS, layout.MAIL, layout.JOBS, layout.REPORTS, layout.STAGING)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Store:
         ours = filesystem.check_format(root)
         try:
             _make_directory(Path(root), owner, group, mode)
-            for name in _SKELETON:
+            for name in SKELETON:
                 _make_directory(Path(root, name), owner, group, mode)
             for byte in range(256):
                 _make_directory(Path(root, layout.OBJECTS, f"{byte:02x}"), owner, group, mode)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What archive_store does: an archive root as declared, and the facts about it."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, store_codec
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Totals
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import SKELETON, Store
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, StoreError
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The declared archive root; ``mode`` in octal digits, ``reserve`` in bytes, owner and group by name or number."""
+
+    root: str
+    owner: str | None = None
+    group: str | None = None
+    mode: str = "2750"
+    reserve: int = 0
+    allow_network: bool = False
+
+
+@dataclass
+class Done:
+    """What was done, or would be done in check mode."""
+
+    changed: bool
+    msg: str
+    diff: dict[str, t.Any]
+    facts: dict[str, t.Any]
+    warnings: list[str] = field(default_factory=list)
+
+
+def ensure(wish: Wish, *, check_mode: bool) -> Done:
+    """Check everything that can be checked, then create or complete the archive root. Raises InputError, StoreError."""
+    store_codec.require_zstandard()
+    wanted = _wanted(wish)
+    there = os.path.lexists(wish.root)
+    ours = False
+    if there:
+        filesystem.check_root(wish.root)
+        ours = filesystem.check_format(wish.root)
+    place = wish.root if there else str(Path(wish.root).parent)
+    filesystem.check_root(place)
+    filesystem.check_network(place, allowed=wish.allow_network)
+    free = filesystem.check_space(place, wish.reserve)
+    before = _state(wish.root, ours=ours)
+    after = _after(before, wanted)
+    changed = before != after
+    if not check_mode:
+        if not there:
+            _make_root(wish.root)
+        filesystem.probe(wish.root)
+        if changed:
+            Store.create(wish.root, owner=wanted["uid"], group=wanted["gid"], mode=wanted["mode"]).close()
+            _make_catalog(wish.root, wanted)
+        filesystem.check_owner(wish.root)
+    return _done(wish, before, after, free, exists=ours or not check_mode, check_mode=check_mode)
+
+
+def _wanted(wish: Wish) -> dict[str, int]:
+    if not wish.root.startswith("/") or wish.root == "/":
+        raise InputError("root", f"{wish.root!r} cannot be an archive root", "Give the absolute path of a directory of its own")
+    try:
+        mode = int(wish.mode, 8)
+    except ValueError as error:
+        raise InputError("mode", f"{wish.mode!r} is no mode", "Give octal digits in quotes, for example '2750'") from error
+    if not mode & stat.S_ISGID or mode & 0o700 != 0o700 or mode & stat.S_IWOTH:
+        cause = f"mode {wish.mode} lacks the setgid bit or rights of the owner, or lets everybody write"
+        raise InputError("mode", cause, "Give a mode such as '2750', so that what is archived later has the group too")
+    return {"uid": _number("owner", wish.owner, _uid), "gid": _number("group", wish.group, _gid), "mode": mode}
+
+
+def _uid(name: str) -> int:
+    return pwd.getpwnam(name).pw_uid
+
+
+def _gid(name: str) -> int:
+    return grp.getgrnam(name).gr_gid
+
+
+def _number(option: str, name: str | None, look_up: t.Callable[[str], int]) -> int:
+    if name is None:
+        return -1
+    if name.isascii() and name.isdigit():
+        return int(name)
+    try:
+        return look_up(name)
+    except KeyError as error:
+        raise InputError(option, f"there is no {option} {name!r} on this host", "Create it first, or correct the name") from error
+
+
+def _state(root: str, *, ours: bool) -> dict[str, t.Any]:
+    if not ours:
+        return {"state": "absent"}
+    directories = {name: Path(root, name) for name in (".", *SKELETON)}
+    missing = sorted(name for name, path in directories.items() if not path.is_dir())
+    missing += [] if Path(root, layout.CATALOG_FILE).is_file() else [layout.CATALOG_FILE]
+    found = Path(root).stat()
+    state = {"state": "present", "uid": found.st_uid, "gid": found.st_gid, "mode": f"{stat.S_IMODE(found.st_mode):04o}"}
+    return {**state, "missing": missing}
+
+
+def _after(before: dict[str, t.Any], wanted: dict[str, int]) -> dict[str, t.Any]:
+    after = {
+        "state": "present",
+        "uid": before.get("uid", os.geteuid()) if wanted["uid"] < 0 else wanted["uid"],
+        "gid": before.get("gid", os.getegid()) if wanted["gid"] < 0 else wanted["gid"],
+        "mode": f"{wanted['mode']:04o}",
+    }
+    return {**after, "missing": []}
+
+
+def _make_root(root: str) -> None:
+    try:
+        Path(root).mkdir()
+    except OSError as error:
+        raise filesystem.os_failure(error, root) from error
+
+
+def _make_catalog(root: str, wanted: dict[str, int]) -> None:
+    path = Path(root, layout.CATALOG_FILE)
+    existed = path.exists()
+    if not existed and any(Path(root, layout.OBJECTS).glob("*/*")):
+        raise StoreError(
+            str(path),
+            "the catalog is gone, but the archive holds objects",
+            "Restore the catalog from a backup, or rebuild it with archive_verify",
+        )
+    Catalog.open(str(path)).close()
+    try:
+        os.chown(path, wanted["uid"], wanted["gid"])
+        path.chmod(0o640)
+    except OSError as error:
+        raise filesystem.os_failure(error, str(path)) from error
+
+
+def _done(
+    wish: Wish, before: dict[str, t.Any], after: dict[str, t.Any], free: filesystem.Space, *, exists: bool, check_mode: bool
+) -> Done:
+    totals, unclean = Totals(), False
+    if exists:
+        with Catalog.open(str(Path(wish.root, layout.CATALOG_FILE)), readonly=True) as catalog:
+            totals = catalog.totals()
+        unclean = Path(wish.root, layout.DIRTY_FILE).exists()
+    facts = {
+        "root": wish.root,
+        "format": layout.FORMAT,
+        "objects": totals.objects,
+        "bytes": totals.bytes,
+        "stored_bytes": totals.stored_bytes,
+        "placements": totals.placements,
+        "free_bytes": free.bytes,
+        "free_inodes": free.inodes,
+        "unclean": unclean,
+    }
+    return Done(
+        before != after, _sentence(wish.root, before, after, check_mode=check_mode), _diff(wish.root, before, after), facts
+    )
+
+
+def _sentence(root: str, before: dict[str, t.Any], after: dict[str, t.Any], *, check_mode: bool) -> str:
+    if before == after:
+        return f"{root}: the archive is as declared"
+    verb = "created" if before["state"] == "absent" else "completed"
+    return f"{root}: the archive would be {verb}" if check_mode else f"{root}: the archive was {verb}"
+
+
+def _diff(root: str, before: dict[str, t.Any], after: dict[str, t.Any]) -> dict[str, t.Any]:
+    touched = [key for key in after if before.get(key) != after[key]]
+    return {
+        "before": {key: before[key] for key in touched if key in before},
+        "after": {key: after[key] for key in touched},
+        "before_header": root,
+        "after_header": root,
+    }

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a module in this process; returns what it says."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+from unittest import mock
+
+from ansible.module_utils import basic
+from ansible.module_utils.testing import patch_module_args
+
+
+class EndedError(Exception):
+    """The module called exit_json or fail_json."""
+
+
+def run_module(main: t.Callable[[], None], *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+    """Run a module's ``main``; return its result with ``failed`` and ``warnings``."""
+    warnings: list[str] = []
+    result: dict[str, t.Any] = {"warnings": warnings}
+
+    def end(*, failed: bool) -> t.Callable[..., None]:
+        def ended(_module: basic.AnsibleModule, **values: t.Any) -> None:
+            result.update(values, failed=failed)
+            raise EndedError
+
+        return ended
+
+    with (
+        mock.patch.object(basic.AnsibleModule, "exit_json", end(failed=False)),
+        mock.patch.object(basic.AnsibleModule, "fail_json", end(failed=True)),
+        mock.patch.object(basic.AnsibleModule, "warn", lambda _module, text: warnings.append(text)),
+        patch_module_args({**copy.deepcopy(options), "_ansible_check_mode": check, "_ansible_diff": True}),
+    ):
+        try:
+            main()
+        except EndedError:
+            return result
+    raise AssertionError("the module ended without a result")

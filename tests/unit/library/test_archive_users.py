@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.modules import archive_users
+from tests.unit.library.module_run import run_module
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "archive"
+    Store.create(str(path)).close()
+    Catalog.open(str(path / "catalog.sqlite3")).close()
+    return path
+
+
+def person(login: str, **more: t.Any) -> dict[str, t.Any]:
+    address = f"{login}@example.com"
+    return {"id": f"id-{login}", "login": login, "domain": "example.com", "address": address, "addresses": [address], **more}
+
+
+def directory(*users: dict[str, t.Any], server: str = "mail1") -> dict[str, t.Any]:
+    return {"server": server, "users": list(users), "domains": [], "groups": [], "aliases": []}
+
+
+def run(root: Path, *users: dict[str, t.Any], **options: t.Any) -> dict[str, t.Any]:
+    return run_module(archive_users.main, root=str(root), **{"directories": [directory(*users)], **options})
+
+
+def names(root: Path) -> dict[str, int]:
+    with Catalog.open(str(root / "catalog.sqlite3"), readonly=True) as catalog:
+        return {user.name: user.id for user in catalog.users()}
+
+
+def test_a_first_and_a_second_synchronisation(root: Path) -> None:
+    result = run(root, person("ann"), person("ben"))
+    assert not result["failed"], result
+    assert result["counts"] == {"create": 2, "change": 0, "delete": 0}
+    assert result["users"][0] == {"name": "ann@example.com", "action": "create", "why": "is new in mail1"}
+    assert set(names(root)) == {"ann@example.com", "ben@example.com"}
+    again = run(root, person("ann"), person("ben"))
+    assert (again["changed"], again["users"], again["diff"]["after"]) == (False, [], {})
+
+
+def test_check_mode_says_why_and_writes_nothing(root: Path, tmp_path: Path) -> None:
+    run(root, person("ann"), person("ben"))
+    result = run(root, person("anna", id="id-ann"), delete=True, check=True)
+    assert result["changed"]
+    assert {(user["name"], user["action"]): user["why"] for user in result["users"]} == {
+        ("anna@example.com", "change"): "was ann@example.com",
+        ("ben@example.com", "delete"): "is not in the directory any more, or not in the scope",
+    }
+    assert result["diff"]["before"]["users"]["anna@example.com"]["name"] == "ann@example.com"
+    assert set(names(root)) == {"ann@example.com", "ben@example.com"}
+    missing = run(tmp_path / "not there yet", person("ann"), check=True)
+    assert not missing["failed"] and missing["counts"]["create"] == 1
+
+
+def test_a_renamed_user_keeps_row_and_tree(root: Path) -> None:
+    run(root, person("ann"))
+    before = names(root)["ann@example.com"]
+    result = run(root, person("anna", id="id-ann"))
+    assert result["counts"] == {"create": 0, "change": 1, "delete": 0}
+    assert names(root) == {"anna@example.com": before}
+    with Catalog.open(str(root / "catalog.sqlite3")) as catalog:
+        assert catalog.users()[0].tree == "ann@example.com"
+
+
+def test_a_deleted_user_can_come_back(root: Path) -> None:
+    run(root, person("ann"), person("ben"))
+    before = names(root)["ben@example.com"]
+    assert run(root, person("ann"), delete=True)["counts"]["delete"] == 1
+    assert "ben@example.com" not in names(root)
+    assert not run(root, person("ann"), delete=True)["changed"]
+    back = run(root, person("ann"), person("ben"))
+    assert back["users"] == [{"name": "ben@example.com", "action": "change", "why": "had left and is back"}]
+    assert names(root)["ben@example.com"] == before
+
+
+@pytest.mark.parametrize("mask", ["********@example.com", "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"])
+def test_masked_values_are_refused(root: Path, mask: str) -> None:
+    result = run(root, person("ann", address=mask))
+    assert result["failed"] and "masked by Ansible" in result["msg"]
+    assert "directories[0].users[0].address" in result["msg"]
+    assert names(root) == {}
+
+
+def test_a_collision_names_both_users_and_stops(root: Path) -> None:
+    result = run(
+        root, person("ann", addresses=["ann@example.com", "INFO@example.com"]), person("ben", addresses=["info@example.com"])
+    )
+    assert result["failed"] and "ann@example.com (mail1 id id-ann) and ben@example.com (mail1 id id-ben)" in result["msg"]
+    assert names(root) == {}
+
+
+def test_wrong_options_are_refused(root: Path) -> None:
+    assert "stands beside others" in run(root, default_privileges=["none", "read"])["msg"]
+    assert "is no rule" in run(root, reused_names={"ann": "maybe"})["msg"]
+    assert "is no directory" in run(root, directories=[{"server": "mail1"}])["msg"]
+
+
+def test_a_root_without_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "it holds no archive" in run(tmp_path / "empty", person("ann"))["msg"]
+
+
+def test_a_run_that_goes_on_is_not_waited_for(root: Path) -> None:
+    with Store.open(str(root), lock="archive_run"), Catalog.open(str(root / "catalog.sqlite3")) as catalog:
+        catalog.begin_run({})
+        assert run(root, person("ann"))["changed"]
