@@ -18,7 +18,7 @@ class Outcome:
     """What a module has to say.
 
     ``diff`` is one Ansible diff (``before``, ``after``, headers) or a list of them, of touched objects only. ``data`` holds the
-    module's own return values.
+    module's own return values. ``failed`` ends the module as failed with all of this: a part of the work could not be done.
     """
 
     changed: bool
@@ -26,6 +26,7 @@ class Outcome:
     diff: dict[str, t.Any] | list[dict[str, t.Any]] | None = None
     warnings: list[str] = field(default_factory=list)
     data: dict[str, t.Any] = field(default_factory=dict)
+    failed: bool = False
 
 
 def outcome_of(plan: Plan, noun: str, check_mode: bool, calls: list[str], warnings: list[str]) -> Outcome:
@@ -53,6 +54,8 @@ def run(module: AnsibleModule, work: t.Callable[[], Outcome], secrets: t.Iterabl
     result: dict[str, t.Any] = dict(outcome.data, changed=outcome.changed, msg=outcome.msg)
     if module._diff and outcome.diff is not None:
         result["diff"] = outcome.diff
+    if outcome.failed:
+        module.fail_json(**result)
     module.exit_json(**result)
 
 

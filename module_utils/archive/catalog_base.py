@@ -38,6 +38,9 @@ class Database:
         self.path = path
         self._pid = os.getpid()
         uri = f"{Path(path).absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
+        if readonly and not Path(f"{path}-wal").exists():
+            # Nobody has it open. SQLite would make a WAL beside it all the same, and who only reads must leave no trace.
+            uri += "&immutable=1"
         try:
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
         except sqlite3.Error as error:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep, UserValues
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_profiles, parse_servers
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run, no_checkpoint
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import RunReport
@@ -202,10 +202,10 @@ class Archive:
                     assert folder.error or folder.accounts.balanced(), folder
         return report
 
-    def rows(self, statement: str) -> list[tuple[t.Any, ...]]:
+    def rows(self, statement: str, values: tuple[t.Any, ...] = ()) -> list[tuple[t.Any, ...]]:
         database = sqlite3.connect(self.catalog_file)
         try:
-            return database.execute(statement).fetchall()
+            return database.execute(statement, values).fetchall()
         finally:
             database.close()
 
@@ -213,7 +213,7 @@ class Archive:
         """Every table but the runs and the counters of time."""
         tables = [row[0] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
         left_out = {"runs", "sqlite_sequence", "totals"}
-        return {table: sorted(self.rows(f"SELECT * FROM {table}"), key=repr) for table in tables if table not in left_out}
+        return {table: sorted(self.rows("SELECT * FROM " + table), key=repr) for table in tables if table not in left_out}
 
     def substance(self) -> dict[str, list[tuple[t.Any, ...]]]:
         """What must not depend on how often a run was interrupted: states and placements, by name rather than by number."""
@@ -245,17 +245,17 @@ class Archive:
 
     def placed(self, user: str) -> dict[str, int]:
         """Folder -> number of placements of a user."""
-        found = self.rows(
+        query = (
             "SELECT f.name, count(*) FROM placements p JOIN user_folders f ON f.id = p.folder_id"
-            f" JOIN users u ON u.id = p.user_id WHERE u.name = '{user}' GROUP BY f.name"
+            " JOIN users u ON u.id = p.user_id WHERE u.name = ? GROUP BY f.name"
         )
-        return {name: count for name, count in found}
+        return dict(self.rows(query, (user,)))
 
 
 def mail(number: int, to: str = "alice@example.com", sender: str = "bob@example.net", top: str = "", body: str = "") -> bytes:
     """A message; ``top`` are header lines that a server put above it."""
-    text = f"{top}From: {sender}\r\nTo: {to}\r\nSubject: message {number}\r\nMessage-ID: <same@for.all>\r\n\r\nText {number} {body}\r\n"
-    return text.encode()
+    header = f"{top}From: {sender}\r\nTo: {to}\r\nSubject: message {number}\r\nMessage-ID: <same@for.all>\r\n"
+    return f"{header}\r\nText {number} {body}\r\n".encode()
 
 
 MULTIPLE = {"name": "all mailboxes", "method": "multiple_mailboxes"}

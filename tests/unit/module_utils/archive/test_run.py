@@ -361,5 +361,5 @@ def test_two_connections_share_one_large_folder(archive: Archive, servers: FakeS
     report = archive.run()
     assert report.accounts().new == 4500
     assert len(archive.tree()) == 4500
-    assert len({line for line in servers.commands("EXAMINE")}) == 1
+    assert len(set(servers.commands("EXAMINE"))) == 1
     assert len(servers.commands("LOGIN")) == 3

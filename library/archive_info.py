@@ -1,0 +1,84 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Totals, states and last runs of an archive; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: archive_info
+short_description: Totals, states and last runs of an archive
+version_added: 0.1.0
+description:
+  - Reads the catalog of an archive and returns what it holds. Nothing is written, and a run that goes on is not disturbed.
+extends_documentation_fragment:
+  - mailops.kerio.attributes.info
+options:
+  root:
+    description: Folder of the archive.
+    type: path
+    required: true
+  runs:
+    description: How many of the last runs to return.
+    type: int
+    default: 10
+seealso:
+  - module: mailops.kerio.archive_run
+author:
+  - The kerio-archive authors (@mailops)
+"""
+
+EXAMPLES = r"""
+- name: Ensure the figures of the archive are known
+  mailops.kerio.archive_info:
+    root: /srv/archive
+    runs: 1
+  register: archive
+"""
+
+RETURN = r"""
+totals:
+  description: Objects, their bytes and the bytes that they take compressed, placements, archive users.
+  returned: success
+  type: dict
+  sample: {objects: 4290, bytes: 96000000, stored_bytes: 40000000, placements: 4310, users: 80}
+states:
+  description: How many source messages are not archived, by state.
+  returned: success
+  type: dict
+  sample: {excluded: 0, left: 12, failed: 1, quarantined: 0}
+unknown_addresses:
+  description: Addresses of left messages that no archive user has, the most frequent first, at most 200.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{address: carol@example.com, messages: 12}]
+runs:
+  description: The last runs, the newest first; C(finished) is null while a run goes on, or when it died.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{id: 7, started: 1767406512, finished: 1767406514, outcome: ok, summary: {new: 3}}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailops.kerio.plugins.module_utils import runner
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import info
+
+ARGUMENTS = {"root": {"type": "path", "required": True}, "runs": {"type": "int", "default": 10}}
+
+
+def work(root: str, runs: int) -> runner.Outcome:
+    data = info.read(root, runs)
+    return runner.Outcome(False, info.sentence(data), data=data)
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    runner.run(module, lambda: work(module.params["root"], module.params["runs"]))
+
+
+if __name__ == "__main__":
+    main()

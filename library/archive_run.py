@@ -1,0 +1,282 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Archives what is new on Kerio Connect servers; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: archive_run
+short_description: Archive what is new on Kerio Connect servers
+version_added: 0.1.0
+description:
+  - Runs archiving profiles on the archive host. Every mailbox that a profile means is opened over IMAP, and every message that
+    the archive does not have yet is stored, made durable, filed in the trees of its archive users and recorded in the catalog.
+  - A folder in which nothing changed is not opened; an unchanged mailbox costs one login. No message is deleted or marked on
+    the server.
+  - The messages of a folder are accounted for one by one. For every folder in RV(profiles), RV(ignore:seen) is the sum of
+    RV(ignore:new), RV(ignore:copies), RV(ignore:known), RV(ignore:excluded), RV(ignore:left), RV(ignore:failed),
+    RV(ignore:quarantined) and RV(ignore:gone).
+  - A message, folder, mailbox or server that fails stops no other. Everything else is archived, then the module fails with a
+    message that counts and names, see O(fail_on_errors). What failed is tried again by the next run.
+  - A server that refuses the master password is not asked again in this run.
+  - One run at a time per archive. When another one is under way, the module ends without a change and says who holds the
+    archive.
+  - B(Filing, mailbox methods.) A message goes to C(<address>/<folder as on the server>) in the tree of the mailbox's owner, or
+    of the declared target user.
+  - B(Filing, multidrop.) The recipients that the server itself wrote (topmost C(X-Envelope-To), C(Delivered-To), C(for) of the
+    topmost C(Received)) and those in C(To), C(Cc) and C(Bcc) decide; an address that is the archive mailbox's own is worth
+    nothing. Groups and aliases stand for their users. Each archive user gets the message once. The sender gets a copy in the
+    folder for sent mail, unless the sender is a recipient as well. BCC recipients are found only if the server wrote them into
+    the message.
+  - B(Copies.) The same message with other trace headers, such as the archive mailbox's copy of what the mailbox has, is stored
+    but not filed again.
+extends_documentation_fragment:
+  - mailops.kerio.job
+  - mailops.kerio.attributes
+attributes:
+  check_mode:
+    description: Logs in and compares folders and UIDs with the catalog; the archive need not exist yet, and nothing is written.
+    support: full
+  diff_mode:
+    description: Archived messages are counted, not shown.
+    support: none
+options:
+  root:
+    description: Folder of the archive; M(mailops.kerio.archive_store) creates it.
+    type: path
+    required: true
+  servers:
+    description: How the Kerio Connect servers are reached over IMAP.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name that profiles and archive users call it by.
+        type: str
+        required: true
+      host:
+        description: Name or address; O(servers[].name) unless given. The certificate must carry it.
+        type: str
+      port:
+        description: Port; 993 for V(IMAP-SSL), else 143.
+        type: int
+      access:
+        description:
+          - V(IMAP-SSL) starts with TLS, V(IMAP-TLS) uses STARTTLS, V(IMAP) is not encrypted.
+          - Master authentication over V(IMAP) is refused.
+        type: str
+        choices: [IMAP, IMAP-TLS, IMAP-SSL]
+        default: IMAP-SSL
+      ca_file:
+        description: PEM certificates to trust, on the archive host; the host's trust store unless given.
+        type: path
+      validate_certs:
+        description: Whether certificates are verified. V(false) puts a warning into every result.
+        type: bool
+        default: true
+      timeout:
+        description: Seconds that the connection and every single answer may take.
+        type: int
+        default: 60
+      connections:
+        description: Connections to this server at a time, at most.
+        type: int
+        default: 8
+      master_password:
+        description: The server's master password, for profiles with C(credentials) V(master).
+        type: str
+  profiles:
+    description:
+      - The archiving profiles. Those that read mailboxes run before multidrop, whatever their order here.
+      - C(name) and C(method) are required. C(method) is V(single_mailbox), V(multiple_mailboxes) or V(multidrop).
+      - C(servers) is a list of server names, all servers unless given; V(single_mailbox) takes one.
+      - C(users), for V(multiple_mailboxes), is one of C(all_with_address) V(true) (the default), C(except) or C(only) with a
+        list of user names or addresses. A user's mailbox is read on the user's own server.
+      - C(mailbox), for V(single_mailbox) and V(multidrop), is the login of the mailbox; the address names its folder in the
+        archive.
+      - C(target_user), for V(single_mailbox), is the archive user who gets the mail, by name or address; created when absent.
+      - C(credentials) is V(master) or V(password); V(multiple_mailboxes) takes V(master) only.
+      - C(folders) has C(include) and C(exclude), lists of patterns for folder names, and C(defaults), whether Junk, Deleted
+        Items, Drafts, Outbox, public and groupware folders and the like are left out (V(true)), or a list of the default rules
+        to apply.
+      - C(unknown_addresses), for V(multidrop), is what happens to a message that no archive user matches. V(leave) (the
+        default) keeps it on the server and lists its addresses, V(catchall) files it for the user C(@catchall),
+        V(drop_relayed) ignores it for good if none of its addresses is of a domain of the archive users. A user who appears
+        later gets what was left or caught.
+      - C(target_folder) and C(sent_folder), for V(multidrop), are folders for received and sent mail, C({u-email}/INBOX) and
+        C({u-email}/Sent Items) unless given. C({u-email}) is the user's primary address, C({h-email}) the address in the
+        header.
+      - C(connections) limits the connections per server for this profile.
+      - A profile that is renamed reads nothing again, because the archive remembers mailboxes rather than profiles. One that is
+        removed leaves everything as it is.
+    type: list
+    elements: dict
+    required: true
+  passwords:
+    description: Passwords of mailboxes for profiles with C(credentials) V(password), by the name of the profile.
+    type: dict
+    default: {}
+  only:
+    description: Names of the profiles to run; all unless given.
+    type: list
+    elements: str
+    default: []
+  mailbox:
+    description: Archive this mailbox alone.
+    type: str
+  fail_on_errors:
+    description: Whether the module fails at its end when something could not be archived.
+    type: bool
+    default: true
+  processes:
+    description: Worker processes; one per core unless given.
+    type: int
+    default: 0
+requirements:
+  - imapclient
+  - zstandard
+seealso:
+  - module: mailops.kerio.archive_store
+  - module: mailops.kerio.archive_users
+  - module: mailops.kerio.archive_info
+author:
+  - The kerio-archive authors (@mailops)
+"""
+
+EXAMPLES = r"""
+- name: Ensure all mail is archived
+  mailops.kerio.archive_run:
+    root: /srv/archive
+    servers:
+      - name: mail1
+        host: mail1.example.com
+        master_password: "{{ vault_kerio_master_password }}"
+    profiles:
+      - name: all mailboxes
+        method: multiple_mailboxes
+        users:
+          except: [spamtrap@example.com]
+      - name: journal
+        method: multidrop
+        mailbox: archive@example.com
+        unknown_addresses: leave
+    passwords:
+      journal: "{{ vault_archive_mailbox_password }}"
+
+- name: Ensure one mailbox is archived into the tree of a successor
+  mailops.kerio.archive_run:
+    root: /srv/archive
+    servers:
+      - name: mail1
+        host: mail1.example.com
+        access: IMAP-TLS
+        master_password: "{{ vault_kerio_master_password }}"
+    profiles:
+      - name: sales of the leaver
+        method: single_mailbox
+        mailbox: leaver@example.com
+        target_user: alice@example.com
+        credentials: master
+        folders:
+          include: [INBOX, Sent Items]
+"""
+
+RETURN = r"""
+profiles:
+  description:
+    - Per profile its counts, C(bytes), C(seconds), C(errors), C(unknown_addresses), and C(mailboxes), each with the same
+      counts and with C(folders).
+    - C(seen) are UIDs on the server, C(new) archived now, C(copies) stored but not filed again, C(known) archived before,
+      C(excluded), C(left) and C(failed) not archived, C(gone) disappeared during the run.
+  returned: when the run has ended
+  type: list
+  elements: dict
+  sample:
+    - name: all mailboxes
+      method: multiple_mailboxes
+      seen: 4310
+      new: 4310
+      copies: 0
+      known: 0
+      excluded: 0
+      left: 0
+      failed: 0
+      quarantined: 0
+      gone: 0
+      bytes: 96000000
+      seconds: 1.7
+      errors: []
+      unknown_addresses: []
+run:
+  description: The counts of the whole run, its C(outcome), C(placements), C(objects), and all C(errors).
+  returned: when the run has ended; with C(profiles) in it when the module fails
+  type: dict
+  sample: {seen: 4310, new: 4310, known: 0, failed: 0, outcome: ok, placements: 4310, objects: 4290, bytes: 96000000, errors:
+  []}
+job:
+  description: The job on the archive host.
+  returned: not in check mode
+  type: dict
+  sample: {state: finished, id: 0b7e2c4d, counter: 12, line: "[mail1] 12/80 alice@example.com 4,310 messages, 96 MB, 2,900/s"}
+holder:
+  description: Who holds the archive; nothing was done then.
+  returned: when another run is under way
+  type: raw
+  sample: ops@control.example.com (ansible process 4711, 5f0c91aa)
+previous:
+  description: Reports of runs that ended while nobody was there to hear.
+  returned: when there are any
+  type: list
+  elements: dict
+error:
+  description: C(subject), C(cause) and C(remedy) of what concerns the whole archive.
+  returned: failure
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailops.kerio.plugins.module_utils import runner
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_module
+
+ARGUMENTS = {
+    "root": {"type": "path", "required": True},
+    "servers": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "host": {"type": "str"},
+            "port": {"type": "int"},
+            "access": {"type": "str", "choices": ["IMAP", "IMAP-TLS", "IMAP-SSL"], "default": "IMAP-SSL"},
+            "ca_file": {"type": "path"},
+            "validate_certs": {"type": "bool", "default": True},
+            "timeout": {"type": "int", "default": 60},
+            "connections": {"type": "int", "default": 8},
+            "master_password": {"type": "str", "no_log": True},
+        },
+    },
+    "profiles": {"type": "list", "elements": "dict", "required": True},
+    "passwords": {"type": "dict", "default": {}, "no_log": True},
+    "only": {"type": "list", "elements": "str", "default": []},
+    "mailbox": {"type": "str"},
+    "fail_on_errors": {"type": "bool", "default": True},
+    "processes": {"type": "int", "default": 0},
+    "job_owner": {"type": "str", "no_log": False},
+    "job_wait": {"type": "int", "default": 5},
+    "job_seen": {"type": "int", "default": 0},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    secrets = run_module.secrets_of(module.params)
+    runner.run(module, lambda: runner.Outcome(**run_module.declare(module.params, module.check_mode)), secrets)
+
+
+if __name__ == "__main__":
+    main()

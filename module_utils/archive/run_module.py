@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the options of ``archive_run`` to its outcome, which is the fields of ``runner.Outcome``."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils import job
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_profiles, parse_servers
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import RunReport
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import refuse_without_library
+
+JOB = "archive_run"
+
+Data = dict[str, t.Any]
+
+
+def secrets_of(params: Data) -> list[str]:
+    """Every password in the module's parameters."""
+    masters = [server.get("master_password") for server in params["servers"]]
+    return [str(secret) for secret in [*masters, *(params["passwords"] or {}).values()] if secret]
+
+
+def options_of(params: Data) -> Options:
+    """What the parameters ask for; raises ``InputError``."""
+    servers = parse_servers(params["servers"])
+    masters = {server["name"]: server["master_password"] for server in params["servers"] if server.get("master_password")}
+    passwords = {name: str(password) for name, password in (params["passwords"] or {}).items()}
+    options = Options(
+        params["root"],
+        servers,
+        parse_profiles(params["profiles"], servers),
+        Secrets(masters, passwords),
+        tuple(params["only"] or ()),
+        params["mailbox"] or "",
+        params["processes"],
+    )
+    options.chosen()
+    return options
+
+
+def declare(params: Data, check_mode: bool) -> Data:
+    """Do what the module was asked for and return its outcome."""
+    options = options_of(params)
+    if check_mode:
+        return outcome_of(Preview(options, Silent()).go(), params["fail_on_errors"], check_mode=True)
+    return _follow(params, options)
+
+
+def _follow(params: Data, options: Options) -> Data:
+    def prepare() -> job.Work:
+        require_zstandard()
+        refuse_without_library()
+        Store.open(options.root).close()
+
+        def work(reporter: Reporter) -> Data:
+            try:
+                return outcome_of(Run(options, reporter).go(), params["fail_on_errors"])
+            except BusyError as error:
+                return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
+
+        return work
+
+    turn = job.attend(
+        Path(options.root, layout.JOBS),
+        JOB,
+        prepare,
+        about=_about(params),
+        owner=params["job_owner"],
+        seconds=params["job_wait"],
+        seen=params["job_seen"],
+        secrets=secrets_of(params),
+    )
+    if turn.holder is not None:
+        msg = f"Nothing done: archive_run is under way for {turn.holder}"
+        return {"changed": False, "msg": msg, "data": {"holder": turn.holder}}
+    if turn.running or turn.status is None:
+        return {"changed": False, "msg": "Archiving is under way", "data": turn.as_data()}
+    outcome = turn.status.outcome()
+    return {**outcome, "data": {**outcome.get("data", {}), **turn.as_data()}}
+
+
+def _about(params: Data) -> Data:
+    """What identifies a run to those who ask for the same one; without secrets."""
+    servers = [{key: value for key, value in server.items() if key != "master_password"} for server in params["servers"]]
+    return {"servers": servers, **{key: params[key] for key in ("root", "profiles", "only", "mailbox", "fail_on_errors")}}
+
+
+def outcome_of(report: RunReport, fail_on_errors: bool, *, check_mode: bool = False) -> Data:
+    """The result of a run, or of a preview. A run with problems has archived everything else and fails at its end."""
+    run = report.as_data()
+    profiles = run.pop("profiles")
+    failed = bool(report.problems()) and fail_on_errors
+    sentence = report.sentence()
+    if check_mode:
+        run["check"] = True
+        sentence = sentence.replace("new messages archived from", "new messages would be archived from", 1)
+    return {
+        "changed": report.changed,
+        "msg": sentence,
+        "warnings": report.warnings,
+        "failed": failed,
+        "data": {"profiles": profiles, "run": {**run, "profiles": profiles} if failed else run},
+    }
