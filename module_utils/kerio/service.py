@@ -36,7 +36,7 @@ class Process:
 
     pid: int
     identity: str
-    started: float
+    started: float = field(compare=False)
 
 
 @dataclass(frozen=True)
