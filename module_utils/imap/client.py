@@ -8,6 +8,7 @@ import sys
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import MissingLibraryError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import clean
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import Wire
 
 try:
@@ -34,7 +35,10 @@ class WireIMAP4(imaplib.IMAP4):
 
     def readline(self) -> bytes:
         greeting, self._greeting = self._greeting, b""
-        return greeting or self.wire.read_line()
+        line = greeting or self.wire.read_line()
+        if line[:6].upper() == b"* BYE ":
+            self.wire.bye = clean(line[6:])
+        return line
 
     def read(self, size: int) -> bytes:
         return self.wire.read(size)

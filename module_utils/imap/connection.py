@@ -59,6 +59,7 @@ class Connection:
         try:
             yield
         except ClientAbort as error:
+            self.abort()
             raise NetworkError(subject, str(error), LOST) from None
         except ClientError as error:
             raise ImapError(subject, str(error), REFUSED) from None

@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, ProtocolError
-from ansible_collections.mailops.kerio.plugins.module_utils.imap import uidset
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import names, uidset
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.bulk import Bulk
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
@@ -36,6 +36,8 @@ PIPELINE = 4
 def examine(conn: Connection, folder: Folder) -> FolderStatus:
     """Open ``folder`` read-only; ImapError when the server refuses."""
     subject = f"{conn.name}, mailbox {conn.user}, folder {folder.name}"
+    if names.quote(folder.raw) is None:
+        raise ImapError(subject, "the name holds a line break or NUL, which no command can carry", "Rename it on the server")
     with conn.errors(subject):
         told = conn.client.select_folder(folder.raw, readonly=True)
     if not isinstance(told.get(b"UIDVALIDITY"), int):

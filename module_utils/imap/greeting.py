@@ -72,7 +72,8 @@ def expect_greeting(wire: Wire, endpoint: Endpoint) -> None:
 def who_is_silent(wire: Wire, endpoint: Endpoint, error: NetworkError) -> ArchiveToolError:
     """Find out why no greeting came: a plain text line makes HTTP and TLS servers show themselves and harms no other."""
     received = bytes(wire.view[wire.start : wire.end])
-    if wire.lost == "timeout" and not received:
+    silent = wire.lost == "timeout" and not received
+    if silent:
         wire.sock.settimeout(min(PROBE_TIME, endpoint.timeout))
         try:
             wire.send(b"Z0 NOOP\r\n\r\n")
@@ -82,7 +83,10 @@ def who_is_silent(wire: Wire, endpoint: Endpoint, error: NetworkError) -> Archiv
         received = bytes(wire.view[wire.start : wire.end])
     if received and not received.startswith(b"*"):
         return stranger(endpoint, received)
-    cause = f"no IMAP greeting came within {endpoint.timeout:g} seconds" if "did not answer" in error.cause else error.cause
+    if silent and wire.lost == "closed" and not wire.encrypted:
+        cause = "the server is silent and hangs up at the first plain text, as a port does that speaks TLS from the first byte"
+        return ProtocolError(endpoint.label, cause, "Use access IMAP-SSL for it, or port 143")
+    cause = f"no IMAP greeting came within {endpoint.timeout:g} seconds" if silent else error.cause
     return NetworkError(endpoint.label, cause, "Check the port, the access method (IMAP, IMAP-TLS, IMAP-SSL) and the server")
 
 

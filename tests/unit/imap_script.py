@@ -112,6 +112,7 @@ class Server:
                 try:
                     sock, _address = self._listener.accept()
                     sock.settimeout(PATIENCE)
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     self._one(Peer(sock), script)
                 except (AssertionError, TimeoutError) as failure:
                     self.failures.append(failure)

@@ -285,4 +285,13 @@ def test_examine_search_and_sizes() -> None:
             imap_fetch.listing(conn, [3])
         with pytest.raises(ImapError, match="no such folder"):
             imap_fetch.examine(conn, folder)
+        with pytest.raises(ImapError, match="line break"):
+            imap_fetch.examine(conn, Folder("x", b'a"\r\nZ LOGOUT', frozenset(), "/", ("x",), True))
         assert conn.usable
+
+
+def test_connection_that_the_server_ends_under_imapclient() -> None:
+    with connected(Expect(b"NOOP", b"* BYE shutting down\r\n"), lambda peer: peer.sock.close()) as conn:
+        with pytest.raises(NetworkError, match="shutting down"), conn.errors("NOOP"):
+            conn.client.noop()
+        assert not conn.usable

@@ -119,8 +119,11 @@ def test_right_master_password_with_and_without_mailbox(authority: Authority) ->
 
 
 def test_silence_after_the_digest_tells_nothing(authority: Authority) -> None:
-    with serving([OK_GREETING, ASKED, answered(b""), Peer.wait_for_close], context=authority.server_context()) as server:
+    silent: list[Step] = [OK_GREETING, ASKED, answered(b""), Peer.wait_for_close]
+    with serving(silent, silent, context=authority.server_context()) as server:
         found = try_master_password(over_tls(server, authority, timeout=0.3), None, PASSWORD)
+        with pytest.raises(NetworkError, match=r"did not answer within 0\.3 seconds"):
+            open_connection(over_tls(server, authority, timeout=0.3), Credentials("bob", PASSWORD, master=True))
     assert found.answer == "cannot_tell"
     assert "did not answer within 0.3 seconds" in found.text
 
@@ -209,6 +212,7 @@ STRANGERS: list[tuple[list[Step], str]] = [
     ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], "an HTTP server answers"),
     ([Expect(b"Z0 NOOP", b"HTTP/1.0 400 Bad Request\r\n\r\n", tagged=False)], "an HTTP server answers"),
     ([Expect(b"Z0 NOOP", b"\x15\x03\x01\x00\x02\x02\x46", tagged=False)], "speaks TLS from the first byte"),
+    ([Expect(b"Z0 NOOP", b"", tagged=False), close], "speaks TLS from the first byte. Use access IMAP-SSL"),
     ([b"220 mail1.example.com ESMTP ready\r\n"], "an SMTP or FTP server answers"),
     ([b"+OK POP3 server ready\r\n"], "a POP3 server answers"),
     ([b"SSH-2.0-x\r\n"], "not the greeting of an IMAP server: SSH-2.0-x"),
