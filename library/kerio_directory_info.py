@@ -68,7 +68,7 @@ directory:
       description:
         - Users of all domains. The addresses begin with the primary one; then come e-mail addresses, the same at the aliases of
           the domain, and aliases that end at the user; lower-case, each once. C(authentication) is V(internal) if the server
-          itself knows the password, else V(directory). C(home_server) is the server of a distributed domain that holds the mailbox.
+          itself knows the password, else V(directory). C(home_server) is the server of a distributed domain with the mailbox.
       type: list
       elements: dict
       sample:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ApiError, InputError, ProtocolError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import kinds, rpc, settings
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field, ObjectKind, SettingsKind
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field, ObjectKind, SettingsKind, Source
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Client, Effect
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc_transport import Endpoint
 
@@ -40,8 +40,14 @@ class Server:
         result = self._client.call("Server.getVersion")
         return {"product": str(result.get("product", "")), "version": str(result.get("version", ""))}
 
-    def read(self, kind: SettingsKind) -> Reading:
-        received = self._member(self._client.call(kind.source.get), kind.source.get, kind.source.member, dict)
+    def receive(self, source: Source) -> Object:
+        """Return a structure as the server sends it."""
+        received: Object = self._member(self._client.call(source.get), source.get, source.member, dict)
+        return received
+
+    def read(self, kind: SettingsKind, received: Object | None = None) -> Reading:
+        """Return one kind of settings, out of a structure that was ``received`` just now if there is one."""
+        received = self.receive(kind.source) if received is None else received
         options = settings.read_options(kind.fields, received)
         for field in kind.fields:
             if field.reference and options.get(field.option):

@@ -15,7 +15,10 @@ GATHERED = tuple(kind.name for kind in kinds.SETTINGS.values() if kind.module)
 def gather(server: Server, names: t.Sequence[str]) -> Object:
     """Return ``product``, ``version`` and ``settings``; secrets are not part of them, because no server returns any."""
     facts: Object = dict(server.version(), name=server.name)
-    gathered = {kind.name: dict(server.read(kind).options) for kind in kinds.SETTINGS.values() if kind.name in names}
+    wanted = [kind for kind in kinds.SETTINGS.values() if kind.name in names]
+    # Several kinds are parts of one structure, which is asked for once.
+    received = {source: server.receive(source) for source in dict.fromkeys(kind.source for kind in wanted)}
+    gathered = {kind.name: dict(server.read(kind, received[kind.source]).options) for kind in wanted}
     if kinds.ARCHIVING.name in gathered:
         domains = declare.domain_archiving(server)
         if domains:

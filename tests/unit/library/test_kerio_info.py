@@ -34,7 +34,7 @@ def advanced(**changed: t.Any) -> Call:
 
 @pytest.mark.parametrize("check", [False, True])
 def test_settings_have_the_shape_of_the_modules(check: bool) -> None:
-    script = Script(login(), version(), read(), advanced(), GROUPS, advanced(), domains(domain("example.com")), logout())
+    script = Script(login(), version(), read(), advanced(), GROUPS, domains(domain("example.com")), logout())
     result = run_module(MAIN, script, check=check)
     assert (result["changed"], result["product"], result["version"]) == (False, "Kerio Connect", "10.0.8.9228")
     assert result["settings"]["advanced_options"] == {"insert_x_envelope_to": True, "log_host_names": False}
@@ -67,7 +67,7 @@ def test_settings_have_the_shape_of_the_modules(check: bool) -> None:
 
 
 def test_pasted_settings_change_nothing() -> None:
-    script = Script(login(), version(), read(), advanced(), GROUPS, advanced(), domains(domain("example.com")), logout())
+    script = Script(login(), version(), read(), advanced(), GROUPS, domains(domain("example.com")), logout())
     settings = run_module(MAIN, script)["settings"]
     for main, pasted, calls in (
         (kerio_archiving.main, settings["archiving"], [read(), domains(domain("example.com"))]),

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the admin API modules document is what they take, and the role passes every option on."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import typing as t
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import yaml
+from ansible.module_utils import basic
+
+ROOT = Path(__file__).parents[3]
+PACKAGE = "ansible_collections.mailops.kerio.plugins"
+ROLE = ROOT / "roles" / "kerio_connect"
+MODULES = [
+    "kerio_advanced_options",
+    "kerio_archiving",
+    "kerio_directory_info",
+    "kerio_info",
+    "kerio_master_authentication",
+]
+
+
+class SpecSeen(Exception):  # noqa: N818 - it ends the module as soon as its spec is known
+    pass
+
+
+def spec_of(name: str) -> dict[str, t.Any]:
+    module = importlib.import_module(f"{PACKAGE}.modules.{name}")
+    with mock.patch.object(module, "AnsibleModule", side_effect=SpecSeen) as seen, pytest.raises(SpecSeen):
+        module.main()
+    assert seen.call_args.kwargs["supports_check_mode"] is True
+    spec: dict[str, t.Any] = seen.call_args.kwargs["argument_spec"]
+    return spec
+
+
+def documented(name: str) -> dict[str, t.Any]:
+    document = yaml.safe_load(importlib.import_module(f"{PACKAGE}.modules.{name}").DOCUMENTATION)
+    fragment = importlib.import_module(f"{PACKAGE}.doc_fragments.kerio").ModuleDocFragment.DOCUMENTATION
+    return {**yaml.safe_load(fragment)["options"], **document["options"]}
+
+
+def compare(spec: dict[str, t.Any], options: dict[str, t.Any]) -> None:
+    assert set(spec) == set(options)
+    for name, option in options.items():
+        for key in ("type", "required", "default", "choices", "elements"):
+            assert spec[name].get(key) == option.get(key), f"{name}: {key}"
+        compare(spec[name].get("options", {}), option.get("suboptions", {}))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_documentation_is_the_argument_spec(name: str) -> None:
+    compare(spec_of(name), documented(name))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_option_that_may_be_a_secret_says_whether_it_is(name: str) -> None:
+    for option, entry in spec_of(name).items():
+        if basic.PASSWORD_MATCH.search(option) and entry["type"] == "str":
+            assert entry["no_log"] is (option in ("api_password", "password"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_and_return_values_are_yaml(name: str) -> None:
+    module = importlib.import_module(f"{PACKAGE}.modules.{name}")
+    for task in yaml.safe_load(module.EXAMPLES):
+        assert task["name"].startswith("Ensure ")
+    assert "calls" in yaml.safe_load(module.RETURN)
+
+
+@pytest.mark.parametrize(
+    ("module", "variable", "tasks", "computed"),
+    [
+        ("kerio_archiving", "kerio_connect_archiving", "main.yml", set()),
+        ("kerio_advanced_options", "kerio_connect_advanced_options", "main.yml", set()),
+        (
+            "kerio_master_authentication",
+            "kerio_connect_master_authentication",
+            "master_authentication.yml",
+            {"password_state", "password_state_reason"},
+        ),
+    ],
+)
+def test_role_declares_and_passes_every_option(module: str, variable: str, tasks: str, computed: set[str]) -> None:
+    connection = set(documented("kerio_info")) - {"gather"}
+    options = {name: entry for name, entry in documented(module).items() if name not in connection | computed}
+    arguments = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    declared = arguments["argument_specs"]["main"]["options"][variable]["options"]
+    assert {name: entry["type"] for name, entry in declared.items()} == {name: entry["type"] for name, entry in options.items()}
+    text = (ROLE / "tasks" / tasks).read_text(encoding="utf-8")
+    passed = set(re.findall(rf"^ +(\w+): (?:\"|>-\s+){{{{ {variable}\.(\w+) \| default\(omit\) }}}}", text, re.MULTILINE))
+    assert passed == {(name, name) for name in options}
