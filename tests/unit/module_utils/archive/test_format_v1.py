@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One test for each numbered statement of docs/format-v1.md."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import hashlib
+import imaplib
+import json
+import mailbox
+import os
+import pwd
+import re
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, store_sweep
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
+    Batch,
+    MessageRow,
+    ObjectRow,
+    PlacementRow,
+    UserStep,
+    UserValues,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
+
+ROOT = Path(__file__).parents[4]
+DATE = 1_700_000_000
+CRLF = b"From: <alice@example.com>\r\nSubject: one\r\n\r\nbody \xe4\r\n"
+BARE = b"Subject: two\n\nbody\n"
+USER = "bob@example.com"
+IMAP_PROGRAM = "/usr/lib/dovecot/imap"
+MEMORY = Path("/dev") / "shm"  # an archive per test: 256 directories each, quicker here than on a disk
+READER = "dovenull"  # an account without rights that comes with Dovecot
+
+
+@dataclasses.dataclass
+class Archive:
+    """An archive with two messages in INBOX of one user, written and committed like a run does."""
+
+    root: Path
+    store: Store
+    catalog: Catalog
+
+    def fill(self) -> None:
+        self.store.begin("a run", self.catalog.commits())
+        user = self.catalog.ensure_user(USER, origin="profile")
+        folder = self.catalog.user_folder(user.id, ("INBOX",))
+        batch = Batch(self.catalog.source_folder("mail1", USER, "INBOX").id, 1, 1)
+        for uid, (body, flags) in enumerate(((CRLF, ["\\Seen", "\\Deleted"]), (BARE, ["\\Draft", "$Forwarded"])), 1):
+            stored = self.store.put(body, DATE + uid)
+            letters = layout.flag_letters(flags)
+            row = PlacementRow(
+                folder.id, stored.digest, user.id, DATE + uid, stored.size, stored.vsize, letters, stored.copy_key, "x"
+            )
+            name = layout.placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
+            self.store.place(row.digest, folder.dir, name)
+            batch.objects.append(ObjectRow(stored.digest, stored.size, stored.stored_size))
+            batch.placements.append(row)
+            batch.messages.append(MessageRow(uid, State.ARCHIVED, stored.digest, stored.size))
+        self.store.sync()
+        self.catalog.commit([batch])
+        self.store.end()
+
+    def cur(self) -> dict[bytes, Path]:
+        """The placements by the digest in their name."""
+        return {bytes.fromhex(path.name[11:75]): path for path in (self.root / f"mail/{USER}/INBOX/cur").iterdir()}
+
+
+@pytest.fixture
+def archive() -> t.Iterator[Archive]:
+    # Not below tmp_path, which the unprivileged reader of the last test may not pass.
+    base = Path(tempfile.mkdtemp(prefix="format-", dir=MEMORY if MEMORY.is_dir() else Path("/var") / "tmp"))
+    base.chmod(0o755)
+    group = pwd.getpwnam(READER).pw_gid if os.geteuid() == 0 else -1
+    store = Store.create(str(base / "root"), group=group)
+    with store, Catalog.open(str(base / "root/catalog.sqlite3")) as catalog:
+        made = Archive(base / "root", store, catalog)
+        made.fill()
+        yield made
+    shutil.rmtree(base)
+
+
+def digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).digest()
+
+
+def unzstd(path: Path) -> bytes:
+    """What the zstd program makes of a file."""
+    return subprocess.run(["zstd", "-d", "-c", str(path)], check=True, capture_output=True).stdout
+
+
+def test_every_statement_has_a_test() -> None:
+    text = (ROOT / "docs/format-v1.md").read_text("utf-8")
+    stated = [int(number) for number in re.findall(r"^(\d+)\. ", text, re.MULTILINE)]
+    tested = [int(match[1]) for name in globals() if (match := re.match(r"test_(\d+)_", name))]
+    assert stated == list(range(1, len(stated) + 1))
+    assert sorted(tested) == stated
+
+
+def test_01_format_file(archive: Archive) -> None:
+    path = archive.root / "format"
+    assert path.read_bytes() == b"kerio-archive 1\n"
+    path.write_bytes(b"kerio-archive 2\n")
+    with pytest.raises(StoreError):
+        Store.create(str(archive.root))
+    assert path.read_bytes() == b"kerio-archive 2\n"
+
+
+def test_02_skeleton(archive: Archive) -> None:
+    assert {path.name for path in archive.root.iterdir() if path.is_dir()} == {"objects", "mail", "jobs", "reports", "staging"}
+    assert (archive.root / "catalog.sqlite3").is_file()
+
+
+def test_03_dirty_marker(archive: Archive) -> None:
+    assert not (archive.root / "dirty").exists()
+    archive.store.begin("archive_run", 7)
+    content = json.loads((archive.root / "dirty").read_bytes())
+    assert content.keys() == {"started", "run", "commits"} and (content["run"], content["commits"]) == ("archive_run", 7)
+    archive.store.close()
+    assert (archive.root / "dirty").exists()
+
+
+def test_04_lock(archive: Archive) -> None:
+    with Store.open(str(archive.root), lock="archive_run"), (archive.root / "lock").open("rb") as file:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert json.loads(file.read()).keys() == {"pid", "host", "started", "what"}
+
+
+def test_05_staging(archive: Archive) -> None:
+    archive.store.put_stream(iter([b"a", b"b"]), 2, DATE)
+    assert list((archive.root / "staging").iterdir()) == []
+
+
+def test_06_object_names(archive: Archive) -> None:
+    names = {str(path.relative_to(archive.root)) for path in archive.root.glob("objects/*/*")}
+    digits = {hashlib.sha256(body).hexdigest() for body in (CRLF, BARE)}
+    assert names == {f"objects/{name[:2]}/{name}" for name in digits}
+    assert sorted(path.name for path in (archive.root / "objects").iterdir()) == [f"{byte:02x}" for byte in range(256)]
+
+
+def test_07_zstd_frame(archive: Archive) -> None:
+    path = archive.root / layout.object_path(digest(CRLF))
+    assert unzstd(path) == CRLF
+    # Frame header descriptor (RFC 8878, 3.1.1.1.1): bits 0-1 dictionary id, bit 5 single segment, which implies a content size.
+    descriptor = path.read_bytes()[4]
+    assert path.read_bytes()[:4] == b"\x28\xb5\x2f\xfd" and descriptor & 3 == 0 and descriptor & 0x20
+
+
+def test_08_mode_and_time(archive: Archive) -> None:
+    status = (archive.root / layout.object_path(digest(CRLF))).stat()
+    assert (status.st_mode & 0o7777, status.st_mtime) == (0o440, DATE + 1)
+    archive.store.put(CRLF, DATE + 99)
+    assert (archive.root / layout.object_path(digest(CRLF))).stat().st_mtime == DATE + 1
+    early = archive.store.put(b"from 1969", -5)
+    assert (archive.root / layout.object_path(early.digest)).stat().st_mtime == 0
+
+
+def test_09_objects_are_not_rewritten(archive: Archive) -> None:
+    path = archive.root / layout.object_path(digest(CRLF))
+    inode = path.stat().st_ino
+    with Store.open(str(archive.root)) as other:
+        other.put(CRLF, DATE)
+        assert path.stat().st_ino == inode
+    path.unlink()
+    path.write_bytes(b"damaged")
+    inode = path.stat().st_ino
+    with Store.open(str(archive.root)) as other, path.open("rb") as reader:
+        other.put(CRLF, DATE)
+        assert reader.read() == b"damaged" and path.stat().st_ino != inode and unzstd(path) == CRLF
+
+
+def test_10_further_inodes(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = archive.root / layout.object_path(digest(CRLF))
+    real = os.link
+
+    def limited(source: str, target: str) -> None:
+        if source == str(full):
+            raise OSError(31, "Too many links")
+        real(source, target)
+
+    monkeypatch.setattr(os, "link", limited)
+    archive.store.place(digest(CRLF), f"mail/{USER}/INBOX", "1.a")
+    second = full.with_name(full.name + ".1")
+    assert unzstd(second) == CRLF and second.samefile(archive.root / f"mail/{USER}/INBOX/cur/1.a")
+
+
+def test_11_objects_without_placement(archive: Archive) -> None:
+    path = archive.cur()[digest(CRLF)]
+    archive.store.unplace(f"mail/{USER}/INBOX", path.name)
+    assert archive.store.read(digest(CRLF)) == CRLF
+
+
+def test_12_trees(archive: Archive) -> None:
+    user = archive.catalog.users()[0]
+    assert [path.name for path in (archive.root / "mail").iterdir()] == [user.tree] == [layout.escape(USER)]
+    archive.catalog.apply_users([UserStep(user.id, UserValues("robert@example.com", "directory"))])
+    assert archive.catalog.users()[0].tree == layout.escape(USER)
+    assert archive.catalog.user_folder(user.id, ("INBOX",)).dir == f"mail/{layout.escape(USER)}/INBOX"
+
+
+def test_13_folders(archive: Archive) -> None:
+    user = archive.catalog.users()[0]
+    assert archive.catalog.user_folder(user.id, ("a/b", "..", "cur")).dir == f"mail/{USER}/a%2Fb/%2E./%63ur"
+
+
+def test_14_maildirs(archive: Archive) -> None:
+    archive.store.make_folder(f"mail/{USER}/parent/child")
+    for folder, parts in (("", True), ("/INBOX", True), ("/parent", False), ("/parent/child", True)):
+        assert all((archive.root / f"mail/{USER}{folder}" / part).is_dir() == parts for part in ("cur", "new", "tmp"))
+    assert [path for part in ("new", "tmp") for path in archive.root.glob(f"mail/**/{part}/*")] == []
+
+
+def test_15_placements(archive: Archive) -> None:
+    for number, path in archive.cur().items():
+        assert path.samefile(archive.root / layout.object_path(number))
+
+
+def test_16_placement_names(archive: Archive) -> None:
+    name = archive.cur()[digest(CRLF)].name
+    assert name == f"{DATE + 1}.{hashlib.sha256(CRLF).hexdigest()}_0.a,S={len(CRLF)},W={len(CRLF)}:2,S"
+    assert layout.placement_name(-1, digest(CRLF), 1, 1, "").startswith("0.")
+
+
+def test_17_sizes(archive: Archive) -> None:
+    name = archive.cur()[digest(BARE)].name
+    assert f",S={len(BARE)},W={len(BARE) + 3}:2," in name
+
+
+def test_18_flags(archive: Archive) -> None:
+    assert archive.cur()[digest(CRLF)].name.endswith(":2,S")
+    assert archive.cur()[digest(BARE)].name.endswith(":2,DP")
+    flags = ["\\Draft", "\\Flagged", "$Forwarded", "\\Answered", "\\Seen", "\\Deleted"]
+    assert layout.flag_letters(reversed(flags)) == "DFPRS"
+
+
+def test_19_flags_are_no_identity(archive: Archive) -> None:
+    names = {layout.base_name(layout.placement_name(DATE, digest(CRLF), 1, 1, flags)) for flags in ("", "S", "DFS")}
+    assert len(names) == 1
+    path = archive.cur()[digest(CRLF)]
+    path.rename(path.with_name(layout.base_name(path.name) + ":2,FS"))
+    archive.store.begin("crashed", archive.catalog.commits())
+    store = Store.open(str(archive.root), lock="repair")
+    with store:
+        store_sweep.recover(store, archive.catalog)
+    assert archive.cur()[digest(CRLF)].name.endswith(":2,FS")
+
+
+def test_20_reserved_digit(archive: Archive) -> None:
+    assert all(path.name[75:77] == "_0" for path in archive.cur().values())
+    assert layout.parse_placement_name(f"1.{'0' * 64}_1.a,S=1,W=1:2,") is None
+
+
+def test_21_escaped_characters() -> None:
+    for char in ("%", "/", "\0", "\x1f", "\x7f", "\x9f", "\u2028", "\u2029", "\ud800"):
+        escaped = "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
+        assert layout.escape(f"a{char}b") == f"a{escaped}b"
+    assert (layout.escape("a  "), layout.escape(".a"), layout.escape("~a"), layout.escape(" a")) == (
+        "a%20%20",
+        "%2Ea",
+        "%7Ea",
+        "%20a",
+    )
+    assert layout.escape("Größe & Söhne. ~x") == "Größe & Söhne. ~x"
+
+
+def test_22_special_names() -> None:
+    assert [layout.escape(name) for name in ("cur", "new", "tmp", "")] == ["%63ur", "%6Eew", "%74mp", "%"]
+
+
+def test_23_long_names() -> None:
+    name = "ü" * 150
+    assert layout.escape(name) == "ü" * 100 + "%~" + hashlib.sha256(name.encode()).hexdigest()[:16]
+    assert layout.escape("x" * 199 + "/y") == "x" * 199 + "%~" + hashlib.sha256(b"x" * 199 + b"/y").hexdigest()[:16]
+    assert layout.escape("x" * 200) == "x" * 200
+
+
+def test_24_reversible() -> None:
+    names = ["a/b", "a%2Fb", "a%252Fb", "%", "", "cur", "%63ur", "x" * 300, "x" * 301, "..", "%2E.", "\ud800", "%ED%A0%80"]
+    assert len({layout.escape(name) for name in names}) == len(names)
+    assert all(layout.unescape(layout.escape(name)) == name for name in names if len(name) < 200)
+
+
+def test_25_taken_trees(archive: Archive) -> None:
+    user = archive.catalog.users()[0]
+    steps = [UserStep(user.id, UserValues("robert", "directory")), UserStep(None, UserValues(USER, "directory"))]
+    archive.catalog.apply_users(steps)
+    newcomer = archive.catalog.user_by_name(USER)
+    assert newcomer is not None and re.fullmatch(re.escape(USER) + r"%~\d+", newcomer.tree)
+
+
+def test_26_catalog_file(archive: Archive) -> None:
+    with sqlite3.connect(archive.root / "catalog.sqlite3") as other:
+        values = [other.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id", "journal_mode")]
+    other.close()
+    assert values == [1, 0x4B414331, "wal"]
+    assert archive.catalog.row("PRAGMA synchronous")[0] == 2  # FULL
+
+
+def test_27_catalog_speaks_of_what_is_there(archive: Archive) -> None:
+    rows = archive.catalog.rows("SELECT f.dir, p.digest FROM placements p JOIN user_folders f ON f.id = p.folder_id")
+    assert {row[1] for row in rows} == set(archive.cur())
+    for directory, number in rows:
+        (name,) = archive.catalog.known_names(directory, [number]).values()
+        assert unzstd(archive.root / directory / "cur" / name) == archive.store.read(number)
+
+
+def test_28_one_row_for_an_object_in_a_folder(archive: Archive) -> None:
+    user = archive.catalog.users()[0]
+    folder = archive.catalog.user_folder(user.id, ("INBOX",))
+    row = archive.catalog.placement(folder.id, digest(CRLF))
+    assert row is not None
+    source = archive.catalog.source_folder("mail1", USER, "INBOX")
+    refused = archive.catalog.commit([Batch(source.id, 2, 1, placements=[row._replace(internaldate=5, flags="")])])
+    assert len(refused) == 1
+    assert archive.catalog.placement(folder.id, digest(CRLF)) == row
+
+
+def test_29_folder_names(archive: Archive) -> None:
+    user = archive.catalog.users()[0]
+    archive.catalog.user_folder(user.id, ("ä/b", "x" * 300))
+    row = archive.catalog.row("SELECT name, dir FROM user_folders WHERE dir LIKE '%2Fb%'")
+    assert json.loads(row[0]) == ["ä/b", "x" * 300]
+    assert row[1] == f"mail/{USER}/ä%2Fb/{layout.escape('x' * 300)}"
+
+
+def test_30_states() -> None:
+    assert {state.name.lower(): int(state) for state in State} == {
+        "archived": 1,
+        "copy": 2,
+        "excluded": 3,
+        "left": 4,
+        "failed": 5,
+        "quarantined": 6,
+        "deleted": 7,
+        "vanished": 8,
+    }
+
+
+def test_31_repair(archive: Archive) -> None:
+    archive.store.begin("crashed", archive.catalog.commits())
+    stored = archive.store.put(b"not committed", DATE)
+    cur = f"mail/{USER}/INBOX"
+    archive.store.place(stored.digest, cur, layout.placement_name(DATE, stored.digest, stored.size, stored.vsize, ""))
+    (archive.root / cur / "cur/foreign").touch()
+    (archive.root / "objects/00/foreign").touch()
+    with Store.open(str(archive.root), lock="repair") as store:
+        store_sweep.recover(store, archive.catalog)
+    left = {path.name for path in (archive.root / cur / "cur").iterdir()}
+    assert "foreign" in left and len(left) == 3
+    assert (archive.root / "objects/00/foreign").exists()
+    assert not archive.store.has(stored.digest)
+
+
+def test_32_maildir_reader(archive: Archive, tmp_path: Path) -> None:
+    for part in ("cur", "new", "tmp"):
+        (tmp_path / "box" / part).mkdir(parents=True)
+    for path in archive.cur().values():
+        (tmp_path / "box/cur" / path.name).write_bytes(unzstd(path))
+    box = mailbox.Maildir(str(tmp_path / "box"), create=False)
+    assert sorted((message["Subject"], message.get_flags()) for message in box) == [("one", "S"), ("two", "DP")]
+    box.close()
+
+
+DOVECOT = """\
+base_dir = @var@/run
+state_dir = @var@
+log_path = @var@/log
+ssl = no
+first_valid_uid = 1
+first_valid_gid = 1
+mail_home = @var@/home
+mail_location = maildir:@tree@:INBOX=@tree@/INBOX:LAYOUT=fs:UTF-8:INDEX=@var@/index:CONTROL=@var@/control
+mail_plugins = zlib
+protocol imap {
+  mail_plugins = zlib
+}
+namespace inbox {
+  inbox = yes
+  separator = /
+}
+"""
+FOLDERS = ["INBOX", "Gelöschte Objekte", "50% off", ".hidden", "~root", "cur", "a/b", "x" * 300, "Inc.", "end "]
+
+
+def test_33_dovecot(archive: Archive) -> None:
+    user = archive.catalog.users()[0]
+    made = [archive.catalog.user_folder(user.id, (name,)).dir for name in FOLDERS]
+    for directory in made[1:]:
+        archive.store.place(digest(BARE), directory, archive.cur()[digest(BARE)].name)
+    var = archive.root.parent / "var"
+    var.mkdir()
+    text = DOVECOT.replace("@var@", str(var)).replace("@tree@", str(archive.root / "mail" / user.tree))
+    (var / "dovecot.conf").write_text(text)
+    (var / "dovecot.conf").chmod(0o644)
+    command = [IMAP_PROGRAM, "-c", str(var / "dovecot.conf")]
+    if os.geteuid() == 0:
+        account = pwd.getpwnam(READER)
+        os.chown(var, account.pw_uid, account.pw_gid)
+        command = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", *command]
+    # The IMAP server on a pipe, already logged in: no port, and it ends with the connection.
+    with imaplib.IMAP4_stream(
+        f"cd {shlex.quote(str(var))} && USER=bob HOME={shlex.quote(str(var))} exec {shlex.join(command)}"
+    ) as imap:
+        listed = {line.rpartition(b' "/" ')[2].strip(b'"').decode() for line in imap.list()[1] if line}
+        assert listed == {quote(directory.rpartition("/")[2]) for directory in made}
+        assert_messages(imap, '"INBOX"', {CRLF, BARE})
+        for directory in made[1:]:
+            assert_messages(imap, '"' + quote(directory.rpartition("/")[2]) + '"', {BARE})
+        flags = imap.fetch("1:*", "(FLAGS)")[1]
+        assert flags and b"\\Draft" in flags[0]
+    assert list(archive.root.glob("mail/**/dovecot*")) == []
+
+
+def assert_messages(imap: imaplib.IMAP4, folder: str, bodies: set[bytes]) -> None:
+    assert imap.select(folder, readonly=True)[0] == "OK"
+    sizes = imap.fetch("1:*", "(RFC822.SIZE)")[1]
+    assert {int(line.rpartition(b" ")[2].rstrip(b")")) for line in sizes} == {len(crlf(body)) for body in bodies}
+    fetched = imap.fetch("1:*", "(BODY.PEEK[])")[1]
+    assert {part[1] for part in fetched if isinstance(part, tuple)} == {crlf(body) for body in bodies}
+
+
+def crlf(body: bytes) -> bytes:
+    return body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def quote(name: str) -> str:
+    """A name in IMAP's modified UTF-7; the one non-ASCII letter of this test is enough."""
+    return name.replace("&", "&-").replace("ö", "&APY-")
