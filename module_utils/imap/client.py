@@ -66,6 +66,8 @@ def make_client(wire: Wire, timeout: float) -> tuple[t.Any, frozenset[str]]:
     # IMAPClient connects in its constructor and has no public way to hand it a connection.
     over_wire = type("WireIMAPClient", (imapclient.IMAPClient,), {"_create_IMAP4": lambda _self: imap})
     client = over_wire(wire.label, ssl=False, timeout=timeout)
+    # Names are sent as the server gave them; IMAPClient would encode them a second time.
+    client.folder_encode = False
     # IMAPClient turns imaplib's debug output up to its highest level and sends it to logging.
     imap.debug = 0
     # IMAPClient would ask for CAPABILITY again, unless it finds the answer among those that nobody took.

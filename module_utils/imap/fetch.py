@@ -38,6 +38,8 @@ def examine(conn: Connection, folder: Folder) -> FolderStatus:
     subject = f"{conn.name}, mailbox {conn.user}, folder {folder.name}"
     if names.quote(folder.raw) is None:
         raise ImapError(subject, "the name holds a line break or NUL, which no command can carry", "Rename it on the server")
+    if not folder.raw.isascii():  # neither IMAPClient nor imaplib would send it
+        raise ImapError(subject, "the server gives its name in 8-bit characters", "Rename it on the server")
     with conn.errors(subject):
         told = conn.client.select_folder(folder.raw, readonly=True)
     if not isinstance(told.get(b"UIDVALIDITY"), int):
