@@ -103,8 +103,11 @@ class Dovecot:
     def start(self) -> None:
         """Idempotent. Keeps the mail of an earlier start; the master password is new each time."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        self._record = {}
         if self.running():
             return
+        if self._process is not None:  # ended through another object
+            self._process.wait()
         account = pwd.getpwnam(MAIL_USER) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         home = self._prepare_home(account)
         port, password = free_port(), secrets.token_urlsafe(18)
