@@ -88,6 +88,16 @@ class CfgFile:
         except FileNotFoundError:
             return None
 
+    def restore_torn(self) -> None:
+        """Put the backup of an interrupted write in place back, if there was one."""
+        torn = self.torn_backup()
+        if torn is not None:
+            with self._refusing():
+                data = torn.read_bytes()
+            self.write(data, torn)
+            with contextlib.suppress(FileNotFoundError):
+                self._journal.unlink()
+
     def _write_beside(self, data: bytes, backup: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             self._new.unlink()

@@ -121,16 +121,11 @@ class GuardedEdit:
         notes: list[str] = []
         with _Noting(notes):
             self.service.stop()
-            self._restore_torn()
+            self.file.restore_torn()
         with _Noting(notes):
             self.service.start()
         state = dict(self.truth(), restored=False, repair_errors=notes)
         return JobError("guarded edit of mailserver.cfg", f"{cause}. {_sentence(state)}", "Run it again", state=state)
-
-    def _restore_torn(self) -> None:
-        torn = self.file.torn_backup()
-        if torn is not None:
-            self.file.write(torn.read_bytes(), torn)
 
     def _refuse_early(self, probe: Probe, reporter: Reporter) -> None:
         """Raise what would go wrong after the stop, while the service still runs."""
@@ -145,7 +140,7 @@ class GuardedEdit:
 
     def _edit(self) -> Mapping:
         """Change the stopped server's file; return the values that it had."""
-        self._restore_torn()
+        self.file.restore_torn()
         self._original = self.file.read()
         document = Document(self._original, str(self.file.path))
         before = self._values(document)

@@ -236,9 +236,9 @@ def _api_answers(host: str, port: int) -> bool:
             return secure.recv(5) == b"HTTP/"
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
         return False
-    except ssl.SSLError:
-        # A server too old for the TLS of this Python does answer.
-        return True
+    except ssl.SSLError as error:
+        # A server too old for the TLS of this Python does answer, with an alert; this reason is what other protocols get.
+        return error.reason != "WRONG_VERSION_NUMBER"
     except OSError:
         return False
 

@@ -107,7 +107,7 @@ stop)
     kill -TERM $pid
     [ -e stop_returns_early ] && exit 0
     n=0
-    while [ $n -lt 100 ] && kill -0 $pid 2>/dev/null; do sleep 0.05; n=$((n+1)); done
+    while [ $n -lt 100 ] && [ -e kms.pid ]; do sleep 0.05; n=$((n+1)); done
     [ -e comes_back ] && {{ rm comes_back; ( sleep 1; '{python}' '{folder}/mailserver' ) & }}
     exit 0 ;;
 esac

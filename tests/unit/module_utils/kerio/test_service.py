@@ -169,7 +169,7 @@ def test_imap_is_up_when_it_greets(payload: bytes | None, up: bool) -> None:
 @pytest.mark.parametrize(
     ("payload", "up"),
     # A TLS alert: what a server says that shares no TLS version with us.
-    [(b"\x15\x03\x01\x00\x02\x02\x46", True), (None, False)],
+    [(b"\x15\x03\x01\x00\x02\x02\x46", True), (b"* OK IMAP ready\r\n", False), (None, False)],
 )
 def test_api_is_up_when_it_speaks_tls(payload: bytes | None, up: bool) -> None:
     port, thread = answer(payload)
