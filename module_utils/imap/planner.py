@@ -66,7 +66,3 @@ class Planner:
             volume += size
             batch.append(uid)
         return batch
-
-    def left(self) -> list[int]:
-        """UIDs that no FETCH asked for yet."""
-        return [*self._ready, *(uid for piece in self._unsized for uid in piece)]
