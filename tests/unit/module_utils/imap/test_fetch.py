@@ -295,3 +295,20 @@ def test_connection_that_the_server_ends_under_imapclient() -> None:
         with pytest.raises(NetworkError, match="shutting down"), conn.errors("NOOP"):
             conn.client.noop()
         assert not conn.usable
+
+
+def test_streamed_literals_that_nobody_wants_are_closed() -> None:
+    sinks: list[io.BytesIO] = []
+
+    def staging(_size: int) -> io.BytesIO:
+        sinks.append(io.BytesIO())
+        return sinks[-1]
+
+    body = b"x" * 100
+    unreadable = b"* 9 FETCH (UID 9 BODY[] {100}\r\n" + body + b" =)\r\n"
+    answer = fetch_line(1, body) + fetch_line(1, body) + unreadable + b"{tag} OK done\r\n"
+    with connected(Expect(b"UID FETCH 1 .*", answer)) as conn:
+        (item,) = fetch(conn, [1], known_sizes={1: 100}, stream_above=10, staging=staging)
+    assert isinstance(item, Fetched)
+    assert whole(item.body) == body
+    assert [sink.closed for sink in sinks] == [False, True, True]
