@@ -60,12 +60,14 @@ def make_server(folder: Path, index: int, count: int, chosen: dict[str, Any]) ->
     (install / "lab-server.json").write_text(json.dumps(instance, indent=2) + "\n", encoding="utf-8")
     ca_file = make_certificates(install / "sslcert", name)
     script = service.write_script(install)
+    service.write_unit(install)
     state = ServerState(install)
     admin = {"builtInAdminUsername": "Admin", "builtInAdminPassword": f"not-a-secret-admin-{name}"}
     state.settings["Administration"].update(admin)
     state.settings["DomainSettings"]["hostname"] = instance["hostname"]
     users_demo.people(state, where)
     state.save()
+    shutil.copytree(install, folder / "pristine", ignore=shutil.ignore_patterns("*.bak", "run", "sslcert"))
     (install / "store" / "logs").mkdir(parents=True)
     return {
         "name": name,
@@ -126,6 +128,13 @@ def make(folder: Path, servers: int, people: int, chosen: dict[str, Any]) -> dic
     for path in lab_files(folder):
         path.write_text(json.dumps(lab, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return lab
+
+
+def put_back(folder: Path) -> None:
+    """The files of a stopped server as they were when it was made: settings, accounts, switches, an empty record."""
+    for path in (folder / "pristine").iterdir():
+        shutil.copy2(path, folder / "kerio" / path.name)
+    (folder / "kerio" / "lab-calls.jsonl").unlink(missing_ok=True)
 
 
 def clear(folder: Path) -> None:

@@ -152,6 +152,13 @@ class LabServer:
             cli_lab.wait_ready(self.entry)
         return done
 
+    def reset(self) -> None:
+        """Settings, accounts, switches and record as when the lab was made, server running; mail stays. About 0.5 s."""
+        self.forget_session()
+        service.end_all(self.install)
+        cli_lab.put_back(self.folder)
+        self.service("start")
+
     @property
     def pid(self) -> int:
         """Of the mail server's process; 0 when it does not run."""

@@ -22,6 +22,22 @@ cd {root} && exec {python} -m tests.lab.service "$1" {install}
 """
 
 
+UNIT = """[Unit]
+Description=Kerio Connect double of the lab
+
+[Service]
+Type=forking
+PIDFile={install}/run/kms.pid
+ExecStart={install}/kerio-connect start
+ExecStop={install}/kerio-connect stop
+TimeoutStopSec=330
+LimitNOFILE=10240
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
 def say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
@@ -35,6 +51,13 @@ def write_script(install: Path) -> Path:
     script.write_text(SCRIPT.format(root=ROOT, python=sys.executable, install=install))
     script.chmod(0o755)
     return script
+
+
+def write_unit(install: Path) -> Path:
+    """A unit for systemd hosts, of the kind found in the field (forking, pid file); nothing installs it here."""
+    unit = install / "kerio-connect.service"
+    unit.write_text(UNIT.format(install=install))
+    return unit
 
 
 def _process_ids() -> list[int]:

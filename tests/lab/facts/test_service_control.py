@@ -88,13 +88,22 @@ def test_service_005_other_actions(running: LabServer) -> None:
 
 
 def test_service_006_slow_stop(running: LabServer) -> None:
-    running.set_switches(stop_seconds=0.4)
+    running.set_switches(stop_seconds=300)
     pid = running.pid
     os.kill(pid, signal.SIGTERM)
     assert wait_until(lambda: not ports.is_open(running.admin_port), 10)
     assert running.pid == pid  # deaf already, and still there
     assert Path(running.pid_file).exists()
+    assert not running.events("stop")[-1:] or running.events("stop")[-1]["pid"] != pid
+    os.kill(pid, signal.SIGKILL)
     assert wait_until(lambda: not running.pid, 10)
+
+
+def test_service_025_a_slow_stop_ends_and_saves(running: LabServer) -> None:
+    running.set_switches(stop_seconds=0.2)
+    pid = running.pid
+    assert running.service("stop").returncode == 0
+    assert running.events("stop")[-1]["pid"] == pid
 
 
 def test_service_007_a_server_that_ignores_term_is_killed_after_the_wait(running: LabServer) -> None:
@@ -148,11 +157,14 @@ def test_service_012_start_and_die(stopped: LabServer) -> None:
 
 
 def test_service_013_ports_open_later_than_the_process_starts(stopped: LabServer) -> None:
-    stopped.set_switches(start_seconds=0.3)
+    stopped.set_switches(start_seconds=300)
     assert stopped.service("start", wait=False).returncode == 0
     assert stopped.pid > 0
     assert not ports.is_open(stopped.admin_port)
-    assert wait_until(lambda: ports.is_open(stopped.admin_port), 10)
+    assert stopped.service("stop").returncode == 0
+    stopped.set_switches(start_seconds=0.2)
+    assert stopped.service("start").returncode == 0
+    assert ports.is_open(stopped.admin_port)
 
 
 def test_service_014_killing_is_not_stopping_with_a_watchdog(stopped: LabServer) -> None:
@@ -282,3 +294,22 @@ def test_service_022_a_folder_of_something_else_is_left_alone(tmp_path: Path, ca
     assert cli.main(["start", "--dir", str(tmp_path)]) == 1
     assert "holds no lab" in capsys.readouterr().err
     assert (tmp_path / "precious").exists()
+
+
+def test_service_023_reset_puts_everything_back(server: LabServer) -> None:
+    server.reset()
+    domain = server.api("Domains.get", {"query": {}})["list"][0]
+    before = server.api("Archive.get"), server.api("Users.get", {"query": {}, "domainId": domain["id"]})
+    server.api("Archive.set", {"options": {"isEnabled": True}})
+    server.api("Users.remove", {"requests": [{"userId": server.user("bob")["id"], "method": "UDeleteUser"}]})
+    server.set_switches(profile="2013")
+    server.service("stop")
+    server.reset()
+    assert (server.api("Archive.get"), server.api("Users.get", {"query": {}, "domainId": domain["id"]})) == before
+    assert server.calls() == []
+
+
+def test_service_024_the_unit_file_is_of_the_kind_found_in_the_field(server: LabServer) -> None:
+    lines = (server.install / "kerio-connect.service").read_text(encoding="utf-8").splitlines()
+    assert {"Type=forking", f"PIDFile={server.pid_file}", f"ExecStart={server.service_script} start"} <= set(lines)
+    assert "LimitNOFILE=10240" in lines
