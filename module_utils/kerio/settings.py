@@ -42,7 +42,7 @@ def read_option(field: Field, received: Object) -> t.Any:
 
 def write_options(fields: t.Iterable[Field], received: Object, values: t.Mapping[str, t.Any]) -> Object:
     """Return ``received`` with ``values`` set and everything else untouched, members unknown to us included."""
-    changed = copy.deepcopy(received)
+    changed = received
     for field in fields:
         if field.option in values:
             current = _at(changed, field.path)
@@ -114,6 +114,7 @@ def _at(value: t.Any, path: Path) -> t.Any:
 
 
 def _put(value: t.Any, path: Path, new: t.Any) -> t.Any:
+    """Return a copy with ``new`` at ``path``; what lies beside the path is shared, and nothing is changed in place."""
     if not path:
         return new
     inner = value.get(path[0], {}) if isinstance(value, dict) else {}

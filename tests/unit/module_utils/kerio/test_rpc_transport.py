@@ -16,6 +16,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import requests
 import urllib3.util.connection
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -221,6 +222,12 @@ def test_port_with_tls_and_another_protocol(certificates: dict[str, Path]) -> No
 def test_connection_that_closes_without_an_answer(certificates: dict[str, Path]) -> None:
     with raw(socket.socket.close, certificates["good"]) as port, pytest.raises(NetworkError, match="the connection broke"):
         post(port, ca_file=str(certificates["good"]))
+
+
+def test_connection_that_ends_inside_tls_is_not_taken_for_another_protocol() -> None:
+    ended = ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
+    error = rpc_transport.explain(Endpoint("mail1", "127.0.0.1"), "Archive.get", requests.exceptions.SSLError(ended))
+    assert "Archive.get: the connection broke" in str(error)
 
 
 def test_hang_names_method_and_remedy(certificates: dict[str, Path]) -> None:
