@@ -77,7 +77,7 @@ class Catalog(UserTables, SourceTables):
         query = "SELECT id, dir FROM user_folders WHERE user_id = ? AND name = ?"
         row = self.row(query, (user_id, name))
         if row is None:
-            with self.transaction():
+            with self.transaction(durable=False):
                 tree = self._db.execute("SELECT tree FROM users WHERE id = ?", (user_id,)).fetchone()
                 if tree is None:
                     raise CatalogError(self.path, f"there is no user {user_id}", "Synchronise the users first")

@@ -98,9 +98,14 @@ class Database:
             raise catalog_failure(error, self.path) from error
 
     @contextlib.contextmanager
-    def transaction(self) -> t.Iterator[None]:
-        """All or nothing; keep it short, there is one writer at a time. An error of any kind rolls back."""
+    def transaction(self, *, durable: bool = True) -> t.Iterator[None]:
+        """All or nothing; keep it short, there is one writer at a time. An error of any kind rolls back.
+
+        Not ``durable``: it becomes so with the next one that is, because the WAL is one sequence. For rows that mean nothing
+        until others refer to them.
+        """
         with self._errors():
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield

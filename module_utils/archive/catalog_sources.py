@@ -32,7 +32,7 @@ class SourceTables(Database):
         key = (server, mailbox, name)
         row = self.row(query, key)
         if row is None:
-            with self.transaction():
+            with self.transaction(durable=False):
                 self._db.execute("INSERT OR IGNORE INTO source_folders(server, mailbox, name) VALUES (?, ?, ?)", key)
             row = self.row(query, key)
         return _folder(row)

@@ -88,6 +88,7 @@ class Committer:
         self._folders: dict[Target, UserFolder] = {}
         self._batches: list[Batch] = []
         self._written = Written()
+        self._wrote_files = False
         self._placed: set[tuple[int, bytes]] = set()
         self._by_copy_key: dict[tuple[int, bytes], list[PlacementRow]] = defaultdict(list)
         self.totals = Totals()
@@ -104,6 +105,7 @@ class Committer:
             batch.messages.append(MessageRow(uid, State.FAILED, reason=text[:REASON_CHARACTERS], attempts=attempts))
         batch.messages += [MessageRow(uid, State.VANISHED) for uid in parcel.gone]
         self._written.update(parcel.written)
+        self._wrote_files = self._wrote_files or bool(parcel.items)
         self.totals.damaged += parcel.damaged
 
     def refile(self, origin: Origin, row: StoredMessage, copy_key: bytes, targets: t.Sequence[Target], reason: str) -> bool:
@@ -138,9 +140,10 @@ class Committer:
         """Make everything that waits durable, then write it in one transaction. Raises StoreError or CatalogError."""
         if not self._batches:
             return
-        self._checkpoint("placed")
-        self._store.sync(self._written)
-        self._checkpoint("synced")
+        if self._wrote_files:
+            self._checkpoint("placed")
+            self._store.sync(self._written)
+            self._checkpoint("synced")
         for refused in self._catalog.commit(self._batches):
             self._withdraw(refused)
         self._checkpoint("committed")
@@ -148,7 +151,7 @@ class Committer:
             self.totals.placements += len(batch.placements)
             self.totals.objects += len(batch.objects)
             self.totals.stored_bytes += sum(row.stored_size for row in batch.objects)
-        self._batches, self._written = [], Written()
+        self._batches, self._written, self._wrote_files = [], Written(), False
         self._placed.clear()
         self._by_copy_key.clear()
 
@@ -178,6 +181,7 @@ class Committer:
             return Filed.COPY
         name = placement_name(message.internaldate, message.digest, message.size, message.vsize, message.flags)
         self._store.place(message.digest, folder.dir, name)
+        self._wrote_files = True
         row = PlacementRow(
             folder.id,
             message.digest,

@@ -66,7 +66,10 @@ def skipped_report(name: str, status: FolderStatus, open_rows: t.Mapping[State, 
 
 
 class FolderPass:
-    """The scheduler's side of one folder. ``chunks`` wait for a worker; the pass is over when none waits and none is out."""
+    """The scheduler's side of one folder. ``chunks`` wait for a worker; the pass is over when none waits and none is out.
+
+    Then ``settle``, commit, ``prove``.
+    """
 
     def __init__(self, mailbox: Mailbox, folder: Folder, catalog: Catalog, committer: Committer, workers: int) -> None:
         self.mailbox = mailbox
@@ -89,7 +92,7 @@ class FolderPass:
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left to do but ``finish``."""
+        """Whether nothing is left to do but to settle and prove."""
         return not self.chunks and not self.out
 
     def begin(self, examined: Examined, store: Store) -> None:
@@ -199,15 +202,18 @@ class FolderPass:
         self.report.error = self.report.error or message
         self.chunks.clear()
 
-    def finish(self) -> None:
-        """Remember the folder's figures and account for every UID by the rows in the catalog."""
-        if not self.report.error:
-            vanished = [MessageRow(uid, State.VANISHED) for uid in self._comparison.vanished]
-            cursor = Cursor(*figures(self._status), self.mailbox.rules, complete=self._status.messages == len(self._uids))
-            same = cursor == Cursor(*self._known_figures(), self.source.rules, self.source.complete)
-            if vanished or not same:
-                self._committer.record(self.origin, vanished, cursor)
-            self._committer.commit()
+    def settle(self) -> None:
+        """Have the folder's figures remembered with the next commit."""
+        if self.report.error:
+            return
+        vanished = [MessageRow(uid, State.VANISHED) for uid in self._comparison.vanished]
+        cursor = Cursor(*figures(self._status), self.mailbox.rules, complete=self._status.messages == len(self._uids))
+        same = cursor == Cursor(*self._known_figures(), self.source.rules, self.source.complete)
+        if vanished or not same:
+            self._committer.record(self.origin, vanished, cursor)
+
+    def prove(self) -> None:
+        """Account for every UID by the rows in the catalog, after the commit."""
         after = self._catalog.states(self.source.id, self._status.uidvalidity) if self._uids else {}
         self.report.accounts = account(self._uids, self._before, after)
         self.report.seconds = self._watch.seconds

@@ -98,6 +98,8 @@ class Schedule:
                 break
             for hand, answer in tools.pool.receive(TICK_SECONDS):
                 self._handle(hand, answer)
+            if not stopping:
+                self._assign()  # before the commit, so that no worker waits for the disk
             self._commit()
         for job in [*self._active, *self._waiting]:
             self._abandon(job)
@@ -107,7 +109,7 @@ class Schedule:
         job.folders.clear()
         for one in job.passes:
             one.fail("the run was stopped before this folder was done")
-            one.finish()
+            one.prove()
             job.mailbox.report.folders.append(one.report)
         job.passes.clear()
 
@@ -240,17 +242,20 @@ class Schedule:
             one.take(parcel)
             job.messages += len(parcel)
             job.bytes += parcel.bytes
+        ending, self._ending = self._ending, []
+        over = [(job, one) for job, one in dict.fromkeys(ending) if one.over and one in job.passes]
+        for _, one in over:
+            one.settle()
         tools.committer.commit()
         for hand, _, _, _ in parcels:
             tools.pool.committed(hand)
         for job in dict.fromkeys(job for _, job, _, _ in parcels):
             self._show(job)
-        ending, self._ending = self._ending, []
-        for job, one in ending:
-            if one.over and one in job.passes:
-                job.passes.remove(one)
-                one.finish()
-                job.mailbox.report.folders.append(one.report)
+        for job, one in over:
+            job.passes.remove(one)
+            one.prove()
+            job.mailbox.report.folders.append(one.report)
+        for job in dict.fromkeys(job for job, _ in ending):
             self._forget(job)
 
     def _forget(self, job: Job) -> None:

@@ -209,11 +209,14 @@ class Archive:
         finally:
             database.close()
 
-    def dump(self) -> dict[str, list[tuple[t.Any, ...]]]:
-        """Every table but the runs and the counters of time."""
-        tables = [row[0] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        left_out = {"runs", "sqlite_sequence", "totals"}
-        return {table: sorted(self.rows("SELECT * FROM " + table), key=repr) for table in tables if table not in left_out}
+    def dump(self) -> list[str]:
+        """Every row but those of the runs and of the counters of time."""
+        database = sqlite3.connect(self.catalog_file)
+        try:
+            left_out = ('INSERT INTO "runs"', 'INSERT INTO "totals"', 'INSERT INTO "sqlite_sequence"')
+            return sorted(line for line in database.iterdump() if not line.startswith(left_out))
+        finally:
+            database.close()
 
     def substance(self) -> dict[str, list[tuple[t.Any, ...]]]:
         """What must not depend on how often a run was interrupted: states and placements, by name rather than by number."""
