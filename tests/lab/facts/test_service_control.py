@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import cli, ports, service, switches
+from tests.lab import cli, cli_lab, ports, service, switches
 from tests.lab.facts.plain import admin
 from tests.lab.fixtures import Factory, LabServer
 from tests.lab.service import wait_until
@@ -280,6 +280,7 @@ def test_service_020_start_is_idempotent_and_keep_keeps(tmp_path: Path, capsys: 
         assert cli.main(["stop", "--dir", str(folder)]) == 0
     assert service.processes_of(folder / "mail1" / "kerio") == []
     assert cli.main(["stop", "--dir", str(folder)]) == 0
+    cli_lab.stop(folder, remove_mail=True)
 
 
 @pytest.mark.parametrize("switch", ["nonsense=1", "profile=1999", "cfg_bom=perhaps", "profile"])
