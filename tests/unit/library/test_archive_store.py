@@ -107,3 +107,13 @@ def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(store_codec, "HAS_ZSTANDARD", False)
     result = run(tmp_path / "archive")
     assert result["failed"] and result["error"]["kind"] == "missing_library" and "archive_host" in result["msg"]
+
+
+def test_the_role_pins_what_the_project_pins() -> None:
+    project = Path(__file__).parents[3]
+    pinned = set((project / "requirements.txt").read_text("utf-8").splitlines())
+    wanted = {
+        line for line in (project / "roles/archive_host/files/requirements.txt").read_text("utf-8").splitlines() if line[0] != "#"
+    }
+    assert wanted <= pinned
+    assert {line.partition("==")[0] for line in wanted} >= {"IMAPClient", "requests", "zstandard"}
