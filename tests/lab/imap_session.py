@@ -75,7 +75,7 @@ class Session:
             return
         self.connection.note(command, shown=command.shown, refused=refused)
         if refused:
-            await self._swallow(command)
+            await self._swallow(command.line)
             await self.tell(command, f"BAD {command.name}: unknown command or argument ({refused})".encode())
             return
         action = self._actions.get(command.name)
@@ -93,9 +93,8 @@ class Session:
             return "LITERAL+"
         return imap_capabilities.missing(command.name, command.args, self.capabilities) or ""
 
-    async def _swallow(self, command: Command) -> None:
+    async def _swallow(self, line: bytes) -> None:
         """Literal data that the client sends without being asked."""
-        line = command.line
         while (match := LITERAL.search(line)) and match[2]:
             await self.connection.reader.readexactly(int(match[1]))
             line = await self.connection.line()
@@ -110,8 +109,8 @@ class Session:
             self.link.outstanding.add(command.tag)
         await self._stream(command.line)
 
-    async def _stream(self, line: bytes) -> None:
-        """A line and its literals, which Dovecot gets unasked."""
+    async def _stream(self, line: bytes, *, one_literal: bool = False) -> bool:
+        """A line and its literals, which Dovecot gets unasked. False if more followed the only literal that may be there."""
         while match := LITERAL.search(line):
             if not match[2]:
                 await self.connection.send(b"+ OK\r\n")
@@ -126,7 +125,12 @@ class Session:
             line = await self.connection.line()
             if not line:
                 raise EndError
+            if one_literal and line.strip():
+                await self._swallow(line)
+                await self.link.write(b" (\r\n")  # Dovecot must not take what it has so far
+                return False
         await self.link.write(line)
+        return True
 
     async def ask(self, command: Command, pieces: list[bytes] | None = None) -> tuple[list[bytes], bytes]:
         """The client's command (gathered in `pieces`), with the answer for us."""
@@ -210,8 +214,11 @@ class Session:
     async def _append(self, command: Command) -> None:
         await self.link.quiesce()
         tag = self.link.collect()
-        await self._stream(tag + command.line[len(command.tag) :])
+        single = await self._stream(tag + command.line[len(command.tag) :], one_literal="MULTIAPPEND" not in self.capabilities)
         units, status = await self.link.answer(tag)
+        if not single:
+            self.connection.note(command, shown="", refused="MULTIAPPEND")
+            status = b"BAD APPEND: one message at a time (MULTIAPPEND)"
         if "UIDPLUS" not in self.capabilities:
             status = imap_folders.without_uidplus(status)
         await self.tell(command, status, units)

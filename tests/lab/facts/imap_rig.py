@@ -140,7 +140,7 @@ class Rig:
         """A new IP address group of these addresses; its id."""
         for number, host in enumerate(hosts):
             entry = state_defaults.address_entry("group-under-test", "Under test", type="Host", host=host, id=f"entry-{number}")
-            self.options("IpAddressGroups").append(entry)
+            self.state.settings["IpAddressGroups"].append(entry)
         return "group-under-test"
 
     def wire(self, port: int | None = None, context: ssl.SSLContext | None = None, source: str = HOST) -> Wire:
@@ -174,11 +174,16 @@ class Rig:
     def messages(self) -> list[dict[str, Any]]:
         return imap_log.read(self.folder / "smtp-messages.jsonl")
 
+    def stop(self) -> None:
+        """All listeners and connections end, as with the process."""
+        for server in self._servers:
+            self.run(end_connections(server))
+        self._servers = []
+
     def close(self) -> None:
         for wire in self._wires:
             wire.close()
-        for server in self._servers:
-            self.run(end_connections(server))
+        self.stop()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()

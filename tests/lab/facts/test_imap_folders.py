@@ -71,9 +71,9 @@ def test_imap_064_names_are_quoted_and_survive(rig: Rig) -> None:
             loader.create(name)
     wire = rig.login()
     listed = b"".join(wire.ok(b'LIST "" "*"'))
-    for name in (b'"&BBoEOwQ4BDUEPQRCBEs-"', b'"say \\"hello\\""', b'"R&-D"', b'"100% done"', b'"back\\\\slash"'):
-        assert b' "/" ' + name + b"\r\n" in listed
-        wire.ok(b"EXAMINE " + name)
+    for quoted in (b'"&BBoEOwQ4BDUEPQRCBEs-"', b'"say \\"hello\\""', b'"R&-D"', b'"100% done"', b'"back\\\\slash"'):
+        assert b' "/" ' + quoted + b"\r\n" in listed
+        wire.ok(b"EXAMINE " + quoted)
 
 
 def test_imap_065_select_flags_and_texts(rig: Rig) -> None:
@@ -245,6 +245,15 @@ def test_imap_075_append_into_a_missing_folder_keeps_the_stream_in_step(rig: Rig
     wire.send(b"a: b\r\n")
     assert b"[TRYCREATE]" in wire.until(b"t")[-1]
     wire.ok(b"NOOP")
+
+
+@pytest.mark.parametrize(("position", "allowed"), [("typical", False), ("rich", True)])
+def test_imap_079_several_messages_in_one_append_need_multiappend(rig: Rig, position: str, allowed: bool) -> None:
+    rig.switch(capabilities=position)
+    wire = rig.login()
+    wire.send(b"t APPEND INBOX {6+}\r\na: b\r\n () {6+}\r\nc: d\r\n\r\n")
+    assert wire.until(b"t")[-1].startswith(b"t OK" if allowed else b"t BAD")
+    assert b"(MESSAGES %d)" % (2 if allowed else 0) in b"".join(wire.ok(b"STATUS INBOX (MESSAGES)"))
 
 
 def test_imap_076_pipelined_commands_are_all_answered_and_ours_wait_their_turn(rig: Rig) -> None:

@@ -235,7 +235,9 @@ def test_imap_025_the_standard_client_works_throughout(rig: Rig) -> None:
         client.login("alice", "not-a-secret-alice")
         assert client.append("INBOX", "(\\Seen)", None, b"Subject: x\r\n\r\nbody\r\n")[0] == "OK"
         assert client.select()[1] == [b"1"]
-        assert client.fetch("1", "(BODY.PEEK[])")[1][0][1] == b"Subject: x\r\n\r\nbody\r\n"
+        row = client.fetch("1", "(BODY.PEEK[])")[1][0]
+        assert isinstance(row, tuple)
+        assert row[1] == b"Subject: x\r\n\r\nbody\r\n"
 
 
 def test_imap_026_dovecot_listens_on_loopback_and_refuses_user_passwords(rig: Rig) -> None:
@@ -250,3 +252,10 @@ def test_imap_026_dovecot_listens_on_loopback_and_refuses_user_passwords(rig: Ri
     listening = [line.split()[1] for line in table.splitlines()[1:] if line.split()[3] == "0A"]
     ports = [one for one in listening if int(one.partition(":")[2], 16) == rig.backend.port]
     assert [socket.inet_ntoa(bytes.fromhex(one[:8])[::-1]) for one in ports] == ["127.0.0.1"]
+
+
+def test_imap_027_connections_end_with_the_server(rig: Rig) -> None:
+    wires = [rig.greeted(), rig.login()]
+    wires[1].ok(b"SELECT INBOX")
+    rig.stop()
+    assert [wire.line() for wire in wires] == [b"", b""]
