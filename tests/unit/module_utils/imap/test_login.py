@@ -205,6 +205,7 @@ def test_no_password_in_logs_and_reprs(caplog: pytest.LogCaptureFixture) -> None
         conn.client.noop()
         assert PASSWORD not in repr(vars(conn)) + repr(vars(conn.client)) + repr(vars(conn.reader.wire))
     assert PASSWORD not in caplog.text
+    assert "NOOP" not in caplog.text
     assert PASSWORD not in repr(Credentials("alice", PASSWORD))
 
 

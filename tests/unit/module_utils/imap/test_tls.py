@@ -46,6 +46,11 @@ def test_server_that_signed_itself_is_trusted_by_its_own_certificate(authority: 
             greeted(server)
 
 
+def test_certificate_is_trusted_by_itself_when_its_authority_is_unknown(authority: Authority) -> None:
+    with serving([OK_GREETING, Peer.wait_for_close], context=authority.server_context()) as server:
+        greeted(server, ca_file=authority.ca_file.with_name("server.pem"))
+
+
 def test_unknown_authority(authority: Authority) -> None:
     with (
         serving([], context=authority.server_context()) as server,
