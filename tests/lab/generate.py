@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.dovecot import Dovecot, mailbox_name
-from tests.lab.generate_load import Item, Loader
+from tests.lab.generate_load import Item, Loader, dovecot_keeps
 from tests.lab.generate_mail import Author, Letter, mail_date
 from tests.lab.generate_text import FOLDERS
 
@@ -191,8 +191,7 @@ def load_directory(
 ) -> list[Placed]:
     """Spread the files below `directory` (one raw message each, in the order of their paths) over mailboxes in turn.
 
-    `mailboxes`: addresses; none = every user that is not an archive mailbox. Files with NUL bytes are left out: Dovecot
-    cannot hold them.
+    `mailboxes`: addresses; none = every user that is not an archive mailbox. Files that Dovecot would change are left out.
     """
     wanted = set(mailboxes)
     boxes = [box for box in mailboxes_of(lab) if (box.address in wanted if wanted else not box.archive)]
@@ -201,7 +200,7 @@ def load_directory(
     shares: dict[int, list[Item]] = defaultdict(list)
     for number, path in enumerate(files):
         raw = crlf(path.read_bytes())
-        if raw and b"\0" not in raw:
+        if dovecot_keeps(raw):
             shares[number % len(boxes)].append(Item(raw, start + datetime.timedelta(hours=number)))
     placed = []
     for number, items in shares.items():

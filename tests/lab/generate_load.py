@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 import socket
 from collections.abc import Iterable, Iterator
 
@@ -27,6 +28,12 @@ class Item:
     raw: bytes
     internaldate: datetime.datetime
     flags: tuple[str, ...] = ()
+
+
+def dovecot_keeps(raw: bytes) -> bool:
+    """Does Dovecot give back these bytes? It turns NUL into 0x80, LF into CRLF, CR CR LF into CR LF, drops a CR at the end,
+    and takes no empty message."""
+    return bool(raw) and b"\0" not in raw and not re.search(rb"(?<!\r)\n|\r\r\n|\r\Z", raw)
 
 
 def imap_date(when: datetime.datetime) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Odd messages by name, as bytes. Every one has been seen, in kind, in real mailboxes or in the reports of other archivers.
 
-`oddities()` is pure and gives the same bytes on every machine. Dovecot cannot hold NUL bytes nor bare LF: serve these from
-rawimap.py.
+`oddities()` is pure and gives the same bytes on every machine. Dovecot changes some of them (generate_load.dovecot_keeps):
+serve these from rawimap.py.
 """
 
 from __future__ import annotations

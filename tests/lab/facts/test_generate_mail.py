@@ -21,9 +21,10 @@ import pytest
 
 from tests.lab import generate, imap_names
 from tests.lab.dovecot import Dovecot, DovecotError, mailbox_name
-from tests.lab.generate_load import Item, Loader, LoadError
+from tests.lab.generate_load import Item, Loader, LoadError, dovecot_keeps
 from tests.lab.generate_mail import Author, Letter
 from tests.lab.generate_text import CHARSETS
+from tests.lab.oddities import oddities
 
 PEOPLE = [f"user{number}@example.com" for number in range(5)]
 WHEN = datetime.datetime(2021, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
@@ -153,11 +154,26 @@ def test_generate_009_files_of_a_folder_are_loaded_with_crlf(small_lab: dict[str
     (tmp_path / "1.eml").write_bytes(b"Subject: one\n\ntext\n")
     (tmp_path / "deep" / "2.eml").write_bytes(b"From x Tue Mar  4 10:20:30 2025\nSubject: two\r\n\r\ntext\n")
     (tmp_path / "nul.eml").write_bytes(b"Subject: nul\n\n\0\n")
+    (tmp_path / "cr.eml").write_bytes(b"Subject: cr\n\nx\r\r\n")
     placed = generate.load_directory(small_lab, tmp_path, mailboxes=[PEOPLE[0]], folder="Corpus")
     wanted = [b"Subject: one\r\n\r\ntext\r\n", b"Subject: two\r\n\r\ntext\r\n"]
     assert [one.digest for one in placed] == [hashlib.sha256(raw).hexdigest() for raw in wanted]
     with Loader(Dovecot(Path(small_lab["dir"]) / "mail1" / "dovecot"), "user-d-0") as loader:
         assert loader.numbers("Corpus")["MESSAGES"] == 2
+
+
+def test_generate_013_dovecot_keeps_what_is_said_and_changes_the_rest(small_lab: dict[str, Any]) -> None:
+    backend = Dovecot(Path(small_lab["dir"]) / "mail1" / "dovecot")
+    odd = {name: raw for name, raw in oddities().items() if raw}
+    with Loader(backend, "odd") as loader:
+        loader.append("INBOX", [Item(raw, WHEN) for raw in odd.values()])
+    with imaplib.IMAP4("127.0.0.1", backend.port) as client:
+        client.login(*backend.master_login("odd"))
+        client.select(readonly=True)
+        found = [row[1] for row in client.fetch("1:*", "(BODY.PEEK[])")[1] if isinstance(row, tuple)]
+    same = {name for (name, raw), got in zip(odd.items(), found, strict=True) if raw == got}
+    assert same == {name for name, raw in odd.items() if dovecot_keeps(raw)}
+    assert len(same) > 100
 
 
 def test_generate_010_command_line(small_lab: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
