@@ -11,8 +11,8 @@ options:
   api_host:
     description:
       - Name or address of the Kerio Connect server, as its TLS certificate carries it.
+      - Needed, in the task or in C(module_defaults).
     type: str
-    required: true
   api_port:
     description:
       - Port of the administration.
@@ -22,15 +22,15 @@ options:
     description:
       - Account with full administration (role C(FullAdmin)), or the built-in administrator.
       - The domain may be left out for an account of the primary domain.
+      - Needed, in the task or in C(module_defaults).
     type: str
-    required: true
   api_password:
     description:
       - Password of that account. A refused login is not repeated, because failed logins lock the account.
       - Ansible masks it wherever it occurs in a result, also inside names. A module that would return such data fails instead, so
         choose a password that is not part of any name or address.
+      - Needed, in the task or in C(module_defaults).
     type: str
-    required: true
   ca_file:
     description:
       - File, on the host that runs the module, with the certificate of the authority that signed the server's certificate; the

@@ -15,6 +15,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc_transport 
 
 Object = dict[str, t.Any]
 PAGE_SIZE = 1000
+# Without these nobody can log in.
+NEEDED = ("api_host", "api_user", "api_password")
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ def _query(order_by: str, start: int, limit: int) -> Object:
 
 @contextlib.contextmanager
 def session(parameters: t.Mapping[str, t.Any]) -> t.Iterator[Server]:
-    """Log in with the connection options of a module, and out again at the end."""
+    """Log in with the connection options of a module, and out again at the end; raises ``InputError`` when one is missing."""
+    _refuse_incomplete(parameters)
     endpoint = Endpoint(
         name=parameters["server_name"] or parameters["api_host"],
         host=parameters["api_host"],
@@ -173,3 +176,13 @@ def session(parameters: t.Mapping[str, t.Any]) -> t.Iterator[Server]:
     )
     with rpc.connect(endpoint, parameters["api_user"], parameters["api_password"]) as client:
         yield Server(client)
+
+
+def _refuse_incomplete(parameters: t.Mapping[str, t.Any]) -> None:
+    missing = [name for name in NEEDED if not parameters[name]]
+    if missing:
+        raise InputError(
+            parameters["server_name"] or parameters["api_host"] or "the Kerio Connect server",
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not given",
+            "Give it in the task, or once for all modules in module_defaults, group mailops.kerio.kerio",
+        )
