@@ -56,7 +56,11 @@ def start() -> int:
     deliver_new_mail()
     change_behind_our_back()
     runs.append(run_site("Run 3: three new mails, and one setting changed by hand"))
-    report = {"runs": [totals(run) for run in runs], "seconds": round(time.monotonic() - began, 1), "archive": str(DEMO / "archive")}
+    report: dict[str, t.Any] = {
+        "runs": [totals(run) for run in runs],
+        "seconds": round(time.monotonic() - began, 1),
+        "archive": str(DEMO / "archive"),
+    }
     report["problems"] = problems(report["runs"], Expectation(messages=MESSAGES, new_mails=len(NEW_MAILS)))
     REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(summary(report, servers(), REPORT.relative_to(ROOT)))
