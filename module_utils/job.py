@@ -23,7 +23,14 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import errors
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, BusyError, JobError
-from ansible_collections.mailops.kerio.plugins.module_utils.job_process import Reporter, Task, launch, process_start, write_record
+from ansible_collections.mailops.kerio.plugins.module_utils.job_process import (
+    Reporter,
+    Task,
+    launch,
+    process_start,
+    sync_folder,
+    write_record,
+)
 
 NONE, RUNNING, FINISHED, DIED = "none", "running", "finished", "died"
 # What a caller is told of a job that is somebody else's.
@@ -53,8 +60,10 @@ __all__ = [
     "request_stop",
     "start",
     "status",
+    "sync_folder",
     "touch",
     "wait",
+    "write_record",
 ]
 
 

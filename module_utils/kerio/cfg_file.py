@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CfgError
-from ansible_collections.mailops.kerio.plugins.module_utils.job_process import sync_folder, write_record
+from ansible_collections.mailops.kerio.plugins.module_utils.job import sync_folder, write_record
 
 _READ_REMEDY = "Set path to the mailserver.cfg of the server and run the module with become"
 _WRITE_REMEDY = "See the cause: the disk, the file system or the rights; the file was not replaced"

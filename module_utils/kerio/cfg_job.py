@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, CfgError, JobError, ServiceError
-from ansible_collections.mailops.kerio.plugins.module_utils.job_process import Reporter, write_record
+from ansible_collections.mailops.kerio.plugins.module_utils.job import Reporter, write_record
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.mailserver_cfg import Document, Selector
 
 if t.TYPE_CHECKING:

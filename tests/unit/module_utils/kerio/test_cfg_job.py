@@ -1,46 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guarded edit: every failure ends with the service running on a consistent file, and with the truth in the error."""
+"""The guarded edit when all goes well: what changes, what stays, and when there is nothing to do."""
 
 from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
-import threading
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils import job
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, CfgError, JobError, ServiceError
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio import service
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_job import GuardedEdit, Wanted
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_job import Wanted
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.mailserver_cfg import Selector
-from tests.unit.module_utils.kerio.fake_kerio import CFG, FakeKerio
-
-SAVED = CFG.replace(b"<!-- kept -->", b"<!-- saved -->")
-EDITED = SAVED.replace(b">1<", b">0<")
-DELETE = Wanted(Selector(name="AutoExpungeOnDelete"), "0")
-
-
-class Quiet(job.Reporter):
-    """Collects the lines; ``stop`` is what ``stop_requested`` says."""
-
-    def __init__(self, stop: bool = False) -> None:
-        super().__init__(Path("/nowhere"), "id")
-        self.lines: list[str] = []
-        self.stop = stop
-
-    def progress(self, line: str, **_data: t.Any) -> None:
-        self.lines.append(line)
-
-    @property
-    def stop_requested(self) -> bool:
-        return self.stop
+from tests.unit.module_utils.kerio.cfg_edit import CFG, DELETE, EDITED, SAVED, Quiet, edit, leftovers
+from tests.unit.module_utils.kerio.fake_kerio import FakeKerio
 
 
 @pytest.fixture
@@ -51,31 +27,6 @@ def fake(tmp_path: Path) -> t.Iterator[FakeKerio]:
     (tmp_path / "calls").unlink()
     yield fake
     fake.end()
-
-
-def edit(fake: FakeKerio, *wanted: Wanted, path: Path | None = None, keep: int = 5, **overrides: t.Any) -> GuardedEdit:
-    file = CfgFile(str(path or fake.cfg), fake.folder / "state" / "in-place.json")
-    return GuardedEdit(file, fake.service(**overrides), wanted or (DELETE,), keep, fake.folder / "state" / "applied.json")
-
-
-def failure(work: GuardedEdit, kind: type[ArchiveToolError]) -> dict[str, t.Any]:
-    """Run the edit, which must fail with ``kind``; return the state that the error tells, with the error's text as ``said``."""
-    with pytest.raises(kind) as caught:
-        work(Quiet())
-    return dict(caught.value.details["state"], said=caught.value.cause)
-
-
-def assert_runs(fake: FakeKerio, state: dict[str, t.Any], data: bytes) -> None:
-    """Assert that the service answers on ``data``, and that the error said so."""
-    processes = fake.service().processes()
-    assert (state["running"], state["not_answering"], state["pid"]) == (True, [], processes[0].pid)
-    assert "and answers" in state["said"]
-    assert fake.service().ready.missing() == []
-    assert fake.cfg.read_bytes() == data
-
-
-def leftovers(fake: FakeKerio) -> list[str]:
-    return sorted(path.name for path in fake.folder.iterdir() if "kerio-archive" in path.name)
 
 
 def test_value_is_changed_in_the_file_that_the_server_wrote_at_its_stop(fake: FakeKerio) -> None:
@@ -176,125 +127,6 @@ def test_right_value_without_a_process_is_not_applied_and_ends_with_the_service_
     assert leftovers(fake) == []
 
 
-def test_variable_that_is_missing_fails_before_the_stop(fake: FakeKerio) -> None:
-    with pytest.raises(CfgError, match="there is no variable 'Nothing' in it"):
-        edit(fake, Wanted(Selector(name="Nothing"), "1"))(Quiet())
-    assert fake.calls() == []
-
-
-def test_variable_that_is_asked_for_twice_is_refused(fake: FakeKerio) -> None:
-    twice = Wanted(Selector(path="Imap/AutoExpungeOnDelete"), "1")
-    with pytest.raises(CfgError, match="asked for twice, as AutoExpungeOnDelete and Imap/AutoExpungeOnDelete"):
-        edit(fake, DELETE, twice).probe()
-
-
-def test_server_that_does_not_answer_where_we_look_is_not_stopped(fake: FakeKerio) -> None:
-    ready = service.Ready("127.0.0.1", fake.imap_port, 0, 1)
-    with pytest.raises(ServiceError, match="it runs, but there is no answer from admin API"):
-        edit(fake, ready=ready)(Quiet())
-    assert fake.calls() == []
-
-
-def test_full_disk_is_seen_before_the_stop(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.statvfs(fake.folder)
-    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result([*real[:4], 0, *real[5:]]))
-    with pytest.raises(CfgError, match="bytes left"):
-        edit(fake)(Quiet())
-    assert fake.calls() == []
-
-
-def test_request_to_end_before_the_stop_is_obeyed(fake: FakeKerio) -> None:
-    with pytest.raises(ServiceError, match="asked to end before it stopped it"):
-        edit(fake)(Quiet(stop=True))
-    assert fake.calls() == []
-
-
-def test_stop_that_is_refused(fake: FakeKerio) -> None:
-    process = fake.service().processes()
-    fake.set("refuses_stop")
-    state = failure(edit(fake, stop_timeout=1), ServiceError)
-    assert_runs(fake, state, CFG)
-    assert fake.service().processes() == process
-    assert (state["values"], state["restored"]) == ({"AutoExpungeOnDelete": "1"}, False)
-    assert "not today (exit code 0)" in state["said"]
-    assert leftovers(fake) == []
-
-
-def test_process_that_survives(fake: FakeKerio) -> None:
-    fake.end()
-    (fake.folder / "kms.pid").unlink()
-    fake.set("ignores_term", "stop_returns_early")
-    fake.service().start()
-    state = failure(edit(fake, stop_timeout=1), ServiceError)
-    assert_runs(fake, state, CFG)
-    assert state["restored"] is False
-
-
-def test_service_that_comes_back_while_it_should_be_stopped(fake: FakeKerio) -> None:
-    fake.set("comes_back")
-    state = failure(edit(fake, settle=20), ServiceError)
-    assert_runs(fake, state, SAVED)
-
-
-def test_file_that_is_broken_after_the_stop(fake: FakeKerio) -> None:
-    fake.set("keeps_file_at_stop")
-    work = edit(fake)
-    stop = fake.service().stop_command
-
-    class Breaking(service.Service):
-        def stop(self) -> None:
-            super().stop()
-            fake.cfg.write_bytes(b"<config>")
-
-    work.service = Breaking(**vars(work.service))
-    state = failure(work, CfgError)
-    assert "not well-formed" in state["said"]
-    assert_runs(fake, state, b"<config>")
-    assert state["values"] == {"AutoExpungeOnDelete": None}
-    assert stop == work.service.stop_command
-
-
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_rename_that_fails(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    real = Path.replace
-
-    def replace(self: Path, target: Path) -> Path:
-        if target == fake.cfg:
-            raise OSError(code, os.strerror(code), str(target))
-        return real(self, target)
-
-    monkeypatch.setattr(Path, "replace", replace)
-    state = failure(edit(fake), CfgError)
-    assert os.strerror(code) in state["said"]
-    assert_runs(fake, state, SAVED)
-    assert leftovers(fake) == [Path(state["backup_file"]).name], "no half-written file is left"
-
-
-def test_backup_that_cannot_be_written(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
-    def backup(_self: CfgFile, _data: bytes, _keep: int) -> Path:
-        raise CfgError(str(fake.cfg), "no space left", "Make room")
-
-    monkeypatch.setattr(CfgFile, "backup", backup)
-    assert_runs(fake, failure(edit(fake), CfgError), SAVED)
-
-
-def test_write_that_reads_back_differently_is_restored(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = CfgFile._write_beside
-    broken: list[int] = []
-
-    def write(self: CfgFile, data: bytes, backup: Path) -> None:
-        real(self, data, backup)
-        if not broken:
-            broken.append(1)
-            fake.cfg.write_bytes(data[:-40])
-
-    monkeypatch.setattr(CfgFile, "_write_beside", write)
-    state = failure(edit(fake), CfgError)
-    assert "reads back differently" in state["said"]
-    assert state["restored"] is True
-    assert_runs(fake, state, SAVED)
-
-
 def test_file_that_is_a_mount_point_is_written_in_place(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.replace
 
@@ -315,126 +147,3 @@ def test_hard_link_is_kept(fake: FakeKerio) -> None:
     os.link(fake.cfg, fake.folder / "other-name")
     edit(fake)(Quiet())
     assert (fake.folder / "other-name").read_bytes() == EDITED
-
-
-def test_write_in_place_that_was_torn_is_repaired_by_the_next_run(fake: FakeKerio) -> None:
-    fake.service().stop()
-    backup = fake.folder / "mailserver.cfg.kerio-archive.20010101T000000Z"
-    backup.write_bytes(SAVED)
-    fake.cfg.write_bytes(SAVED[:50])
-    (fake.folder / "state" / "in-place.json").write_text(f'{{"backup": "{backup}"}}', encoding="utf-8")
-    assert "was interrupted while it wrote in place" in edit(fake).probe().reasons[0]
-    edit(fake)(Quiet())
-    assert fake.cfg.read_bytes() == EDITED
-    assert edit(fake).probe().reasons == []
-
-
-def test_start_that_fails_once_is_repaired_with_the_old_file(fake: FakeKerio) -> None:
-    fake.set("refuses_start_once")
-    ready = service.Ready("127.0.0.1", fake.api_port, fake.imap_port, 3)
-    state = failure(edit(fake, ready=ready), ServiceError)
-    assert_runs(fake, state, SAVED)
-    assert (state["restored"], state["values"]) == (True, {"AutoExpungeOnDelete": "1"})
-    assert fake.read_at_start() == SAVED
-
-
-def test_start_that_fails_for_good_is_said_loudly(fake: FakeKerio) -> None:
-    fake.set("refuses_start")
-    ready = service.Ready("127.0.0.1", fake.api_port, fake.imap_port, 0.5)
-    state = failure(edit(fake, ready=ready), ServiceError)
-    assert "THE SERVICE DOES NOT RUN; the repair failed: " in state["said"]
-    assert (state["running"], state["pid"], state["restored"]) == (False, None, True)
-    assert fake.cfg.read_bytes() == SAVED
-    fake.unset("refuses_start")
-    edit(fake)(Quiet())
-    assert fake.cfg.read_bytes() == EDITED
-    assert fake.service().ready.missing() == []
-
-
-def test_ports_that_never_open_are_said(fake: FakeKerio) -> None:
-    fake.set("opens_no_port")
-    ready = service.Ready("127.0.0.1", fake.api_port, fake.imap_port, 1)
-    state = failure(edit(fake, ready=ready), ServiceError)
-    assert (state["running"], len(state["not_answering"]), state["restored"]) == (True, 2, True)
-    assert "but there is no answer from admin API" in state["said"]
-    assert fake.cfg.read_bytes() == SAVED
-
-
-def test_value_that_the_server_does_not_keep(fake: FakeKerio) -> None:
-    fake.set("loses_value_once")
-    state = failure(edit(fake), CfgError)
-    assert "the server did not keep AutoExpungeOnDelete = 0: it is 1 after the start" in state["said"]
-    assert_runs(fake, state, SAVED)
-
-
-def test_bug_in_the_middle_leaves_the_service_running(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
-    def explode(_self: GuardedEdit) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(GuardedEdit, "_edit", explode)
-    with pytest.raises(ZeroDivisionError):
-        edit(fake)(Quiet())
-    assert fake.service().ready.missing() == []
-
-
-def start_job(fake: FakeKerio) -> job.JobStatus:
-    """Start the edit as a job and return once it waits for the stop."""
-    fake.set("stops_slowly")
-    running = job.start(fake.folder / "state", "edit", edit(fake), about={}, owner="first")
-    job.wait(fake.folder / "state", "edit", 20, seen=0)
-    deadline = time.monotonic() + 20
-    while "stop" not in fake.calls():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return running
-
-
-def end_of_job(fake: FakeKerio) -> job.JobStatus:
-    deadline = time.monotonic() + 60
-    while (now := job.wait(fake.folder / "state", "edit", 60, seen=1000)).state == job.RUNNING:
-        assert time.monotonic() < deadline
-    return now
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_signal_between_stop_and_start_does_not_leave_the_service_stopped(fake: FakeKerio, number: signal.Signals) -> None:
-    running = start_job(fake)
-    os.kill(running.pid, number)
-    fake.unset("stops_slowly")
-    assert end_of_job(fake).outcome()["variables"][0]["after"] == "0"
-    assert fake.cfg.read_bytes() == EDITED
-    assert fake.service().ready.missing() == []
-
-
-def test_job_that_is_killed_between_stop_and_start_is_rescued(fake: FakeKerio) -> None:
-    running = start_job(fake)
-    os.kill(running.pid, signal.SIGKILL)
-    timer = threading.Timer(0.3, fake.unset, ["stops_slowly"])
-    timer.start()
-    done = end_of_job(fake)
-    timer.join()
-    with pytest.raises(JobError) as caught:
-        done.outcome()
-    assert f"process {running.pid} was killed by signal 9" in caught.value.cause
-    assert_runs(fake, dict(caught.value.details["state"], said=caught.value.cause), SAVED)
-    edit(fake)(Quiet())
-    assert fake.cfg.read_bytes() == EDITED
-
-
-def test_job_and_guardian_killed_leave_it_to_the_next_run(fake: FakeKerio) -> None:
-    start_job(fake)
-    state = job._read(fake.folder / "state" / "edit" / "state.json")
-    for pid, _identity in reversed(state["processes"]):
-        os.kill(pid, signal.SIGKILL)
-    fake.unset("stops_slowly")
-    assert end_of_job(fake).state == job.DIED
-    fake.service().stop()
-    assert edit(fake).probe().reasons == ["AutoExpungeOnDelete is 1, not 0", "the service is not running"]
-    edit(fake)(Quiet())
-    assert fake.cfg.read_bytes() == EDITED
-    assert fake.service().ready.missing() == []
-
-
-def test_path_that_is_no_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CfgError, match=r"No such file .* Set path to the mailserver\.cfg"):
-        CfgFile(str(tmp_path / "missing"), tmp_path / "journal")
