@@ -6,8 +6,6 @@ import hashlib
 import mailbox
 import os
 import signal
-import time
-import typing as t
 from pathlib import Path
 
 import pytest
@@ -15,91 +13,10 @@ import zstandard
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
-    copykey,
-    layout,
-    store_objects,
-    store_sweep,
-    store_sync,
-)
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
-    Batch,
-    MessageRow,
-    ObjectRow,
-    PlacementRow,
-    UserFolder,
-)
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import copykey, layout, store_objects, store_sync
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, StoreError
-
-DATE = 1_700_000_000
-BODY = b"From: <alice@example.com>\r\nSubject: hello\r\n\r\nbody \xff\0\r\n" * 3
-FOLDER = "mail/bob@example.com/INBOX"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    path = tmp_path / "archive"
-    Store.create(str(path)).close()
-    return path
-
-
-@pytest.fixture
-def store(root: Path) -> t.Iterator[Store]:
-    with Store.open(str(root), lock="a test") as opened:
-        yield opened
-
-
-class Archive:
-    """A store with its catalog, one user, one source folder, one folder of the user."""
-
-    def __init__(self, root: Path, store: Store) -> None:
-        self.root = root
-        self.store = store
-        self.catalog = Catalog.open(str(root / layout.CATALOG_FILE))
-        self.user = self.catalog.ensure_user("bob@example.com", origin="profile")
-        self.source = self.catalog.source_folder("mail1", "bob@example.com", "INBOX")
-        self.folder: UserFolder = self.catalog.user_folder(self.user.id, ("INBOX",))
-
-    def write(self, body: bytes, *, date: int = DATE, flags: str = "") -> tuple[Stored, PlacementRow]:
-        stored = self.store.put(body, date)
-        row = PlacementRow(
-            self.folder.id, stored.digest, self.user.id, date, stored.size, stored.vsize, flags, stored.copy_key, "mail1"
-        )
-        self.store.place(stored.digest, self.folder.dir, name_of(row))
-        return stored, row
-
-    def commit(self, uid: int, stored: Stored, row: PlacementRow) -> None:
-        self.store.sync()
-        batch = Batch(self.source.id, 1, 1, placements=[row])
-        if stored.created:
-            batch.objects.append(ObjectRow(stored.digest, stored.size, stored.stored_size))
-        batch.messages.append(MessageRow(uid, State.ARCHIVED, stored.digest, stored.size))
-        self.catalog.commit([batch])
-
-    def names(self) -> set[str]:
-        return {path.name for path in (self.root / self.folder.dir / "cur").iterdir()}
-
-    def objects(self) -> set[str]:
-        return {path.name for path in (self.root / "objects").glob("*/*")}
-
-
-@pytest.fixture
-def archive(root: Path, store: Store) -> t.Iterator[Archive]:
-    opened = Archive(root, store)
-    yield opened
-    opened.catalog.close()
-
-
-def name_of(row: PlacementRow) -> str:
-    return layout.placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
-
-
-def object_of(root: Path, body: bytes, copy: int = 0) -> Path:
-    return root / layout.object_path(hashlib.sha256(body).digest(), copy)
-
+from tests.unit.module_utils.archive.store_fixtures import BODY, DATE, FOLDER, Archive, fork, object_of
 
 # Bytes in = bytes out
 
@@ -359,7 +276,7 @@ def test_the_lock_names_its_holder(root: Path, store: Store) -> None:
 
 
 def test_a_killed_holder_gives_the_lock_back(root: Path) -> None:
-    ready, child = _fork(lambda: Store.open(str(root), lock="a child"))
+    ready, child = fork(lambda: Store.open(str(root), lock="a child"))
     os.read(ready, 1)
     with pytest.raises(BusyError, match="a child"):
         Store.open(str(root), lock="another")
@@ -367,166 +284,6 @@ def test_a_killed_holder_gives_the_lock_back(root: Path) -> None:
     os.waitpid(child, 0)
     os.close(ready)
     Store.open(str(root), lock="another").close()
-
-
-def _fork(work: t.Callable[[], t.Any]) -> tuple[int, int]:
-    """Run ``work`` in a child, which says so through a pipe and then waits to be killed."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            kept = work()
-            os.write(write, b"x")
-            signal.pause()
-            del kept
-        finally:
-            os._exit(1)
-    os.close(write)
-    return read, child
-
-
-# The repair after an unclean end
-
-
-def test_a_clean_end_leaves_nothing_to_repair(archive: Archive) -> None:
-    archive.store.begin("run", archive.catalog.commits())
-    assert archive.store.dirty() is not None
-    archive.store.end()
-    assert archive.store.dirty() is None
-    assert store_sweep.recover(archive.store, archive.catalog) is None
-
-
-def test_a_run_cannot_begin_over_an_unclean_end(archive: Archive) -> None:
-    archive.store.begin("run")
-    with pytest.raises(StoreError, match="did not end cleanly"):
-        archive.store.begin("run")
-
-
-CRASH_POINTS = ("before the object", "after the object", "after the link", "after the sync", "after the commit")
-
-
-@pytest.mark.parametrize("point", CRASH_POINTS)
-def test_a_crash_loses_nothing_committed_and_leaves_nothing_else(root: Path, point: str) -> None:
-    def crash() -> None:
-        with Store.open(str(root), lock="crashing") as store:
-            archive = Archive(root, store)
-            store.begin("run", archive.catalog.commits())
-            archive.commit(1, *archive.write(b"committed"))
-            steps = CRASH_POINTS.index(point)
-            if steps >= 1:
-                stored = store.put(BODY, DATE)
-            if steps >= 2:
-                stored, row = archive.write(BODY)
-            if steps >= 3:
-                store.sync()
-            if steps >= 4:
-                archive.commit(2, stored._replace(created=True), row)
-            (root / "staging/half").write_bytes(b"half")
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    ready, child = _fork(crash)
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL
-    os.close(ready)
-    with Store.open(str(root), lock="repair") as store:
-        archive = Archive(root, store)
-        report = store_sweep.recover(store, archive.catalog)
-        expected = {b"committed", BODY} if point == "after the commit" else {b"committed"}
-        assert archive.objects() == {hashlib.sha256(body).hexdigest() for body in expected}
-        assert {name.partition(".")[2][:64] for name in archive.names()} == archive.objects()
-        assert report is not None and report.staged == 1 and not report.everything
-        assert store.dirty() is None
-        assert all(store.read(hashlib.sha256(body).digest()) == body for body in expected)
-        # The next run archives the rest without a duplicate.
-        stored, row = archive.write(BODY)
-        archive.commit(2, stored, row)
-        assert len(archive.names()) == 2
-        assert archive.catalog.totals().placements == 2
-        archive.catalog.close()
-
-
-def test_the_repair_keeps_the_catalogs_name_of_a_message_and_foreign_files(archive: Archive) -> None:
-    stored, row = archive.write(BODY, flags="S")
-    archive.commit(1, stored, row)
-    archive.store.begin("run", archive.catalog.commits())
-    other = name_of(row._replace(internaldate=DATE + 1))
-    archive.store.place(stored.digest, archive.folder.dir, other)
-    archive.store.place(stored.digest, archive.folder.dir, name_of(row._replace(flags="")))
-    (archive.root / archive.folder.dir / "cur/foreign").write_bytes(b"")
-    report = store_sweep.recover(archive.store, archive.catalog)
-    assert archive.names() == {name_of(row), "foreign"}
-    assert report == store_sweep.SweepReport(objects=0, links=2)
-
-
-def test_a_flag_that_somebody_changed_in_the_tree_survives_the_repair(archive: Archive) -> None:
-    stored, row = archive.write(BODY)
-    archive.commit(1, stored, row)
-    archive.store.begin("run", archive.catalog.commits())
-    cur = archive.root / archive.folder.dir / "cur"
-    (cur / name_of(row)).rename(cur / name_of(row._replace(flags="S")))
-    store_sweep.recover(archive.store, archive.catalog)
-    assert archive.names() == {name_of(row._replace(flags="S"))}
-
-
-def test_the_repair_does_not_look_at_what_is_older(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive.write(BODY)
-    archive.store.begin("run", archive.catalog.commits())
-    now = time.time()
-    content = f'{{"started": {int(now) + 10_000}, "run": "x", "commits": 0}}'
-    (archive.root / "dirty").write_text(content)
-    monkeypatch.setattr(store_sweep.time, "time", lambda: now + 20_000)
-    assert store_sweep.recover(archive.store, archive.catalog) == store_sweep.SweepReport()
-    assert len(archive.names()) == 1
-
-
-@pytest.mark.parametrize("how", ["the clock is behind the marker", "a commit is newer than the marker", "commits went back"])
-def test_everything_is_looked_at_when_the_clock_went_backwards(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    archive.commit(1, *archive.write(b"committed"))
-    archive.write(BODY)
-    now = int(time.time())
-    marker = {"started": now, "run": "x", "commits": 1}
-    if how == "the clock is behind the marker":
-        marker["started"] = now + 10_000
-    elif how == "a commit is newer than the marker":
-        marker["started"] = now - 10_000
-        archive.catalog._db.execute("UPDATE totals SET last_commit = ?", (now - 1,))
-    else:
-        with monkeypatch.context() as patch:
-            patch.setattr("time.time", lambda: now - 10_000)
-            archive.commit(2, *archive.write(b"committed too"))
-        archive.catalog._db.execute("UPDATE totals SET last_commit = ?", (now - 1,))
-        assert archive.catalog.clock_stepped()
-    (archive.root / "dirty").write_text(str(marker).replace("'", '"'))
-    report = store_sweep.recover(archive.store, archive.catalog)
-    assert report is not None and report.everything
-    assert hashlib.sha256(BODY).hexdigest() not in archive.objects()
-    assert not archive.catalog.clock_stepped()
-
-
-def test_a_catalog_that_is_older_than_the_archive_removes_nothing(archive: Archive) -> None:
-    archive.write(BODY)
-    archive.store.begin("run", 5)
-    with pytest.raises(StoreError, match="older than the archive"):
-        store_sweep.recover(archive.store, archive.catalog)
-    assert len(archive.names()) == len(archive.objects()) == 1
-    assert archive.store.dirty() is not None
-
-
-def test_more_unknown_objects_than_a_crash_can_leave_are_not_removed(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_sweep, "MOST_UNKNOWN", 1)
-    archive.store.put(b"one", DATE)
-    archive.store.put(b"two", DATE)
-    archive.store.begin("run")
-    with pytest.raises(StoreError, match="does not belong to this archive"):
-        store_sweep.recover(archive.store, archive.catalog)
-    assert len(archive.objects()) == 2
-
-
-def test_the_repair_needs_the_lock(root: Path, archive: Archive) -> None:
-    archive.store.begin("run")
-    with Store.open(str(root)) as unlocked, pytest.raises(StoreError, match="without its lock"):
-        store_sweep.recover(unlocked, archive.catalog)
 
 
 # Readers of the tree
