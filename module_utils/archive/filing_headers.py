@@ -147,7 +147,6 @@ class _Collector:
         self.depth = 0
         self.words: list[str] = []
         self.angle: list[str] | None = None
-        self.bracketed: list[str] | None = None
         self.special: dict[str, t.Callable[[], None]] = {
             "(": self.open_comment,
             "<": self.open_angle,
@@ -172,8 +171,12 @@ class _Collector:
         self.angle = []
 
     def close_angle(self) -> None:
-        if self.angle is not None:
-            self.bracketed, self.angle = self.angle, None
+        """What stands before an address in brackets is a name; behind it, without a comma, may stand the next address."""
+        found = _address("".join(self.angle or ()))
+        if found:
+            self.found += found
+            self.words = []
+        self.angle = None
 
     def drop_name(self) -> None:
         """What stands before a colon is the name of a group, the route of an old address, or a scheme."""
@@ -185,10 +188,9 @@ class _Collector:
     def end_address(self) -> None:
         if self.angle is not None and "@" not in "".join(self.angle):
             return  # a comma in a broken angle address
-        bracketed = self.bracketed if self.bracketed is not None else self.angle
-        found = _address("".join(bracketed)) if bracketed is not None else []
-        self.found += found or _address("".join(self.words))
-        self.words, self.angle, self.bracketed = [], None, None
+        self.close_angle()
+        self.found += _address("".join(self.words))
+        self.words = []
 
 
 def _parse(value: str) -> list[str]:
