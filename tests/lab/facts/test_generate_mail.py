@@ -105,6 +105,7 @@ def test_generate_005_fill_puts_exactly_so_many_and_archive_copies_besides(fille
     digests = {one.digest for one in mail}
     assert all(one.copy_of in digests and one.digest not in digests for one in copies if one.copy_of)
     assert len({(one.address, one.folder) for one in mail}) > 100
+    assert {flag for one in mail for flag in one.flags} == {"\\Seen", "\\Answered", "\\Flagged", "$Forwarded", "$MDNSent"}
 
 
 def test_generate_006_internal_mail_is_the_same_bytes_in_every_mailbox(filled: list[generate.Placed]) -> None:

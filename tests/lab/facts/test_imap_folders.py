@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import gc
+import itertools
 import os
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.lab.facts.imap_rig import Rig, Wire
 from tests.lab.generate_load import Item
 from tests.lab.imap_front import ClientProtocol
+from tests.lab.imap_wire import Splitter, Tracker
 
 WHEN = datetime.datetime(2020, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
 FLAGS = rb"(\Deleted \Seen \Answered \Draft \Flagged $MDNSent $Forwarded $AutoJunk $AutoNotJunk $Junk $NotJunk)"
@@ -269,6 +271,35 @@ def test_imap_076_pipelined_commands_are_all_answered_and_ours_wait_their_turn(r
     assert sorted(int(line.split()[1]) for line in answers if line.startswith(b"* ")) == list(range(1, 41))
     assert wire.until(b"d")[0].startswith(b"* CAPABILITY IMAP4rev1 ")
     assert wire.until(b"e")[0] == b'* LIST (\\Inbox) "/" "INBOX"\r\n'
+
+
+def test_imap_080_a_literal_is_asked_for_only_when_earlier_commands_are_answered(rig: Rig) -> None:
+    fill(rig, 40)
+    wire = rig.login()
+    wire.ok(b"EXAMINE INBOX")
+    wire.send(b"a UID FETCH 1:40 BODY.PEEK[]\r\nb EXAMINE {5}\r\n")
+    assert len(wire.until(b"a")) == 41
+    assert wire.line() == b"+ OK\r\n"
+    wire.send(b"INBOX\r\n")
+    assert wire.until(b"b")[-1].startswith(b"b OK")
+
+
+STREAM = (
+    b"* 1 FETCH (UID 1 BODY[] {30}\r\na OK no\r\nb OK no\r\n* BYE {5}\r\n FLAGS ())\r\na OK done\r\n"
+    b"* 2 FETCH (BODY[] {0}\r\n BODY[TEXT] {3}\r\nx\r\n)\r\n+ idling\r\nb NO [TRYCREATE] {x}\r\nc BAD\r\n"
+)
+
+
+def test_imap_081_the_stream_is_followed_wherever_it_is_cut() -> None:
+    for first in range(len(STREAM)):
+        for size in (1, 7, 50):
+            tracker, splitter = Tracker(), Splitter()
+            cuts = [0, first, *range(first + size, len(STREAM), size), len(STREAM)]
+            pieces = [STREAM[start:end] for start, end in itertools.pairwise(cuts)]
+            assert [tag for piece in pieces for tag in tracker.feed(piece)] == [b"a", b"b", b"c"]
+            units = [unit for piece in pieces for unit in splitter.feed(piece)]
+            assert b"".join(units) == STREAM
+            assert [unit[:4] for unit in units] == [b"* 1 ", b"a OK", b"* 2 ", b"+ id", b"b NO", b"c BA"]
 
 
 def test_imap_077_idle_tells_of_new_mail(rig: Rig) -> None:

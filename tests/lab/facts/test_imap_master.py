@@ -84,6 +84,14 @@ def test_imap_035_unknown_user_is_no_and_another_may_be_tried(rig: Rig, name: by
     assert wire.ask(b"X-SETUSER bob") == [b"t OK X-SETUSER completed\r\n"]
 
 
+def test_imap_048_disabled_user_cannot_be_set(rig: Rig) -> None:
+    rig.master()
+    rig.state.directory.users[0]["isEnabled"] = False
+    wire = rig.greeted()
+    master(wire)
+    assert wire.ask(b"X-SETUSER alice")[-1].startswith(b"t NO ")
+
+
 def test_imap_036_setuser_needs_the_master(rig: Rig) -> None:
     rig.master()
     assert rig.greeted().ask(b"X-SETUSER alice")[-1].startswith(b"t BAD ")
