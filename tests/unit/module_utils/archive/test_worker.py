@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A worker in this process: parcels, how far it may run ahead, and what it says when things break."""
+
+from __future__ import annotations
+
+import os
+import signal
+import typing as t
+from collections import deque
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker as worker_module
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MailboxFiling
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import WorkerPool
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap, Worker
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
+    Access,
+    Committed,
+    Examine,
+    Examined,
+    Fetch,
+    FetchEnded,
+    Parcel,
+    Quit,
+    TaskFailed,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import JobError, LoginRefusedError, NetworkError, ProtocolError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Credentials, Endpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
+from tests.unit.module_utils.archive.engine_fake import MASTER, FakeServers, mail
+
+ALICE = "alice@example.com"
+INBOX = Folder("INBOX", b"INBOX", frozenset(), "/", ("INBOX",), True, "inbox")
+ACCESS = Access(Endpoint("mail1", 993), Credentials(ALICE, MASTER, master=True))
+FILING = MailboxFiling(1, ALICE, ("INBOX",))
+
+
+class Script:
+    """A pipe whose other end answers by itself: orders in turn, and ``Committed`` whenever the worker waits for one."""
+
+    def __init__(self, *orders: t.Any) -> None:
+        self.orders = deque(orders)
+        self.said: list[t.Any] = []
+        self.ahead = 0
+        self.most_ahead = 0
+
+    def send(self, answer: t.Any) -> None:
+        self.said.append(answer)
+        if isinstance(answer, Parcel):
+            self.ahead += 1
+            self.most_ahead = max(self.most_ahead, self.ahead)
+
+    def recv(self) -> t.Any:
+        if self.ahead:
+            self.ahead -= 1
+            return Committed()
+        if not self.orders:
+            raise EOFError
+        return self.orders.popleft()
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> FakeServers:
+    Store.create(str(tmp_path / "archive")).close()
+    return FakeServers(tmp_path / "imap.log")
+
+
+def work(servers: FakeServers, *orders: t.Any) -> Script:
+    script = Script(*orders, Quit())
+    Worker(script, str(servers.log.parent / "archive"), servers.imap(), lambda _name: None).serve()
+    return script
+
+
+def fetch(*uids: int, **more: t.Any) -> Fetch:
+    return Fetch(ACCESS, INBOX, more.pop("uidvalidity", 1), uids, FILING, **more)
+
+
+def test_one_login_serves_examine_and_fetch(servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE).add(mail(1), mail(2))
+    examined, parcel, ended = work(servers, Examine(ACCESS, INBOX), fetch(1, 2)).said
+    assert isinstance(examined, Examined)
+    assert examined.uids == [1, 2]
+    assert [item.uid for item in parcel.items] == [1, 2]
+    assert parcel.bytes == len(mail(1)) + len(mail(2))
+    assert parcel.written.files
+    assert isinstance(ended, FetchEnded)
+    assert len(servers.commands("LOGIN")) == 1
+
+
+def test_a_worker_is_never_more_than_two_parcels_ahead(servers: FakeServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "PARCEL_MESSAGES", 1)
+    servers.folder("mail1", ALICE).add(*map(mail, range(9)))
+    script = work(servers, fetch(*range(1, 10)))
+    assert len([said for said in script.said if isinstance(said, Parcel)]) == 9
+    assert script.most_ahead == 2
+
+
+def test_a_parcel_is_bounded_by_bytes(servers: FakeServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "PARCEL_BYTES", 10)
+    servers.folder("mail1", ALICE).add(mail(1), mail(2))
+    assert len(work(servers, fetch(1, 2)).said) == 3
+
+
+def test_what_was_stored_before_the_connection_broke_is_delivered(servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE, breaks={3}).add(*map(mail, range(4)))
+    parcel, failed = work(servers, fetch(1, 2, 3, 4)).said
+    assert [item.uid for item in parcel.items] == [1, 2]
+    assert isinstance(failed, TaskFailed)
+    assert isinstance(failed.error, NetworkError)
+    assert failed.opened
+    assert failed.remaining == [3, 4]
+
+
+def test_after_a_broken_connection_the_worker_logs_in_again(servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE, breaks={1}).add(mail(1), mail(2))
+    work(servers, fetch(1), fetch(2))
+    assert len(servers.commands("LOGIN")) == 2
+
+
+def test_a_changed_uidvalidity_stores_nothing(servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE).add(mail(1))
+    (failed,) = work(servers, fetch(1, uidvalidity=9)).said
+    assert isinstance(failed.error, ProtocolError)
+    assert "UIDVALIDITY" in str(failed.error)
+    assert not servers.commands("FETCH")
+
+
+def test_a_refused_login_is_told_as_such(servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE)
+    servers.refuses_master.add("mail1")
+    (failed,) = work(servers, fetch(1)).said
+    assert isinstance(failed.error, LoginRefusedError)
+    assert not failed.opened
+
+
+def test_a_dead_worker_is_an_error_that_says_how_it_died(tmp_path: Path) -> None:
+    def die(_endpoint: Endpoint, _credentials: Credentials) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    pool = WorkerPool.start(2, str(tmp_path), Imap(open=die), lambda _name: None)
+    try:
+        pool.order(pool.hands[0], Examine(ACCESS, INBOX))
+        with pytest.raises(JobError, match="signal 9"):
+            pool.receive(60)
+    finally:
+        pool.close()
+    assert not pool.hands
+
+
+def test_closing_ends_workers_that_do_not_listen(tmp_path: Path) -> None:
+    def hang(_endpoint: Endpoint, _credentials: Credentials) -> None:
+        os.read(os.pipe()[0], 1)
+
+    pool = WorkerPool.start(1, str(tmp_path), Imap(open=hang), lambda _name: None)
+    pid = pool.hands[0].pid
+    pool.order(pool.hands[0], Examine(ACCESS, INBOX))
+    pool.close()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, 0)
