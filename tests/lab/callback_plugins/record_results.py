@@ -28,12 +28,15 @@ class CallbackModule(CallbackBase):
     CALLBACK_NEEDS_ENABLED = True
 
     def _record(self, status: str, result: t.Any) -> None:
+        said = json.loads(self._dump_results(result._result, indent=0))
+        # Ansible takes warnings out of what it dumps.
+        warnings = [str(warning.event.msg) for warning in result.warnings]
         line = {
             "status": status,
             "host": result._host.get_name(),
             "task": result._task.get_name(),
             "action": result._task.action,
-            "result": json.loads(self._dump_results(result._result, indent=0)),
+            "result": {**said, "warnings": warnings} if warnings else said,
         }
         with Path(os.environ["RECORD_RESULTS"]).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs modules by ansible-playbook as an operator would, several tasks a playbook, and reads back what each of them said.
+
+Every run is as talkative as can be (-vvv), so that a password that leaks anywhere is seen: each password of the tests carries
+``SECRET``, and ``run`` fails when that shows up in what was printed or returned.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.lab.fixtures import LabServer
+from tests.lab.playbooks import PlaybookRun, Task, run_playbook
+
+SECRET = "not-a-secret"
+Options = t.Mapping[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One task: a module of the collection by its last name (others by their full name) and its options.
+
+    ``python`` is the interpreter; ``also`` are further keywords of the task, such as ``environment``.
+    """
+
+    module: str
+    options: Options = field(default_factory=dict)
+    check: bool = False
+    python: str = sys.executable
+    also: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one task returned; ``status`` is that of ``Task``, where failures are "ignored" so that the next task runs."""
+
+    status: str
+    result: dict[str, t.Any]
+    output: str = field(repr=False)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.result["changed"])
+
+    @property
+    def failed(self) -> bool:
+        return self.status in ("failed", "ignored", "unreachable")
+
+    @property
+    def msg(self) -> str:
+        return str(self.result["msg"])
+
+    @property
+    def diff(self) -> t.Any:
+        return self.result.get("diff")
+
+    @property
+    def warnings(self) -> list[str]:
+        return list(self.result.get("warnings", []))
+
+
+def connection(server: LabServer, **changed: t.Any) -> dict[str, t.Any]:
+    """Return the connection options of the modules that talk to the admin API; None takes one out."""
+    options = {
+        "api_host": server.host,
+        "api_port": server.admin_port,
+        "api_user": server.admin_user,
+        "api_password": server.admin_password,
+        "ca_file": server.ca_file,
+        "server_name": server.name,
+        **changed,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def play(*steps: Step, parallel: bool = False, defaults: Options | None = None, **environment: str) -> list[Answer]:
+    """Run ``steps`` in one playbook, with local connection and ``--diff``; return their answers in order.
+
+    ``parallel``: each on a host of its own, all at the same time. ``defaults`` are the ``module_defaults`` of the play.
+    ``environment`` is that of ansible-playbook.
+    """
+    names = [f"step{number}" for number in range(len(steps))]
+    hosts = names if parallel else ["server"]
+    tasks = [_task(step, name, parallel) for step, name in zip(steps, names, strict=True)]
+    document = {
+        "name": "Ensure the steps of a test",
+        "hosts": "all",
+        "connection": "local",
+        "gather_facts": False,
+        "strategy": "free" if parallel else "linear",
+        "module_defaults": dict(defaults or {}),
+        "tasks": tasks,
+    }
+    values = {name: dict(step.options) for name, step in zip(names, steps, strict=True)}
+    with tempfile.TemporaryDirectory() as folder:
+        playbook, variables = Path(folder) / "steps.json", Path(folder) / "variables.json"
+        playbook.write_text(json.dumps([document], indent=1), encoding="utf-8")
+        variables.write_text(json.dumps(values), encoding="utf-8")
+        inventory = ",".join(hosts) + ","
+        done = run(playbook, "--forks", str(len(hosts)), "-e", f"@{variables}", inventory=inventory, **environment)
+    told = {task.task: task for task in done.tasks if task.status != "skipped"}
+    assert set(told) == {_title(step, name) for step, name in zip(steps, names, strict=True)}, done.output
+    return [_answer(told[_title(step, name)], done) for step, name in zip(steps, names, strict=True)]
+
+
+def run(playbook: Path, *args: str, inventory: Path | str, **environment: str) -> PlaybookRun:
+    """Run a playbook with ``-vvv --diff``; fail when a password shows up in anything that it says."""
+    done = run_playbook(playbook, "-vvv", "--diff", *args, inventory=inventory, **environment)
+    returned = json.dumps([task.result for task in done.tasks], ensure_ascii=False)
+    assert SECRET not in done.output, _around(done.output)
+    assert SECRET not in returned, _around(returned)
+    return done
+
+
+def one(step: Step, **how: t.Any) -> Answer:
+    """Run a single step."""
+    return play(step, **how)[0]
+
+
+def assert_untouched(server: LabServer) -> None:
+    """Assert that nobody tried to change anything over the admin API, nor failed to log in, since the record was emptied."""
+    assert server.writes() == []
+    assert failed_logins(server) == []
+
+
+def failed_logins(server: LabServer) -> list[str]:
+    """Return the names of the logins that the server refused and counted."""
+    return [event["name"] for event in server.events("login") if event["outcome"] != "ok"]
+
+
+def written(server: LabServer) -> list[str]:
+    """Return the methods that were called to change something, in order."""
+    return [call["method"] for call in server.writes()]
+
+
+def assert_one_sentence(answer: Answer, *words: str) -> None:
+    """Assert that a task failed with one line that has ``words``, names the object, the cause and the remedy, and no trace."""
+    assert answer.failed, answer
+    assert not answer.changed
+    error = answer.result["error"]
+    assert all(error[part] for part in ("subject", "cause", "remedy")), error
+    assert answer.msg.startswith(error["subject"])
+    assert "\n" not in answer.msg
+    assert "Traceback" not in answer.output
+    for word in words:
+        assert word in answer.msg
+
+
+def _title(step: Step, name: str) -> str:
+    return f"Ensure {name} ({step.module})"
+
+
+def _task(step: Step, name: str, parallel: bool) -> dict[str, t.Any]:
+    """Return the task. Options go through variables, because Ansible quotes the lines of a failed task."""
+    action = step.module if "." in step.module else f"mailops.kerio.{step.module}"
+    return {
+        "name": _title(step, name),
+        action: {option: f"{{{{ {name}.{option} }}}}" for option in step.options},
+        "check_mode": step.check,
+        "ignore_errors": True,
+        "when": f"inventory_hostname == '{name}'" if parallel else True,
+        "vars": {"ansible_python_interpreter": step.python},
+        **step.also,
+    }
+
+
+def _answer(task: Task, done: PlaybookRun) -> Answer:
+    return Answer(task.status, task.result, done.output)
+
+
+def _around(text: str) -> str:
+    place = text.index(SECRET)
+    return f"a password was shown: {text[max(0, place - 300) : place + 60]}"

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same code on the newest ansible-core, which needs a newer Python than Debian 12 has."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.lab.fixtures import Factory
+from tests.lab.playbooks import ROOT, run_playbook
+
+SITE = ROOT / "playbooks" / "site.yml"
+INVENTORY = ROOT / "inventory" / "lab"
+
+
+def newer_pythons() -> list[str]:
+    """Return interpreters that may be Python 3.13: the one of the PATH, and those that pyenv installed."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    return ["python3.13", *(str(path) for path in sorted(pyenv.glob("versions/3.13*/bin/python3.13")))]
+
+
+def is_usable(python: str) -> bool:
+    """Tell whether an interpreter starts and can make virtual environments; pyenv leaves commands behind that cannot start."""
+    try:
+        return (
+            subprocess.run([python, "-c", "import ensurepip, venv, ssl, sqlite3"], capture_output=True, check=False).returncode
+            == 0
+        )
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def newest() -> Path:
+    """Return the Python of an environment with the newest ansible-core, made once from the pinned requirements."""
+    python = next(filter(is_usable, newer_pythons()), None)
+    if python is None:
+        pytest.skip("no Python 3.13 on this machine")
+    environment = ROOT / "build" / "python3.13"
+    requirements = ROOT / "requirements.txt"
+    stamp = environment / requirements.name
+    if not stamp.exists() or stamp.read_bytes() != requirements.read_bytes():
+        subprocess.run([python, "-m", "venv", "--clear", str(environment)], check=True)
+        pip = [str(environment / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
+        subprocess.run(pip, check=True)
+        stamp.write_bytes(requirements.read_bytes())
+    return environment / "bin" / "python"
+
+
+def test_site_yml_runs_on_the_newest_ansible_core(newest: Path, lab_factory: Factory, tmp_path: Path) -> None:
+    lab = lab_factory(servers=2, users=2)
+    lab.fill(60)
+    extra = {"KERIO_LAB_JSON": str(lab.file), "KERIO_LAB_WORK_DIR": str(tmp_path)}
+    version = subprocess.run(
+        [str(newest), "-m", "ansible", "playbook", "--version"], check=True, capture_output=True, text=True
+    ).stdout
+    assert "core 2.19" not in version
+
+    first = run_playbook(SITE, inventory=INVENTORY, python=newest, **extra)
+    assert first.rc == 0, first.output
+    (run,) = first.of("archive_run")
+    counts = run.result["run"]
+    assert counts["new"] > 0
+    assert counts["new"] + counts["copies"] == counts["seen"]
+    assert "deprecat" not in first.output.lower()
+
+    second = run_playbook(SITE, inventory=INVENTORY, python=newest, **extra)
+    assert second.rc == 0, second.output
+    assert second.changed() == []
