@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""archive_run as a module: the job, check mode, partial failure, secrets; the mail comes from an in-memory IMAP."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.mailops.kerio.plugins.doc_fragments import job as job_fragment
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import run, run_check
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.modules import archive_run
+from tests.unit.library.module_run import run_module
+from tests.unit.module_utils.archive.engine_fake import MASTER, MULTIPLE, Archive, FakeServers, mail, multidrop
+
+ALICE, BOB, CAROL = "alice@example.com", "bob@example.com", "carol@example.com"
+JOURNAL = "archive@example.com"
+
+
+@pytest.fixture
+def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeServers:
+    made = FakeServers(tmp_path / "imap.log")
+    for module in (run, run_check):
+        monkeypatch.setattr(module, "Imap", made.imap)
+    return made
+
+
+@pytest.fixture
+def archive(tmp_path: Path, servers: FakeServers) -> Archive:
+    made = Archive(tmp_path / "archive", servers)
+    made.user(ALICE)
+    return made
+
+
+def options(root: Path, **more: t.Any) -> dict[str, t.Any]:
+    return {
+        "root": str(root),
+        "servers": [{"name": "mail1", "master_password": MASTER}],
+        "profiles": [MULTIPLE],
+        "processes": 1,
+        **more,
+    }
+
+
+def module(archive: Archive, *, check: bool = False, **more: t.Any) -> dict[str, t.Any]:
+    return run_module(archive_run.main, check=check, **options(archive.root, **more))
+
+
+def snapshot(root: Path) -> dict[str, tuple[int, int]]:
+    """Every path below a folder with its size and the time of its last change."""
+    return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in sorted(root.rglob("*"))}
+
+
+def compare(spec: dict[str, t.Any], documented: dict[str, t.Any]) -> None:
+    assert set(spec) == set(documented)
+    for name, option in documented.items():
+        for key in ("type", "required", "default", "choices", "elements"):
+            assert spec[name].get(key) == option.get(key), f"{name}: {key}"
+        compare(spec[name].get("options", {}), option.get("suboptions", {}))
+
+
+def test_documentation_is_the_argument_spec() -> None:
+    own = yaml.safe_load(archive_run.DOCUMENTATION)["options"]
+    compare(archive_run.ARGUMENTS, {**own, **yaml.safe_load(job_fragment.ModuleDocFragment.DOCUMENTATION)["options"]})
+
+
+def test_passwords_are_not_logged() -> None:
+    assert archive_run.ARGUMENTS["passwords"]["no_log"] is True
+    assert archive_run.ARGUMENTS["servers"]["options"]["master_password"]["no_log"] is True
+
+
+def test_examples_and_return_values_are_yaml() -> None:
+    assert all(task["name"].startswith("Ensure ") for task in yaml.safe_load(archive_run.EXAMPLES))
+    assert {"profiles", "run"} <= set(yaml.safe_load(archive_run.RETURN))
+
+
+def test_a_run_is_a_job_and_a_second_one_changes_nothing(archive: Archive, servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE).add(mail(1), mail(2))
+    first = module(archive)
+    assert (first["failed"], first["changed"]) == (False, True)
+    assert first["msg"].startswith("2 new messages archived from 1 mailboxes")
+    assert first["profiles"][0]["new"] == first["run"]["new"] == 2
+    assert first["profiles"][0]["mailboxes"][0]["folders"][0]["bytes"] == len(mail(1) + mail(2))
+    assert first["job"]["state"] == "finished"
+    assert first["job"]["line"].startswith("[mail1] 1/1 alice@example.com 2 messages")
+    second = module(archive)
+    assert not second["changed"]
+    assert second["run"]["known"] == 2
+
+
+def test_check_mode_counts_and_writes_nothing(archive: Archive, servers: FakeServers) -> None:
+    inbox = servers.folder("mail1", ALICE).add(mail(1))
+    module(archive)
+    inbox.add(mail(2), mail(3))
+    servers.folder("mail1", ALICE, "Old").add(mail(4))
+    before = snapshot(archive.root)
+    fetched = len(servers.commands("FETCH"))
+    result = module(archive, check=True)
+    assert (result["changed"], result["run"]["new"], result["run"]["known"]) == (True, 3, 1)
+    assert "would be archived" in result["msg"]
+    assert "job" not in result
+    assert snapshot(archive.root) == before
+    assert len(servers.commands("FETCH")) == fetched
+    assert module(archive)["run"]["new"] == 3
+    assert not module(archive, check=True)["changed"]
+
+
+def test_check_mode_before_there_is_an_archive(tmp_path: Path, servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE).add(mail(1))
+    single = {"name": "one", "method": "single_mailbox", "mailbox": ALICE, "target_user": "alice", "credentials": "master"}
+    result = run_module(archive_run.main, check=True, **options(tmp_path / "none", profiles=[single, MULTIPLE]))
+    assert not result["failed"]
+    assert result["profiles"][0]["new"] == 1
+    assert any("archive_users" in warning for warning in result["warnings"])
+    assert not (tmp_path / "none").exists()
+
+
+def test_check_mode_sees_what_a_new_user_opens_again(archive: Archive, servers: FakeServers) -> None:
+    servers.folder("mail1", JOURNAL).add(mail(1, to=CAROL))
+    profiles = {"profiles": [multidrop(credentials="master")]}
+    assert module(archive, **profiles)["run"]["left"] == 1
+    archive.user(CAROL)
+    assert module(archive, check=True, **profiles)["run"]["new"] == 1
+
+
+def test_a_run_with_problems_archives_the_rest_then_fails_with_everything(archive: Archive, servers: FakeServers) -> None:
+    archive.user(BOB)
+    servers.folder("mail1", ALICE, bad={2}).add(mail(1), mail(2))
+    result = module(archive)
+    assert (result["failed"], result["changed"]) == (True, True)
+    assert "2 problems" in result["msg"]
+    assert f"mail1 {BOB}" in result["msg"]
+    assert result["run"]["profiles"][0]["failed"] == 1
+    assert len(archive.tree()) == 1
+    lenient = module(archive, fail_on_errors=False)
+    assert not lenient["failed"]
+    assert len(lenient["run"]["errors"]) == 2
+
+
+def test_unverified_certificates_are_told_every_time(archive: Archive, servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE)
+    unverified = [{"name": "mail1", "master_password": MASTER, "validate_certs": False}]
+    for check in (True, False, False):
+        assert any("validate_certs" in warning for warning in module(archive, check=check, servers=unverified)["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"servers": [{"name": "mail1", "access": "IMAP", "master_password": MASTER}]}, "without TLS"),
+        ({"profiles": [{"name": "p", "method": "pop3"}]}, "profile p, key method"),
+        ({"only": ["nobody"]}, "no profile has this name"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_asked(
+    archive: Archive, servers: FakeServers, change: dict[str, t.Any], words: str
+) -> None:
+    before = snapshot(archive.root)
+    result = module(archive, **change)
+    assert result["failed"]
+    assert words in result["msg"]
+    assert not servers.commands("LOGIN")
+    assert snapshot(archive.root) == before
+
+
+def test_without_an_archive_nothing_is_started(tmp_path: Path, servers: FakeServers) -> None:
+    result = run_module(archive_run.main, **options(tmp_path / "none"))
+    assert result["failed"]
+    assert "none" in result["msg"]
+    assert not (tmp_path / "none").exists()
+    assert not servers.commands("LOGIN")
+
+
+def test_an_archive_in_use_ends_well_and_names_the_holder(archive: Archive, servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE).add(mail(1))
+    with Store.open(str(archive.root), lock="archive_verify"):
+        result = module(archive)
+    assert (result["failed"], result["changed"]) == (False, False)
+    assert "archive_verify" in result["msg"]
+    assert result["holder"]["what"] == "archive_verify"
+
+
+def test_no_secret_is_left_on_disk(archive: Archive, servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE).add(mail(1))
+    servers.folder("mail1", JOURNAL).add(mail(2))
+    password = f"not-a-secret-{JOURNAL}"
+    result = module(archive, profiles=[MULTIPLE, multidrop()], passwords={"journal": password})
+    assert result["run"]["new"] == 2
+    for path in archive.root.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert MASTER.encode() not in content
+            assert password.encode() not in content
