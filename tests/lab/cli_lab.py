@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -86,7 +87,7 @@ def make_server(folder: Path, index: int, count: int, chosen: dict[str, Any]) ->
         "pid_file": str(install / "run" / "kms.pid"),
         "service_name": "kerio-connect",
         "store_log_dir": str(install / "store" / "logs"),
-        "switches": chosen,
+        "switches": dataclasses.asdict(switches.Switches.from_mapping(chosen)),
     }
 
 

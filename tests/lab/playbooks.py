@@ -47,9 +47,9 @@ class PlaybookRun:
         return [task for task in self.tasks if task.action.rsplit(".", 1)[-1] == action and task.status != "skipped"]
 
 
-def environment(extra: t.Mapping[str, str]) -> dict[str, str]:
+def environment(python: Path, extra: t.Mapping[str, str]) -> dict[str, str]:
     """Return an environment in which ``ansible-playbook`` uses this checkout whatever the caller's directory and locale."""
-    scripts = str(Path(sys.executable).parent)
+    scripts = str(python.parent)
     own = {
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "lab" / "callback_plugins"),
@@ -60,17 +60,19 @@ def environment(extra: t.Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **own, **extra}
 
 
-def run_playbook(playbook: Path, *args: str, inventory: Path | str, show: bool = False, **extra: str) -> PlaybookRun:
-    """Run ``playbook``; ``show`` passes its output on to the terminal, ``extra`` adds to the environment."""
+def run_playbook(
+    playbook: Path, *args: str, inventory: Path | str, show: bool = False, python: Path = Path(sys.executable), **extra: str
+) -> PlaybookRun:
+    """Run ``playbook``; ``show`` passes its output on to the terminal, ``python`` has Ansible, ``extra`` is environment."""
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "results.jsonl"
         record.touch()
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), str(playbook), *args]
+        command = [str(python), "-m", "ansible", "playbook", "-i", str(inventory), str(playbook), *args]
         began = time.monotonic()
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env=environment({**extra, "RECORD_RESULTS": str(record)}),
+            env=environment(python, {**extra, "RECORD_RESULTS": str(record)}),
             stdin=subprocess.DEVNULL,
             stdout=None if show else subprocess.PIPE,
             stderr=None if show else subprocess.STDOUT,
