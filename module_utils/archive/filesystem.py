@@ -96,7 +96,8 @@ def check_root(root: str) -> None:
     if not stat.S_ISDIR(mode):
         raise StoreError(root, "it is not a directory", "Give the path of a directory as the archive root")
     if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
-        raise os_failure(PermissionError(errno.EACCES, os.strerror(errno.EACCES), root), root)
+        code = errno.EROFS if os.statvfs(root).f_flag & os.ST_RDONLY else errno.EACCES
+        raise os_failure(OSError(code, os.strerror(code), root), root)
 
 
 def check_format(root: str) -> bool:

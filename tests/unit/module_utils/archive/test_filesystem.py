@@ -39,7 +39,11 @@ def test_a_root_must_be_an_absolute_path_of_a_directory(tmp_path: Path) -> None:
 
 def test_a_root_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
-    with pytest.raises(StoreError, match="Permission denied"):
+    with pytest.raises(StoreError, match=r"Permission denied\. Give the user"):
+        filesystem.check_root(str(tmp_path))
+    readonly = os.statvfs_result((4096, 4096, 1, 1, 1, 1, 1, 1, os.ST_RDONLY, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _path: readonly)
+    with pytest.raises(StoreError, match=r"Read-only file system\. Mount the file system writable"):
         filesystem.check_root(str(tmp_path))
 
 
