@@ -50,8 +50,8 @@ def module(archive: Archive, *, check: bool = False, **more: t.Any) -> dict[str,
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int]]:
-    """Every path below a folder with its size and the time of its last change."""
-    return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in sorted(root.rglob("*"))}
+    """A folder and every path below it with the size and the time of the last change."""
+    return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in [root, *sorted(root.rglob("*"))]}
 
 
 def compare(spec: dict[str, t.Any], documented: dict[str, t.Any]) -> None:

@@ -30,7 +30,10 @@ MASTER = "not-a-secret-master-pw"
 
 @dataclass
 class FakeFolder:
-    """``bad`` UIDs are refused; at a UID in ``breaks`` the connection is lost; ``refuse`` is what EXAMINE says."""
+    """``bad`` UIDs are refused; at a UID in ``breaks`` the connection is lost; ``refuse`` is what EXAMINE says.
+
+    A UID in ``late`` is there once the file exists: mail that arrives while a run goes on.
+    """
 
     uidvalidity: int = 1
     messages: dict[int, bytes] = field(default_factory=dict)
@@ -39,6 +42,7 @@ class FakeFolder:
     bad: set[int] = field(default_factory=set)
     breaks: set[int] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)
+    late: dict[int, Path] = field(default_factory=dict)
     refuse: str = ""
     uidnext: int = 1
     modseq: int = 1
@@ -61,8 +65,12 @@ class FakeFolder:
         self.messages = dict(enumerate(bodies, 1))
         self.uidnext = len(bodies) + 1
 
+    def uids(self) -> list[int]:
+        return sorted(uid for uid in self.messages if uid not in self.late or self.late[uid].exists())
+
     def status(self) -> FolderStatus:
-        return FolderStatus(self.uidvalidity, self.uidnext, len(self.messages), self.modseq)
+        uids = self.uids()
+        return FolderStatus(self.uidvalidity, self.uidnext, len(uids), self.modseq + len(uids))
 
 
 @dataclass
@@ -99,12 +107,13 @@ class FakeServers:
         )
         if credentials.master and (wrong or endpoint.host in self.refuses_master):
             raise LoginRefusedError(endpoint.label, "NO X-MASTERAUTH failed", "Check the password", stage="X-MASTERAUTH")
-        if credentials.user not in self.hosts[endpoint.host]:
+        mailbox = credentials.user.lower()
+        if mailbox not in self.hosts[endpoint.host]:
             stage = "X-SETUSER" if credentials.master else "LOGIN"
             raise LoginRefusedError(endpoint.label, f"NO no such user {credentials.user}", "Check the user", stage=stage)
         if wrong:
             raise LoginRefusedError(endpoint.label, "NO LOGIN failed", "Check the password", stage="LOGIN")
-        return FakeConnection(self.hosts[endpoint.host][credentials.user], f"{endpoint.host} {credentials.user}")
+        return FakeConnection(self.hosts[endpoint.host][mailbox], f"{endpoint.host} {mailbox}")
 
     def survey(self, conn: FakeConnection) -> tuple[list[Folder], dict[str, FolderStatus]]:
         folders = [
@@ -121,7 +130,7 @@ class FakeServers:
         return conn.opened.status()
 
     def search(self, conn: FakeConnection) -> list[int]:
-        return sorted(conn.selected.messages)
+        return conn.selected.uids()
 
     def fetch(
         self, conn: FakeConnection, uids: t.Sequence[int], *, staging: t.Any, batch_messages: int = 500, depth: int = 2

@@ -183,17 +183,17 @@ def test_a_server_out_of_reach_is_reported_once(archive: Archive, servers: FakeS
     assert len(servers.commands("LOGIN")) == 1
 
 
+FOR_BOB = {
+    "name": "for bob",
+    "method": "single_mailbox",
+    "mailbox": "Alice@Example.com",
+    "target_user": "Bob",
+    "credentials": "master",
+}
+
+
 def test_two_profiles_over_one_mailbox_file_into_both_archives_and_fetch_once(archive: Archive, servers: FakeServers) -> None:
-    archive.profiles = [
-        MULTIPLE,
-        {
-            "name": "for bob",
-            "method": "single_mailbox",
-            "mailbox": ALICE,
-            "target_user": "Bob",
-            "credentials": "master",
-        },
-    ]
+    archive.profiles = [MULTIPLE, FOR_BOB]
     inbox = servers.folder("mail1", ALICE).add(mail(1), mail(2))
     report = archive.run()
     assert len(servers.commands("FETCH")) == 2
@@ -211,6 +211,32 @@ def test_two_profiles_over_one_mailbox_file_into_both_archives_and_fetch_once(ar
     archive.run(only=["all mailboxes"])
     assert archive.placed(ALICE) == {'["alice@example.com", "INBOX"]': 3}
     assert len(servers.commands("FETCH")) == 3
+
+
+def test_mail_that_arrives_between_two_profiles_reaches_both(archive: Archive, servers: FakeServers, tmp_path: Path) -> None:
+    archive.profiles = [MULTIPLE, FOR_BOB]
+    arrived = tmp_path / "arrived"
+    servers.folder("mail1", ALICE, late={2: arrived}).add(mail(1), mail(2))
+
+    def deliver(name: str) -> None:
+        if name == "committed":
+            arrived.touch()
+
+    archive.run(deliver)
+    assert archive.placed("Bob") == {'["alice@example.com", "INBOX"]': 2}
+    assert archive.placed(ALICE) == {'["alice@example.com", "INBOX"]': 1}
+    archive.run()
+    assert archive.placed(ALICE) == {'["alice@example.com", "INBOX"]': 2}
+    assert len(servers.commands("FETCH")) == 2
+
+
+def test_mailboxes_come_before_multidrop_so_that_mail_lies_where_its_owner_has_it(archive: Archive, servers: FakeServers) -> None:
+    archive.profiles = [multidrop(), MULTIPLE]
+    servers.folder("mail1", ALICE, "Projects").add(mail(1))
+    servers.folder("mail1", JOURNAL).add(mail(1, top=TRACE))
+    report = archive.run()
+    assert [profile.method for profile in report.profiles] == ["multiple_mailboxes", "multidrop"]
+    assert archive.placed(ALICE) == {'["alice@example.com", "Projects"]': 1}
 
 
 TRACE = "Received: from gw by mail1 for <alice@example.com>; Sat, 1 Jan 2022 00:00:00 +0000\r\n"
