@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the playbook tests share: servers of the lab as they were made, an interpreter without libraries, ports that do not serve."""
+"""What the playbook tests share: fresh servers of the lab, an interpreter without libraries, ports that do not serve."""
 
 from __future__ import annotations
 

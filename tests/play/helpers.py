@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.lab.fixtures import LabServer
@@ -176,3 +176,24 @@ def _answer(task: Task, done: PlaybookRun) -> Answer:
 def _around(text: str) -> str:
     place = text.index(SECRET)
     return f"a password was shown: {text[max(0, place - 300) : place + 60]}"
+
+
+def settle(server: LabServer, step: Step, *calls: str) -> Answer:
+    """Run ``step`` as a check, for real, and again; return the real answer.
+
+    Asserts that the check told the same changes and tried nothing, not even on a server that would refuse it, that the real run
+    made exactly the writing ``calls``, and that the run after it found nothing to do.
+    """
+    server.forget()
+    server.refuse_writes()
+    check = one(replace(step, check=True))
+    server.refuse_writes(False)
+    assert check.status == "changed", check
+    assert_untouched(server)
+    real, again = play(step, step)
+    assert real.status == "changed", real
+    assert real.diff == check.diff
+    assert (again.status, again.diff["before"], again.diff["after"]) == ("ok", {}, {}), again
+    assert written(server) == list(calls)
+    assert failed_logins(server) == []
+    return real
