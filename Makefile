@@ -12,33 +12,34 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop lab lab-stop lab-status test lint format clean packages
+.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status test test-packages lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-packages: ## Install the Debian packages that the lab needs (root or sudo)
+venv: $(VENV)/run.stamp ## Make the Python environment (.venv) from the pinned requirements, for use with your own inventory
+
+lab-packages:
 	@.ci/packages lab
 
 $(VENV)/run.stamp: requirements.txt
-	@.ci/packages lab
+	@.ci/packages base
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=/path/to/python3.11")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt
-	@.ci/packages test
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-demo: $(VENV)/run.stamp ## From nothing to archived mail: two Kerio doubles, site.yml three times, a summary
+demo: $(VENV)/run.stamp lab-packages ## From nothing to archived mail: two Kerio doubles, site.yml three times, a summary
 	@$(BIN)/python -m tests.lab.demo start
 
 demo-stop: ## End what `make demo` started
 	@$(BIN)/python -m tests.lab.demo stop
 
-lab: $(VENV)/run.stamp ## Start the lab alone; build/lab.json says how to reach it
+lab: $(VENV)/run.stamp lab-packages ## Start the lab alone; build/lab.json says how to reach it
 	@$(BIN)/python -m tests.lab start --dir $(LAB_DIR) --servers $(LAB_SERVERS)
 
 lab-status: ## Say what of the lab runs
@@ -47,7 +48,10 @@ lab-status: ## Say what of the lab runs
 lab-stop: ## End the lab
 	@$(BIN)/python -m tests.lab stop --dir $(LAB_DIR)
 
-lint: $(VENV)/dev.stamp ## ruff, mypy, ansible-lint, yamllint, shellcheck
+test-packages:
+	@.ci/packages test
+
+lint: $(VENV)/dev.stamp test-packages ## ruff, mypy, ansible-lint, yamllint, shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p ansible_collections.mailops.kerio.plugins.module_utils
