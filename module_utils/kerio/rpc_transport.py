@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import socket
 import ssl
 import sys
@@ -28,6 +29,8 @@ else:
     MISSING = None
 
 CHECK_PORT = "Check api_port: the administration listens on 4040, with TLS, unless it was moved"
+# Silence here is no matter of rights, which are not known before.
+LOGIN = "Session.login"
 # OpenSSL's verification results that have a remedy of their own (X509_V_ERR_*).
 HOST_MISMATCH, ADDRESS_MISMATCH, EXPIRED, NOT_YET_VALID = 62, 64, 10, 9
 CERTIFICATE_REMEDIES = {
@@ -123,6 +126,10 @@ def _explain_system(endpoint: Endpoint, method: str, error: Exception) -> Networ
     # A connection that ends in the middle is no other protocol; OpenSSL reports it all the same.
     if tls is not None and not isinstance(tls, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return NetworkError(endpoint.where, f"what listens there does not speak TLS as expected: {tls}", CHECK_PORT)
+    other = _underlying(error, http.client.BadStatusLine)
+    if other is not None and not isinstance(other, http.client.RemoteDisconnected):
+        said = " ".join(other.line.split())[:80]
+        return NetworkError(endpoint.where, f"what listens there does not speak HTTP: {said!r}", CHECK_PORT)
     unknown = _underlying(error, socket.gaierror)
     if unknown is not None:
         return NetworkError(endpoint.where, f"the name cannot be resolved: {unknown.strerror}", "Check api_host")
@@ -141,6 +148,13 @@ def _explain_system(endpoint: Endpoint, method: str, error: Exception) -> Networ
 
 
 def _hang(endpoint: Endpoint, method: str) -> NetworkError:
+    if method == LOGIN:
+        return NetworkError(
+            f"{endpoint.where}: {method}",
+            f"no answer within {endpoint.timeout:g} s",
+            f"{CHECK_PORT}. Raise the timeout if the server is slow",
+            method=method,
+        )
     return NetworkError(
         f"{endpoint.where}: {method}",
         f"no answer within {endpoint.timeout:g} s; the server may have executed the call all the same",

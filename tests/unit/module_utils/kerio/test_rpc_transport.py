@@ -214,8 +214,9 @@ def test_port_without_tls() -> None:
 
 
 def test_port_with_tls_and_another_protocol(certificates: dict[str, Path]) -> None:
-    with raw(greet, certificates["good"]) as port, pytest.raises(NetworkError, match="OK IMAP4rev1") as caught:
+    with raw(greet, certificates["good"]) as port, pytest.raises(NetworkError) as caught:
         post(port, ca_file=str(certificates["good"]))
+    assert caught.value.cause == "what listens there does not speak HTTP: '* OK IMAP4rev1 server ready'"
     assert "api_port" in caught.value.remedy
 
 
@@ -238,6 +239,13 @@ def test_hang_names_method_and_remedy(certificates: dict[str, Path]) -> None:
         over.set()
     assert "full administration" in caught.value.remedy
     assert type(caught.value) is NetworkError
+
+
+def test_silence_at_the_login_is_not_a_matter_of_rights() -> None:
+    error = rpc_transport.explain(Endpoint("mail1", "127.0.0.1", timeout=3), "Session.login", requests.exceptions.ReadTimeout())
+    assert (error.subject, error.cause) == ("mail1 (127.0.0.1:4040): Session.login", "no answer within 3 s")
+    assert "api_port" in error.remedy
+    assert "full administration" not in error.remedy
 
 
 def test_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
