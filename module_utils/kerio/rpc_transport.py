@@ -128,7 +128,7 @@ def _explain_system(endpoint: Endpoint, method: str, error: Exception) -> Networ
         return NetworkError(endpoint.where, f"what listens there does not speak TLS as expected: {tls}", CHECK_PORT)
     other = _underlying(error, http.client.BadStatusLine)
     if other is not None and not isinstance(other, http.client.RemoteDisconnected):
-        said = " ".join(other.line.split())[:80]
+        said = " ".join(str(other.args[0]).split())[:80]
         return NetworkError(endpoint.where, f"what listens there does not speak HTTP: {said!r}", CHECK_PORT)
     unknown = _underlying(error, socket.gaierror)
     if unknown is not None:
