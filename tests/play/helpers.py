@@ -164,8 +164,8 @@ def _task(step: Step, name: str, parallel: bool) -> dict[str, t.Any]:
         "check_mode": step.check,
         "ignore_errors": True,
         "when": f"inventory_hostname == '{name}'" if parallel else True,
-        "vars": {"ansible_python_interpreter": step.python},
         **step.also,
+        "vars": {"ansible_python_interpreter": step.python, **step.also.get("vars", {})},
     }
 
 
