@@ -18,6 +18,7 @@ JOBS = "jobs"
 REPORTS = "reports"
 STAGING = "staging"
 MAILDIR_PARTS = ("cur", "new", "tmp")
+INBOX = "INBOX"  # every tree has it, with or without mail
 
 NAME_BYTES = 200  # an escaped name that is longer is cut; with its mark it stays below the 255 bytes of every file system
 SHORTENED = "%~"

@@ -57,14 +57,17 @@ class Places:
         return True
 
     def make_folder(self, directory: str) -> None:
-        """Make a folder with cur, new and tmp, its parents, and the user's top folder, which has these too.
+        """Make a folder with cur, new and tmp, its parents, and the user's top folder and its INBOX, which have these too.
 
         Dovecot refuses to select a folder without one of the three, and cannot make them itself in a tree that it may not write.
+        Every client selects INBOX, even where all mail is filed below the address of its mailbox.
         """
         parts = directory.split("/")
         try:
-            for depth in range(2, len(parts) + 1):
-                self._make("/".join(parts[:depth]), maildir=depth in (2, len(parts)))
+            self._make("/".join(parts[:2]), maildir=True)
+            self._make("/".join((*parts[:2], layout.INBOX)), maildir=True)
+            for depth in range(3, len(parts) + 1):
+                self._make("/".join(parts[:depth]), maildir=depth == len(parts))
         except OSError as error:
             raise os_failure(error, f"{self.root}/{directory}") from error
         self._made.add(directory)

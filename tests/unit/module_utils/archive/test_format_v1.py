@@ -161,6 +161,8 @@ def test_14_maildirs(archive: Archive) -> None:
     for folder, parts in (("", True), ("/INBOX", True), ("/parent", False), ("/parent/child", True)):
         assert all((archive.root / f"mail/{USER}{folder}" / part).is_dir() == parts for part in ("cur", "new", "tmp"))
     assert [path for part in ("new", "tmp") for path in archive.root.glob(f"mail/**/{part}/*")] == []
+    archive.store.make_folder("mail/carol/carol@example.com/Sent Items")
+    assert {path.name for path in (archive.root / "mail/carol/INBOX").iterdir()} == {"cur", "new", "tmp"}
 
 
 def test_15_placements(archive: Archive) -> None:
