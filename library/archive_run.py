@@ -37,7 +37,9 @@ extends_documentation_fragment:
   - mailops.kerio.attributes
 attributes:
   check_mode:
-    description: Logs in and compares folders and UIDs with the catalog; the archive need not exist yet, and nothing is written.
+    description:
+      - Logs in and compares folders and UIDs with the catalog; the archive need not exist yet, and nothing is written.
+      - No message is read, so what a run would find to be a copy, excluded or left counts as C(new).
     support: full
   diff_mode:
     description: Archived messages are counted, not shown.

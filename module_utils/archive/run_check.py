@@ -54,6 +54,8 @@ class Preview:
         self._gate = Gate()
         self._server_errors: dict[str, ArchiveToolError] = {}
         self._catalog: Catalog | None = None
+        # What the run would have archived by then, so that a second profile over the same mailbox counts it as known.
+        self._planned: dict[tuple[str, str, str, int], list[int]] = {}
         self.report = RunReport(warnings=options.warnings())
 
     def go(self) -> RunReport:
@@ -141,6 +143,9 @@ class Preview:
                 filing = mailbox.filing(folder.parts)
                 rows = [row for row in self._catalog.open_messages(source.id) if row.uidvalidity == status.uidvalidity]
                 again = {row.uid for row in rows if reopened(row.state, row.reason, filing)}
+        planned = self._planned.setdefault((mailbox.server.name, mailbox.name, folder.name, status.uidvalidity), [])
+        before.update(dict.fromkeys(planned, State.ARCHIVED))
         wanted = compare(uids, before, again).wanted
+        planned += wanted
         report.accounts = account(uids, before, {**before, **dict.fromkeys(wanted, State.ARCHIVED)})
         return report
