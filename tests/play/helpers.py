@@ -197,3 +197,11 @@ def settle(server: LabServer, step: Step, *calls: str) -> Answer:
     assert written(server) == list(calls)
     assert failed_logins(server) == []
     return real
+
+
+def switch_master(server: LabServer, on: bool, group: str = "Archive hosts", password: str = "") -> None:
+    """Switch master authentication on or off as an administrator does, with the password of the lab unless one is given."""
+    groups = server.api("IpAddressGroups.getGroupList")["groups"]
+    identity = next(entry["id"] for entry in groups if entry["name"] == group)
+    settings = {"isEnabled": on, "groupRestriction": identity, "password": password or server.master_password}
+    server.api("AdvancedOptions.set", {"options": {"masterAuthentication": settings}})
