@@ -195,7 +195,7 @@ def test_api_049_old_servers_take_the_policy_with_the_advanced_options(server: L
 
 
 def test_api_050_a_new_server_archives_nothing(client: Plain, server: LabServer) -> None:
-    assert server.switches == {}
+    assert server.switches["profile"] == "10.0"
     advanced = options(client, "AdvancedOptions")
     assert set(advanced["masterAuthentication"]) == {"isEnabled", "groupRestriction", "password"}
     assert advanced["masterAuthentication"]["isEnabled"] is False
