@@ -131,7 +131,7 @@ class Archive:
     def _check_trees(self) -> None:
         listed = {placement.path for placement in self.placements}
         trees = {f"mail/{row[0]}" for row in self.query("SELECT tree FROM users")}
-        folders = trees | {row[0] for row in self.query("SELECT dir FROM user_folders")}
+        folders = trees | {f"{tree}/INBOX" for tree in trees} | {row[0] for row in self.query("SELECT dir FROM user_folders")}
         for place, _directories, files in os.walk(self.root / "mail"):
             here = Path(place).relative_to(self.root).as_posix()
             for name in files:

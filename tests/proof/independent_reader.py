@@ -63,18 +63,24 @@ class Master:
         return hashlib.md5(text, usedforsecurity=False).hexdigest().encode("ascii")
 
 
-class Mailbox:
-    """One mailbox, opened by X-MASTERAUTH and X-SETUSER."""
+def by_master(site: Site, mailbox: str) -> Mailbox:
+    """Open a mailbox by X-MASTERAUTH and X-SETUSER."""
+    context = ssl.create_default_context(cafile=site.ca_file)
+    imap: Any = imaplib.IMAP4_SSL(site.host, site.port, ssl_context=context, timeout=120)
+    imap.literal = Master(site.master_password).answer
+    ok(imap.xatom("X-MASTERAUTH"))
+    ok(imap.xatom("X-SETUSER", quoted(mailbox)))
+    imap.state = "AUTH"
+    return Mailbox(imap, site.name, mailbox)
 
-    def __init__(self, site: Site, mailbox: str) -> None:
-        self.site = site
+
+class Mailbox:
+    """One mailbox of a server on a connection that is logged in."""
+
+    def __init__(self, imap: Any, server: str, mailbox: str) -> None:
+        self.imap = imap
+        self.server = server
         self.name = mailbox
-        context = ssl.create_default_context(cafile=site.ca_file)
-        self.imap: Any = imaplib.IMAP4_SSL(site.host, site.port, ssl_context=context, timeout=120)
-        self.imap.literal = Master(site.master_password).answer
-        ok(self.imap.xatom("X-MASTERAUTH"))
-        ok(self.imap.xatom("X-SETUSER", quoted(mailbox)))
-        self.imap.state = "AUTH"
 
     def __enter__(self) -> Mailbox:
         return self
@@ -102,7 +108,7 @@ class Mailbox:
             for head, raw in (part for part in parts if isinstance(part, tuple)):
                 match = FETCHED.search(head)
                 assert match, head
-                row = Row(self.site.name, self.name, folder, uidvalidity, int(match[1]), hashlib.sha256(raw).hexdigest())
+                row = Row(self.server, self.name, folder, uidvalidity, int(match[1]), hashlib.sha256(raw).hexdigest())
                 yield Seen(row, len(raw), int(match[2]), match[3].decode("ascii").strip())
 
     def all_messages(self) -> Iterator[Seen]:
@@ -149,7 +155,7 @@ def read_servers(mailboxes: Iterable[tuple[Site, str]]) -> list[Seen]:
     """Every message of these mailboxes."""
     found: list[Seen] = []
     for site, mailbox in mailboxes:
-        with Mailbox(site, mailbox) as opened:
+        with by_master(site, mailbox) as opened:
             found += opened.all_messages()
     return found
 
