@@ -14,6 +14,10 @@ LISTED_NOTES = 20
 LISTED_ADDRESSES = 200
 
 
+def _mailboxes(count: int) -> str:
+    return f"{count:,} mailbox" if count == 1 else f"{count:,} mailboxes"
+
+
 @dataclass
 class FolderReport:
     """One selected folder. ``opened`` is False when its STATUS proved that nothing changed; ``bytes`` were fetched."""
@@ -120,7 +124,7 @@ class ProfileReport:
         found = []
         for where, message in self.errors:
             blocked = sum(1 for mailbox in self.mailboxes if mailbox.blocked and mailbox.server == where)
-            found.append(Problem(self.name, where, message + (f" ({blocked} mailboxes not read)" if blocked else "")))
+            found.append(Problem(self.name, where, message + (f" ({_mailboxes(blocked)} not read)" if blocked else "")))
         for mailbox in self.mailboxes:
             found += mailbox.problems(self.name)
         return found
@@ -177,7 +181,7 @@ class RunReport:
         """What happened, in one sentence that counts and names."""
         accounts = self.accounts()
         mailboxes = sum(len(profile.mailboxes) for profile in self.profiles)
-        text = f"{accounts.new:,} new messages archived from {mailboxes:,} mailboxes, {accounts.known:,} were known"
+        text = f"{accounts.new:,} new messages archived from {_mailboxes(mailboxes)}, {accounts.known:,} were known"
         for name in ("copies", "left", "excluded", "failed", "quarantined"):
             count = getattr(accounts, name)
             text += f", {count:,} {name}" if count else ""

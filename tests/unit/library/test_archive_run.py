@@ -81,7 +81,7 @@ def test_a_run_is_a_job_and_a_second_one_changes_nothing(archive: Archive, serve
     servers.folder("mail1", ALICE).add(mail(1), mail(2))
     first = module(archive)
     assert (first["failed"], first["changed"]) == (False, True)
-    assert first["msg"].startswith("2 new messages archived from 1 mailboxes")
+    assert first["msg"].startswith("2 new messages archived from 1 mailbox,")
     assert first["profiles"][0]["new"] == first["run"]["new"] == 2
     assert first["profiles"][0]["mailboxes"][0]["folders"][0]["bytes"] == len(mail(1) + mail(2))
     assert first["job"]["state"] == "finished"
