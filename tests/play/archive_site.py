@@ -7,8 +7,8 @@ import contextlib
 import smtplib
 import socket
 import threading
-import uuid
 import typing as t
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
