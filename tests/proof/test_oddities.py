@@ -77,15 +77,15 @@ def test_there_are_enough_oddities() -> None:
 def test_stored_as_served(raw: Proof, name: str) -> None:
     message = ODDITIES[name]
     digest = hashlib.sha256(message).hexdigest()
-    unpacked = subprocess.run(
-        ["zstd", "-dcq", raw.archive.root / "objects" / digest[:2] / digest], stdout=subprocess.PIPE, check=True
-    )
+    stored = raw.archive.root / "objects" / digest[:2] / digest
+    unpacked = subprocess.run(["zstd", "-dcq", stored], stdout=subprocess.PIPE, check=True)
     assert unpacked.stdout == message
     virtual = len(message) + sum(1 for before, char in zip(b"\0" + message, message, strict=False) if char == 10 and before != 13)
     for mailbox, folder in ((TOGETHER, "INBOX"), (APART, name)):
         (placed,) = raw.placements(mailbox, digest)
         assert placed.parts == (mailbox, *folder.split("/"))
         date = int(DATES[name].timestamp())
+        assert (raw.archive.root / placed.path).samefile(stored)
         assert Path(placed.path).name == f"{date}.{digest}_0.a,S={len(message)},W={virtual}:2,S"
         assert ("mail1", mailbox, folder, 4711, UIDS[name], digest, ARCHIVED) in raw.archive.sources
 
