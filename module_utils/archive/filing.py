@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -16,7 +17,9 @@ LEAVE, DROP_RELAYED = "leave", "drop_relayed"
 RELAYED = "relayed: "
 CAUGHT = "caught: "
 NO_ADDRESS = "(no-address)"
-LISTED_ADDRESSES = 50  # of one message; bounds what a hostile header can put into the catalog
+# Of one message; with the length they bound what a hostile header can put into the catalog. No user has a longer address.
+LISTED_ADDRESSES = 50
+LISTED_CHARACTERS = 320
 
 MAILBOX, MULTIDROP = "mailbox", "multidrop"
 
@@ -134,7 +137,7 @@ class MultidropFiling:
 
     def _unmatched(self, found: Addresses) -> Decision:
         everyone = list(dict.fromkeys([*self._received_by(found), *found.senders]))
-        reason = " ".join(address.replace(" ", "_") for address in everyone[:LISTED_ADDRESSES]) or NO_ADDRESS
+        reason = " ".join(map(_listed, everyone[:LISTED_ADDRESSES])) or NO_ADDRESS
         if self.catchall is not None:
             return Decision((Target(self.catchall, CATCHALL_FOLDER),), State.ARCHIVED, CAUGHT + reason)
         if self.unknown == DROP_RELAYED and not any(self._is_local(address) for address in everyone):
@@ -154,6 +157,11 @@ Filing = MailboxFiling | MultidropFiling
 def expand(template: str, u_email: str, h_email: str) -> tuple[str, ...]:
     """The folder that a template names. Slashes in an address do not make folders."""
     return tuple(part.replace("{u-email}", u_email).replace("{h-email}", h_email) for part in template.split("/"))
+
+
+def _listed(address: str) -> str:
+    """An address without blanks, as UTF-8 can hold it: a header may have bytes in it that are no text."""
+    return re.sub(r"\s", "_", address)[:LISTED_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def unknown_addresses(reason: str) -> list[str]:

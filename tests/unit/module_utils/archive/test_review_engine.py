@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Orders of events that broke a promise of the engine once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail, multidrop
+
+ALICE, BOB, CAROL, JOURNAL = "alice@example.com", "bob@example.com", "carol@example.com", "archive@example.com"
+WHOLE = {"name": "whole", "method": "single_mailbox", "mailbox": JOURNAL, "target_user": "auditor"}
+TRACE = "Received: from gw by mail1 for <alice@example.com>; Sat, 1 Jan 2022 00:00:00 +0000\r\n"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    made = Archive(tmp_path / "archive", FakeServers(tmp_path / "log"))
+    made.user(ALICE)
+    made.profiles = [MULTIPLE]
+    made.passwords = {"journal": f"not-a-secret-{JOURNAL}", "whole": f"not-a-secret-{JOURNAL}"}
+    return made
+
+
+def damage(archive: Archive) -> None:
+    for path in archive.root.glob("objects/*/*"):
+        path.chmod(0o640)
+        path.write_bytes(b"rotten")
+
+
+def test_an_address_that_is_not_utf8_stops_no_message(archive: Archive) -> None:
+    archive.profiles = [multidrop()]
+    body = mail(1, to="B@b").replace(b"B@b", b"J\xfcrgen@example.org")
+    archive.servers.folder("mail1", JOURNAL).add(body, mail(2))
+    report = archive.run()
+    assert (report.accounts().left, report.accounts().new) == (1, 1)
+    (address,) = (one for one in report.profiles[0].unknown if one.endswith("rgen@example.org"))
+    assert address.encode("utf-8")
+
+
+def test_a_hostile_address_does_not_fill_the_catalog(archive: Archive) -> None:
+    archive.profiles = [multidrop()]
+    archive.servers.folder("mail1", JOURNAL).add(mail(1, to="x" * 500_000 + "@example.org"))
+    archive.run()
+    ((length,),) = archive.rows("SELECT max(length(reason)) FROM source_messages")
+    assert length < 1000
+
+
+class Killer:
+    """Ends a worker at a checkpoint, once."""
+
+    def __init__(self, mark: Path, number: int) -> None:
+        self.mark = mark
+        self.number = number
+
+    def __call__(self, name: str) -> None:
+        if name == "stored" and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), self.number)
