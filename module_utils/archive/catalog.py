@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 import typing as t
+from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
@@ -18,7 +19,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_sources import SourceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_users import UserTables
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, StoreError
 
 _PLACEMENT = "folder_id, digest, user_id, internaldate, size, vsize, flags, copy_key, origin"
 _INSERT_OBJECT = "INSERT INTO objects(digest, size, stored_size) VALUES (?, ?, ?)"
@@ -61,6 +62,20 @@ class Catalog(UserTables, SourceTables):
     def open(cls, path: str, *, readonly: bool = False) -> Catalog:
         """Open ``<root>/catalog.sqlite3``, create tables in a new file; CatalogError for another format."""
         return cls(path, readonly=readonly)
+
+    @classmethod
+    def of(cls, root: str, *, readonly: bool = False) -> Catalog:
+        """Open the catalog of an archive that is in use; StoreError when it is gone.
+
+        An empty one in its place would know nobody and nothing, and the next crash would have the archive swept by it.
+        """
+        path = f"{root}/{layout.CATALOG_FILE}"
+        if not Path(path).exists():
+            remedy = (
+                "Restore the catalog from a backup, or rebuild it with archive_verify; archive_store makes that of a new archive"
+            )
+            raise StoreError(path, "the archive has no catalog", remedy)
+        return cls(path, readonly=readonly, create=False)
 
     def __enter__(self) -> Catalog:
         return self

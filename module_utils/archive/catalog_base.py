@@ -34,10 +34,10 @@ def catalog_failure(error: sqlite3.Error, path: str) -> CatalogError:
 class Database:
     """One connection per process and thread; open it after fork. Every error of SQLite comes as CatalogError."""
 
-    def __init__(self, path: str, *, readonly: bool = False) -> None:
+    def __init__(self, path: str, *, readonly: bool = False, create: bool = True) -> None:
         self.path = path
         self._pid = os.getpid()
-        uri = f"{Path(path).absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
+        uri = f"{Path(path).absolute().as_uri()}?mode={'ro' if readonly else 'rwc' if create else 'rw'}"
         if readonly and not Path(f"{path}-wal").exists():
             # Nobody has it open. SQLite would make a WAL beside it all the same, and who only reads must leave no trace.
             uri += "&immutable=1"
@@ -47,19 +47,19 @@ class Database:
             raise catalog_failure(error, path) from error
         try:
             with self._errors():
-                self._prepare(readonly=readonly)
+                self._prepare(readonly=readonly, create=create and not readonly)
         except CatalogError:
             self._db.close()
             raise
 
-    def _prepare(self, *, readonly: bool) -> None:
+    def _prepare(self, *, readonly: bool, create: bool) -> None:
         if not readonly:
             # Before the first statement: an empty file becomes WAL at once, so that a reader never sees another mode.
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
         for pragma in _PRAGMAS:
             self._db.execute(pragma)
-        if not readonly:
+        if create:
             self._create_tables()
         self._check_version()
 

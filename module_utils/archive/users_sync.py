@@ -43,7 +43,7 @@ def synchronise(root: str, desired: users.Wish, *, check_mode: bool) -> users.Us
     filesystem.check_root(root)
     if not filesystem.check_format(root):
         raise StoreError(root, "it holds no archive", "Create the archive with archive_store, or mount its disk")
-    with Catalog.open(str(Path(root, layout.CATALOG_FILE)), readonly=check_mode) as catalog:
+    with Catalog.of(root, readonly=check_mode) as catalog:
         plan = users.plan_users(root, desired, catalog.users(deleted=True))
         if plan.steps and not check_mode:
             catalog.apply_users(plan.steps)
