@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import typing as t
 from collections import deque
 from dataclasses import dataclass, field
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, progress
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import Committer
@@ -30,7 +31,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sweep import recover
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, CatalogError, InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, StatusFailed
 
 LOCKED_FOR = "archive_run"
@@ -114,7 +115,7 @@ class Run:
         try:
             with (
                 Store.open(options.root, lock=LOCKED_FOR) as store,
-                Catalog.open(f"{options.root}/{layout.CATALOG_FILE}") as catalog,
+                Catalog.of(options.root) as catalog,
             ):
                 self._work(store, catalog, pool, watch)
         finally:
@@ -128,10 +129,15 @@ class Run:
         store.begin(str(run_id), catalog.commits())
         committer = Committer(store, catalog, run_id, self._checkpoint)
         tools = Tools(store, catalog, committer, pool, self._gate, self._reporter, self._server_errors)
-        for profile in self._profiles:
-            if self._reporter.stop_requested:
-                break
-            self.report.profiles.append(self._profile(profile, tools))
+        try:
+            for profile in self._profiles:
+                if self._reporter.stop_requested:
+                    break
+                self.report.profiles.append(self._profile(profile, tools))
+        except ArchiveToolError as error:
+            with contextlib.suppress(CatalogError):  # that may be the very error, or another effect of a full disk
+                catalog.end_run(run_id, "failed", {"message": str(error)})
+            raise
         self._checkpoint("ending")
         totals = committer.totals
         self.report.placements, self.report.objects = totals.placements, totals.objects

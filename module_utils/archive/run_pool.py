@@ -116,7 +116,8 @@ def _live(parent: int, pipe: Connection[t.Any, t.Any], root: str, imap: Imap, ch
     status = _CRASHED
     try:
         die_with(parent)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # systemd and a terminal send these to all processes: the scheduler ends the run in order, and its workers with it.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         Worker(pipe, root, imap, checkpoint).serve()
         status = 0

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import typing as t
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, JobError
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail, multidrop
 
 ALICE, BOB, CAROL, JOURNAL = "alice@example.com", "bob@example.com", "carol@example.com", "archive@example.com"
@@ -48,6 +52,16 @@ def test_a_hostile_address_does_not_fill_the_catalog(archive: Archive) -> None:
     assert length < 1000
 
 
+def test_a_lost_catalog_is_not_replaced_by_an_empty_one(archive: Archive) -> None:
+    archive.servers.folder("mail1", ALICE).add(mail(1))
+    archive.run()
+    for path in archive.root.glob("catalog.sqlite3*"):
+        path.unlink()
+    with pytest.raises(ArchiveToolError, match="catalog"):
+        archive.run()
+    assert not Path(archive.catalog_file).exists()
+
+
 class Killer:
     """Ends a worker at a checkpoint, once."""
 
@@ -59,3 +73,30 @@ class Killer:
         if name == "stored" and not self.mark.exists():
             self.mark.touch()
             os.kill(os.getpid(), self.number)
+
+
+def test_a_killed_worker_fails_the_run_and_the_next_one_repairs(archive: Archive, tmp_path: Path) -> None:
+    archive.servers.folder("mail1", ALICE).add(*map(mail, range(5)))
+    with pytest.raises(JobError, match="signal 9"):
+        archive.run(Killer(tmp_path / "mark", signal.SIGKILL))
+    assert (archive.root / "dirty").exists()
+    assert archive.rows("SELECT outcome FROM runs") == [("failed",)]
+    report = archive.run()
+    assert report.swept is not None
+    assert report.accounts().new == 5
+
+
+def test_a_stop_of_the_whole_service_kills_no_worker(archive: Archive, tmp_path: Path) -> None:
+    archive.servers.folder("mail1", ALICE).add(*map(mail, range(5)))
+    assert archive.run(Killer(tmp_path / "mark", signal.SIGTERM)).accounts().new == 5
+
+
+def test_a_bug_in_a_worker_fails_the_run_and_never_hangs_it(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: t.Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(worker.Worker, "_stored", broken)
+    archive.servers.folder("mail1", ALICE).add(mail(1))
+    with pytest.raises(JobError, match="status 70"):
+        archive.run()
+    assert (archive.root / "dirty").exists()
