@@ -24,10 +24,11 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
     UserFolder,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MULTIDROP, Target
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import placement_name
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import object_path, placement_name
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored, Written
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Item, Parcel
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
 REASON_CHARACTERS = 500
 
@@ -127,6 +128,10 @@ class Committer:
         """Tell whether all targets have the object already."""
         return all(self._present(self._folder(target), digest) for target in targets)
 
+    def fits(self, targets: t.Iterable[Target]) -> bool:
+        """Tell whether the operating system takes the paths of all targets."""
+        return all(self._store.fits(self._folder(target).dir) for target in targets)
+
     def record(
         self, origin: Origin, rows: t.Iterable[MessageRow] = (), cursor: Cursor | None = None, routes: tuple[str, ...] = ()
     ) -> None:
@@ -220,10 +225,18 @@ class Committer:
             counts = row.folder_id == folder.id or kind == MULTIDROP or row.origin.startswith(MULTIDROP)
             if not counts or row.digest in seen:
                 continue
-            if row.digest == message.digest or self._store.same_message(row.digest, message.digest):
+            if row.digest == message.digest or self._proven(row.digest, message.digest):
                 return True
             seen.add(row.digest)
         return False
+
+    def _proven(self, known: bytes, digest: bytes) -> bool:
+        """Whether both are the same message; an object that cannot be read proves nothing, and must not stop the run."""
+        try:
+            return self._store.same_message(known, digest)
+        except StoreError:
+            self.totals.damaged.append(object_path(known))
+            return False
 
     def _withdraw(self, refused: Refused) -> None:
         """Take back the link of a placement that the catalog has under another name."""

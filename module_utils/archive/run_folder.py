@@ -16,8 +16,16 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
     StoredMessage,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import Committer, Origin
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.copykey import copy_key
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import CAUGHT, Decision, header_of, reopened
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.copykey import CopyKeyStream
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import (
+    CAUGHT,
+    Decision,
+    Filing,
+    header_of,
+    reopened,
+    unknown_addresses,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_headers import HEADER_LIMIT
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import (
     Comparison,
     Figures,
@@ -32,6 +40,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Examined, Fetch, Parcel
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
 
 CHUNK_LEAST, CHUNK_MOST = 1000, 10_000
@@ -109,9 +118,12 @@ class FolderPass:
                 if row.uidvalidity == validity and reopened(row.state, row.reason, self.filing)
             }
         self._comparison = compare(self._uids, self._before, again)
+        if not self.filing.needs_header and not self._committer.fits(self.filing.decide(b"").targets):
+            self.fail("its path in the archive would be too long for the file system; exclude it, or rename it on the server")
+            return
         self._close_old_rows(validity)
-        self._refile(store)
-        self._cut(self._comparison.wanted)
+        damaged = self._refile(store)
+        self._cut(sorted({*self._comparison.wanted, *damaged}))
 
     def _cut(self, wanted: t.Sequence[int], careful: bool = False) -> None:
         size = max(CHUNK_LEAST, min(CHUNK_MOST, math.ceil(len(wanted) / (2 * self._workers))))
@@ -138,19 +150,28 @@ class FolderPass:
         for number, rows in old.items():
             self._committer.record(Origin(self.source.id, number, self.origin.kind, self.origin.label, ""), rows)
 
-    def _refile(self, store: Store) -> None:
-        """File by this pass's route what the archive already has from this folder: nothing is fetched for it."""
+    def _refile(self, store: Store) -> list[int]:
+        """File by this pass's route what the archive already has from this folder: nothing is fetched for it.
+
+        Return the UIDs whose objects cannot be read: to fetch them again repairs the objects.
+        """
         filed = self.mailbox.route in self._catalog.routes(self.source.id)
         caught = self.source.rules != self.mailbox.rules and self.filing.needs_header
         if filed and not caught:
-            return
+            return []
+        present = set(self._uids)
+        damaged: list[int] = []
         since = self._catalog.route_run(self.source.id, self.mailbox.route)
-        rows = (row for row in self._catalog.stored_messages(self.source.id) if self._is_due(row, filed, since))
+        # Only what is in the mailbox now: it may be somebody else's by now, whatever was read from it before.
+        rows = (
+            row for row in self._catalog.stored_messages(self.source.id) if row.uid in present and self._is_due(row, filed, since)
+        )
         while step := list(itertools.islice(rows, REFILE_STEP)):
             for row in step:
-                self.report.refiled += self._refile_row(store, row)
+                self.report.refiled += self._refile_row(store, row, damaged)
             self._committer.commit()
         self._committer.record(self.origin, routes=(self.mailbox.route,))
+        return damaged
 
     def _is_due(self, row: StoredMessage, filed: bool, since: int) -> bool:
         if row.uidvalidity != self._status.uidvalidity or row.state not in (State.ARCHIVED, State.COPY):
@@ -159,7 +180,7 @@ class FolderPass:
             return True
         return not filed and row.run_id >= since
 
-    def _refile_row(self, store: Store, row: StoredMessage) -> bool:
+    def _refile_row(self, store: Store, row: StoredMessage, damaged: list[int]) -> bool:
         digest = row.digest
         if digest is None:
             return False
@@ -167,9 +188,13 @@ class FolderPass:
             decision = self.filing.decide(b"")
             if row.state is State.ARCHIVED and self._committer.has(decision.targets, digest):
                 return False
-        message = store.read(digest)
-        decision = self.filing.decide(header_of(message, self.filing))
-        return self._committer.refile(self.origin, row, copy_key(message), decision.targets, _reason(row, decision))
+        try:
+            head, key = _read(store, digest)
+        except StoreError:
+            damaged.append(row.uid)
+            return False
+        decision = self.filing.decide(header_of(head, self.filing))
+        return self._committer.refile(self.origin, row, key, decision.targets, _reason(row, decision, self.filing))
 
     def take(self, parcel: Parcel) -> None:
         """File what a worker stored."""
@@ -225,6 +250,23 @@ class FolderPass:
         return Figures(source.uidvalidity, source.uidnext, source.messages, source.highestmodseq)
 
 
-def _reason(row: StoredMessage, decision: Decision) -> str:
-    """A message that was caught and now has its user is no longer one for the list of unknown addresses."""
-    return decision.reason if decision.targets and row.reason.startswith(CAUGHT) else row.reason
+def _read(store: Store, digest: bytes) -> tuple[bytes, bytes]:
+    """The beginning of a message with its header, and its copy key, in bounded memory; raises StoreError."""
+    head, key = b"", CopyKeyStream()
+    for piece in store.read_chunks(digest):
+        head = head or piece[:HEADER_LIMIT]
+        key.update(piece)
+    return head, key.digest()
+
+
+def _reason(row: StoredMessage, decision: Decision, filing: Filing) -> str:
+    """What the row says from now on.
+
+    A message that another profile has archived and that no user matches counts as caught, so that a later user gets it. One that
+    was caught and now has its user is no longer one for the list of unknown addresses.
+    """
+    if not filing.needs_header:
+        return row.reason
+    if decision.targets:
+        return decision.reason
+    return CAUGHT + " ".join(unknown_addresses(decision.reason))

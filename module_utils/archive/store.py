@@ -192,6 +192,10 @@ class Store:
         """
         return self._places.place(digest, directory, name)
 
+    def fits(self, directory: str) -> bool:
+        """Whether the operating system takes the path of a placement in ``directory``."""
+        return self._places.fits(directory)
+
     def unplace(self, directory: str, name: str) -> bool:
         """Remove a link that is not committed (a copy, a duplicate); False when it is not there."""
         return self._places.unplace(directory, name)

@@ -17,6 +17,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import Objects
 
 FOLDER_MODE = 0o750
+PATH_BYTES = 4095  # Linux's PATH_MAX without the NUL at its end
+PLACEMENT_BYTES = 160  # the longest name of a placement: a date, a digest and two sizes
 
 
 class Places:
@@ -43,6 +45,10 @@ class Places:
             raise os_failure(error, target) from error
         self._written.directories.add(f"{directory}/cur")
         return created
+
+    def fits(self, directory: str) -> bool:
+        """See ``Store.fits``."""
+        return len(os.fsencode(f"{self.root}/{directory}/cur/")) + PLACEMENT_BYTES <= PATH_BYTES
 
     def unplace(self, directory: str, name: str) -> bool:
         """See ``Store.unplace``."""

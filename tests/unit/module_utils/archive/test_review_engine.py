@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep, UserValues
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, JobError
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail, multidrop
 
@@ -52,6 +55,54 @@ def test_a_hostile_address_does_not_fill_the_catalog(archive: Archive) -> None:
     assert length < 1000
 
 
+def test_a_damaged_object_does_not_stop_a_copy_from_being_archived(archive: Archive) -> None:
+    archive.servers.folder("mail1", ALICE).add(mail(1))
+    archive.run()
+    damage(archive)
+    archive.servers.folder("mail1", ALICE).add(mail(1, top=TRACE), mail(2))
+    report = archive.run()
+    assert report.accounts().new == 2
+    assert report.damaged
+
+
+def test_a_damaged_object_is_fetched_again_when_another_profile_needs_it(archive: Archive) -> None:
+    archive.servers.folder("mail1", JOURNAL).add(mail(1), mail(2))
+    archive.profiles = [WHOLE]
+    archive.run()
+    damage(archive)
+    archive.profiles = [WHOLE, multidrop()]
+    report = archive.run()
+    assert not report.problems()
+    assert sum(archive.placed(ALICE).values()) == 2
+    with Store.open(str(archive.root)) as store:
+        assert all(store.read(bytes.fromhex(name)) for name in archive.files())
+
+
+def test_what_left_the_mailbox_is_not_filed_for_whoever_has_the_address_now(archive: Archive) -> None:
+    folder = archive.servers.folder("mail1", ALICE).add(mail(1), mail(2))
+    archive.run()
+    folder.expunge(1)
+    with Catalog.open(archive.catalog_file) as catalog:
+        (old,) = catalog.users()
+        values = UserValues(name=ALICE, origin="inventory", server="mail1")
+        new = UserValues(name="successor", origin="inventory", addresses=(ALICE,), server="mail1")
+        catalog.apply_users([UserStep(old.id, values, delete=True), UserStep(None, new)])
+    archive.run()
+    assert sum(archive.placed("successor").values()) == 1
+
+
+@pytest.mark.parametrize("unknown", ["leave", "catchall"])
+def test_a_late_user_gets_what_another_profile_has_archived(archive: Archive, unknown: str) -> None:
+    archive.servers.folder("mail1", JOURNAL).add(mail(1, to=BOB), mail(2))
+    archive.profiles = [WHOLE, multidrop(unknown_addresses=unknown)]
+    archive.run()
+    archive.user(BOB)
+    archive.run()
+    assert sum(archive.placed(BOB).values()) == 1
+    assert sum(archive.placed(ALICE).values()) == 1
+    assert not archive.run().changed
+
+
 def test_a_lost_catalog_is_not_replaced_by_an_empty_one(archive: Archive) -> None:
     archive.servers.folder("mail1", ALICE).add(mail(1))
     archive.run()
@@ -60,6 +111,15 @@ def test_a_lost_catalog_is_not_replaced_by_an_empty_one(archive: Archive) -> Non
     with pytest.raises(ArchiveToolError, match="catalog"):
         archive.run()
     assert not Path(archive.catalog_file).exists()
+
+
+def test_a_folder_too_deep_for_the_file_system_stops_no_other(archive: Archive) -> None:
+    archive.servers.folder("mail1", ALICE, "/".join(["n" * 190] * 25)).add(mail(1))
+    archive.servers.folder("mail1", ALICE).add(mail(2))
+    report = archive.run()
+    (problem,) = report.problems()
+    assert "too long" in problem.message
+    assert sum(archive.placed(ALICE).values()) == 1
 
 
 class Killer:
