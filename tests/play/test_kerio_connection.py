@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import re
+import sys
 import typing as t
-from dataclasses import replace
 
 from tests.lab.fixtures import LabServer
 from tests.play.helpers import Answer, Step, assert_one_sentence, assert_untouched, connection, failed_logins, one, play
@@ -19,10 +19,11 @@ MODULES: dict[str, dict[str, t.Any]] = {
 }
 
 
-def every_module(server: LabServer, python: str = "", **changed: t.Any) -> list[Answer]:
-    """Run all modules at the same time, with ``changed`` connection options."""
-    steps = [Step(module, {**connection(server, **changed), **options}) for module, options in MODULES.items()]
-    return play(*([replace(step, python=python) for step in steps] if python else steps), parallel=True)
+def every_module(server: LabServer, python: str = sys.executable, parallel: bool = False, **changed: t.Any) -> list[Answer]:
+    """Run all modules with ``changed`` connection options; ``parallel`` is for those that wait."""
+    given = connection(server, **changed)
+    steps = [Step(module, {**given, **options}, python=python) for module, options in MODULES.items()]
+    return play(*steps, parallel=parallel)
 
 
 def test_all_of_them_succeed_without_any_of_this(mail1: LabServer) -> None:
@@ -51,7 +52,7 @@ def test_the_port_of_imap_with_tls_is_told(mail1: LabServer) -> None:
 
 
 def test_a_closed_port_is_told_after_a_few_attempts(mail1: LabServer, closed_port: int) -> None:
-    for answer in every_module(mail1, api_port=closed_port):
+    for answer in every_module(mail1, api_port=closed_port, parallel=True):
         assert_one_sentence(
             answer, f"mail1 ({mail1.host}:{closed_port})", "Connection refused", "attempts", "Check that Kerio Connect is running"
         )
