@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, NetworkError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, NetworkError, ProtocolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import (
     ClientAbort,
     ClientError,
@@ -26,6 +26,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import R
 __all__ = ["Access", "Connection", "Credentials", "Endpoint", "MasterAnswer", "open_connection", "try_master_password"]
 
 REFUSED = "Read the server's words; the rest of the mailbox is not affected"
+NOT_IMAP = "Report it to the vendor of the server"
 LOST = "Check the server and the network, then run again"
 
 
@@ -55,7 +56,7 @@ class Connection:
 
     @contextlib.contextmanager
     def errors(self, subject: str) -> t.Iterator[None]:
-        """Turn what ``client`` raises into ImapError (refused, connection usable) or NetworkError (connection lost)."""
+        """Turn what ``client`` raises into ImapError (refused, connection usable), NetworkError or ProtocolError (lost)."""
         try:
             yield
         except ClientAbort as error:
@@ -63,6 +64,10 @@ class Connection:
             raise NetworkError(subject, str(error), LOST) from None
         except ClientError as error:
             raise ImapError(subject, str(error), REFUSED) from None
+        except (ValueError, LookupError, TypeError) as error:
+            # What imaplib and IMAPClient make of an answer that is no IMAP.
+            self.abort()
+            raise ProtocolError(subject, f"the server's answer cannot be read ({error})", NOT_IMAP) from None
 
     def close(self) -> None:
         """Log out and close; never raises."""

@@ -8,8 +8,8 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, ProtocolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import names, uidset
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.bulk import Bulk
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import NOT_IMAP, Connection
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import HIGHEST, Folder, FolderStatus
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import (
     MIB,
     Failed,
@@ -42,16 +42,22 @@ def examine(conn: Connection, folder: Folder) -> FolderStatus:
         raise ImapError(subject, "the server gives its name in 8-bit characters", "Rename it on the server")
     with conn.errors(subject):
         told = conn.client.select_folder(folder.raw, readonly=True)
-    if not isinstance(told.get(b"UIDVALIDITY"), int):
-        raise ProtocolError(subject, "the server does not tell UIDVALIDITY", "Report it to the vendor of the server")
     modseq = told.get(b"HIGHESTMODSEQ") if conn.capabilities & {"CONDSTORE", "QRESYNC"} else None
-    return FolderStatus(told[b"UIDVALIDITY"], told.get(b"UIDNEXT", 0), told[b"EXISTS"], modseq or None)
+    status = FolderStatus(told.get(b"UIDVALIDITY"), told.get(b"UIDNEXT", 0), told.get(b"EXISTS"), modseq or None)
+    if not status.plausible():
+        cause = f"the server does not tell UIDVALIDITY, UIDNEXT and EXISTS as numbers: {status}"
+        raise ProtocolError(subject, cause, NOT_IMAP)
+    return status
 
 
 def search_uids(conn: Connection, *criteria: t.Any) -> list[int]:
     """UIDs of the open folder in ascending order; ``criteria`` as IMAPClient takes them (default ALL)."""
-    with conn.errors(f"{conn.name}, mailbox {conn.user}, SEARCH"):
-        return sorted(set(conn.client.search(list(criteria) or "ALL")))
+    subject = f"{conn.name}, mailbox {conn.user}, SEARCH"
+    with conn.errors(subject):
+        found = sorted(set(conn.client.search(list(criteria) or "ALL")))
+    if found and not (found[0] > 0 and found[-1] <= HIGHEST):
+        raise ProtocolError(subject, f"the server lists UIDs that cannot be: {found[0]} to {found[-1]}", NOT_IMAP)
+    return found
 
 
 def listing(conn: Connection, uids: t.Sequence[int]) -> list[Listed]:

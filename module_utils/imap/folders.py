@@ -33,6 +33,9 @@ __all__ = [
 # STATUS commands in one write: few enough that the server can take them all while it answers
 PIPELINE = 100
 
+# RFC 3501 section 2.3.1.1 and RFC 7162 section 3.1
+HIGHEST, HIGHEST_MODSEQ = 2**32 - 1, 2**63 - 1
+
 # attribute (RFC 6154, and Kerio's \Inbox) -> role
 ROLE_ATTRIBUTES = {
     "\\inbox": "inbox",
@@ -70,6 +73,13 @@ class FolderStatus:
     uidnext: int
     messages: int
     highestmodseq: int | None = None
+
+    def plausible(self) -> bool:
+        """Whether all are numbers that IMAP allows; what a server tells is not believed to be."""
+        numbers = (self.uidvalidity, self.uidnext, self.messages)
+        return all(isinstance(number, int) and 0 <= number <= HIGHEST for number in numbers) and (
+            0 <= (self.highestmodseq or 0) <= HIGHEST_MODSEQ
+        )
 
 
 @dataclass(frozen=True)
@@ -195,7 +205,10 @@ def _status(values: list[Value]) -> tuple[bytes, FolderStatus]:
         raise TypeError("STATUS without a list")
     told = {_raw_name(name).upper(): int(_raw_name(value)) for name, value in zip(items[::2], items[1::2], strict=True)}
     modseq = told.get(b"HIGHESTMODSEQ") or None
-    return _key(raw), FolderStatus(told[b"UIDVALIDITY"], told.get(b"UIDNEXT", 0), told[b"MESSAGES"], modseq)
+    status = FolderStatus(told[b"UIDVALIDITY"], told.get(b"UIDNEXT", 0), told[b"MESSAGES"], modseq)
+    if not status.plausible():
+        raise ValueError(status)
+    return _key(raw), status
 
 
 def with_roles(folders: t.Sequence[Folder]) -> list[Folder]:

@@ -14,21 +14,22 @@ Value: t.TypeAlias = "bytes | list[Value] | None"
 # offset behind a literal's header -> what took its bytes, which are not part of the data
 Streamed = t.Mapping[int, t.Any]
 
-_HEAD = re.compile(rb"\* (\d+) FETCH \(", re.IGNORECASE)
+# Numbers of more digits are none: int() refuses thousands of them.
+_HEAD = re.compile(rb"\* (\d{1,20}) FETCH \(", re.IGNORECASE)
 # One item of FETCH; the number of the group that matched tells which.
 _ITEM = re.compile(
-    rb" *(?:UID (\d+)"
-    rb"|RFC822\.SIZE (\d+)"
+    rb" *(?:UID (\d{1,20})"
+    rb"|RFC822\.SIZE (\d{1,20})"
     rb"|FLAGS \(([^)]*)\)"
     rb'|INTERNALDATE "([^"]*)"'
-    rb"|BODY\[\] ~?\{(\d+)\+?\}\r\n"
+    rb"|BODY\[\] ~?\{(\d{1,20})\+?\}\r\n"
     rb'|BODY\[\] "((?:[^"\\]|\\.)*)"'
     rb"|BODY\[\] (NIL))",
     re.IGNORECASE | re.DOTALL,
 )
 _OTHER_NAME = re.compile(rb' *[^\s()\["{]+(?:\[[^\]]*\])?(?:<\d+>)? +')
 _VALUE = re.compile(
-    rb' *(?:(\()|(\))|"((?:[^"\\]|\\.)*)"|~?\{(\d+)\+?\}\r\n|(NIL)(?=[ )\r\n]|\Z)|([^\s()"]+))', re.IGNORECASE | re.DOTALL
+    rb' *(?:(\()|(\))|"((?:[^"\\]|\\.)*)"|~?\{(\d{1,20})\+?\}\r\n|(NIL)(?=[ )\r\n]|\Z)|([^\s()"]+))', re.IGNORECASE | re.DOTALL
 )
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _DATE = re.compile(
