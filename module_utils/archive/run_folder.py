@@ -45,7 +45,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import 
 
 CHUNK_LEAST, CHUNK_MOST = 1000, 10_000
 REFILE_STEP = 500
-CAREFUL_TRIES = 5
+CAREFUL_TRIES = 5  # breaks of which no message is guilty
+MOST_CULPRITS = 50  # each costs a connection, and a time-out when the server just falls silent
 
 
 def figures(status: FolderStatus) -> Figures:
@@ -92,6 +93,7 @@ class FolderPass:
         self._workers = workers
         self._watch = Stopwatch()
         self._careful_tries = 0
+        self._culprits = 0
         self.source = catalog.source_folder(mailbox.server.name, mailbox.name, folder.name)
         self._status = FolderStatus(0, 0, 0)
         self._uids: t.Sequence[int] = ()
@@ -123,7 +125,20 @@ class FolderPass:
             return
         self._close_old_rows(validity)
         damaged = self._refile(store)
-        self._cut(sorted({*self._comparison.wanted, *damaged}))
+        if self._restored():
+            self._cut(self._uids)
+            return
+        # What failed before comes last: it may break the connection again and again.
+        self._cut(sorted({*self._comparison.new, *damaged}))
+        self._cut(self._comparison.again)
+
+    def _restored(self) -> bool:
+        """Whether UIDNEXT went back, as after a restore of the server: UIDs stand for other messages now, so all are read."""
+        known, now = self.source, self._status
+        if known.uidvalidity != now.uidvalidity or not 0 < now.uidnext < known.uidnext:
+            return False
+        self.report.notes.append(f"UIDNEXT went back from {known.uidnext} to {now.uidnext}: all messages are read again")
+        return True
 
     def _cut(self, wanted: t.Sequence[int], careful: bool = False) -> None:
         size = max(CHUNK_LEAST, min(CHUNK_MOST, math.ceil(len(wanted) / (2 * self._workers))))
@@ -207,20 +222,22 @@ class FolderPass:
 
         A message that was alone on the line when the connection broke has failed; the next run tries it again.
         """
-        self._careful_tries += 1
         left = list(remaining)
-        if chunk.careful and in_flight:
+        if chunk.careful and len(in_flight) == 1:
             culprit = in_flight[0]
+            self._culprits += 1
             left = [uid for uid in left if uid != culprit]
             self.take(Parcel(failed=[(culprit, "the connection broke while the server sent this message")]))
+        else:
+            self._careful_tries += 1
         suspects = set(in_flight)
         self._cut([uid for uid in left if uid in suspects], careful=True)
-        self._cut([uid for uid in left if uid not in suspects], careful=chunk.careful and not suspects)
+        self._cut([uid for uid in left if uid not in suspects], careful=chunk.careful)
 
     @property
     def may_resume(self) -> bool:
         """Whether the folder's connection may break once more."""
-        return self._careful_tries < CAREFUL_TRIES
+        return self._careful_tries < CAREFUL_TRIES and self._culprits < MOST_CULPRITS
 
     def fail(self, message: str) -> None:
         """Give the folder up in this run."""
@@ -230,6 +247,9 @@ class FolderPass:
     def settle(self) -> None:
         """Have the folder's figures remembered with the next commit."""
         if self.report.error:
+            return
+        if self._unlisted:
+            # Whoever is not listed need not be gone.
             return
         vanished = [MessageRow(uid, State.VANISHED) for uid in self._comparison.vanished]
         cursor = Cursor(*figures(self._status), self.mailbox.rules, complete=self._status.messages == len(self._uids))
@@ -244,6 +264,13 @@ class FolderPass:
         self.report.seconds = self._watch.seconds
         if not self.report.error and not self.report.accounts.balanced():
             self.report.error = f"{len(self.report.accounts.missing)} messages on the server have no row in the catalog"
+        if not self.report.error and self._unlisted:
+            counted, listed = self._status.messages, len(self._uids)
+            self.report.error = f"the server counts {counted} messages here, but its SEARCH lists only {listed}; run again"
+
+    @property
+    def _unlisted(self) -> bool:
+        return self._status.messages > len(self._uids)
 
     def _known_figures(self) -> Figures:
         source = self.source

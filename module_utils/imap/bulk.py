@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
 
 WHOLE = b"UID RFC822.SIZE FLAGS INTERNALDATE BODY.PEEK[]"
 SIZES = b"UID RFC822.SIZE"
-# So many messages refused one after another are not bad messages, but a folder or a server that refuses everything.
+# When so many messages from all parts of the folder are refused, they are not bad messages: the server refuses everything.
 GIVE_UP = 100
 # UID SEARCH commands in one write
 PIPELINE = 20
@@ -66,7 +66,7 @@ class Bulk:
         self._reasons: dict[int, str] = {}
         self._missing: list[int] = []
         self._done: list[int] = []
-        self._refused_in_a_row = 0
+        self._refused = 0
 
     def run(self) -> t.Generator[Item, None, None]:
         """See ``fetch.fetch``."""
@@ -76,7 +76,8 @@ class Bulk:
             if missing:
                 yield from self._one_by_one(missing)
         except (NetworkError, ProtocolError) as error:
-            error.details.update(completed=uidset.compact(self._done), in_flight=uidset.compact(self._open))
+            asked = (uid for command in self._commands.values() if not command.bodies for uid in command.uids)
+            error.details.update(completed=uidset.compact(self._done), in_flight=uidset.compact({*self._open, *asked}))
             raise
         finally:
             if self._commands:
@@ -94,7 +95,7 @@ class Bulk:
                 send()
                 continue
             uid = message.uid
-            if uid in self._open and message.body is not None:
+            if uid in self._open and message.body is not None and not self._hollow(message):
                 self._open.discard(uid)
                 self._done.append(uid)
                 yield self._fetched(uid, message)
@@ -141,10 +142,8 @@ class Bulk:
         self._open.difference_update(missing)
         self._missing += missing
         if missing and not result.ok:
-            self._refused_in_a_row += 1
+            self._refused += 1
             self._reasons.update((uid, f"{result.status} {result.text}") for uid in missing)
-        else:
-            self._refused_in_a_row = 0
 
     def _take_part(self, message: Message) -> None:
         """Take a FETCH without an awaited body: a size, or a part of an answer that the server splits; flags alone mean
@@ -159,6 +158,15 @@ class Bulk:
             self._partial[message.uid] = _merge(self._partial.get(message.uid), message)
             if message.nil:
                 self._reasons[message.uid] = "the server sent NIL instead of the message"
+
+    def _hollow(self, message: Message) -> bool:
+        """Whether the server gives nothing for a message that has a size, as servers do that cannot read their store."""
+        before = self._partial.get(t.cast("int", message.uid))
+        size = message.size if message.size is not None or before is None else before.size
+        if not size or isinstance(message.body, StreamedBody) or len(message.body):
+            return False
+        self._reasons[t.cast("int", message.uid)] = f"the server sent an empty message where RFC822.SIZE says {size} bytes"
+        return True
 
     def _fetched(self, uid: int, message: Message) -> Fetched:
         message = _merge(self._partial.pop(uid, None), message)
@@ -177,12 +185,15 @@ class Bulk:
         """Tell what is gone from what the server does not give; each of the latter is asked for alone."""
         existing = self._existing(missing)
         yield from self._gone(missing, existing)
-        alone = [uid for uid in missing if uid in existing]
-        queue = iter(alone)
-        self._refused_in_a_row = 0
+        queue = iter(_spread([uid for uid in missing if uid in existing], GIVE_UP))
+        before = len(self._done)
+        self._refused = 0
+
+        def hopeless() -> bool:
+            return self._refused >= GIVE_UP and len(self._done) == before
 
         def send() -> None:
-            while self._bodies_in_flight() < self._depth and self._refused_in_a_row < GIVE_UP:
+            while self._bodies_in_flight() < self._depth and not hopeless():
                 uid = next(queue, None)
                 if uid is None:
                     return
@@ -190,7 +201,7 @@ class Bulk:
 
         yield from self._exchange(send)
         refused, self._missing = self._missing, []
-        if self._refused_in_a_row >= GIVE_UP:
+        if hopeless():
             cause = f"the server refused {GIVE_UP} messages in a row: {self._reasons[refused[-1]]}"
             raise ImapError(f"{self._conn.name}, mailbox {self._conn.user}", cause, "Check the folder on the server")
         if refused:
@@ -228,6 +239,12 @@ class Bulk:
 
 def _unnamed_file(_size: int) -> t.Any:
     return tempfile.TemporaryFile()
+
+
+def _spread(uids: list[int], count: int) -> list[int]:
+    """All of ``uids``, ``count`` from all parts of them first."""
+    first = [uids[number * len(uids) // count] for number in range(count)] if len(uids) > count else uids
+    return first + sorted(set(uids) - set(first))
 
 
 def _merge(before: Message | None, now: Message) -> Message:

@@ -29,11 +29,11 @@ class Planner:
         self._asking = False
         self._unsized: deque[list[int]] = deque()
         self._ready: deque[int] = deque()
-        if known_sizes is None:
+        if known_sizes is None and limits.messages > 1:  # one message at a time needs no bound
             self._unsized.extend(uidset.split(ordered, 2 * limits.messages))
         else:
             self._ready.extend(ordered)
-            self._sizes.update((uid, known_sizes[uid]) for uid in ordered if uid in known_sizes)
+            self._sizes.update((known_sizes or {}).items())
 
     def sizes_to_ask(self) -> list[int]:
         """Return the UIDs whose sizes are to be asked for now, none while the last answer is due or enough is known."""

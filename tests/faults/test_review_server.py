@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.raw_run import ALICE, BOB, RawRun, folders, messages
-from tests.lab.rawimap import CLOSE, RawImapServer, Request
+from tests.lab.rawimap import CLOSE, RawImapServer, RawMessage, Request
 
 HUGE = 10**30
 
@@ -69,3 +69,76 @@ def test_a_server_that_answers_nonsense_stops_no_other(tmp_path: Path, what: str
         report = run.go()
         assert not report.problems()
     assert run.archive.placed(ALICE) == {f'["{ALICE}", "INBOX"]': 3}
+
+
+def test_more_messages_that_break_the_connection_than_tries_stop_no_others(tmp_path: Path) -> None:
+    poison = set(range(1, 8))
+
+    def fetch(request: Request) -> t.Iterator[bytes]:
+        numbers = {one.uid for _number, one in request.session.chosen(request.args.split()[0].decode(), by_uid=True)}
+        if b"BODY" not in request.args or not numbers & poison:
+            yield from request.default()
+        yield CLOSE if numbers & poison and b"BODY" in request.args else b""
+
+    with RawImapServer({ALICE: {"INBOX": messages(20)}}, hooks={"UID FETCH": fetch}) as server:
+        run = RawRun(tmp_path / "archive", {"mail1": server})
+        for _ in range(3):
+            report = run.go()
+    accounts = folders(report)[f"{ALICE} INBOX"].accounts
+    assert (accounts.known, accounts.failed) == (13, 7)
+
+
+def test_a_message_that_breaks_the_connection_when_its_size_is_asked_stops_no_others(tmp_path: Path) -> None:
+    def fetch(request: Request) -> t.Iterator[bytes]:
+        numbers = {one.uid for _number, one in request.session.chosen(request.args.split()[0].decode(), by_uid=True)}
+        if 3 in numbers:
+            yield CLOSE
+        else:
+            yield from request.default()
+
+    with RawImapServer({ALICE: {"INBOX": messages(20)}}, hooks={"UID FETCH": fetch}) as server:
+        report = RawRun(tmp_path / "archive", {"mail1": server}).go()
+    accounts = folders(report)[f"{ALICE} INBOX"].accounts
+    assert (accounts.new, accounts.failed) == (19, 1)
+
+
+def test_a_long_range_of_refused_messages_hides_no_message_behind_it(tmp_path: Path) -> None:
+    lost = set(range(1, 131))
+
+    def fetch(request: Request) -> t.Iterator[bytes]:
+        numbers = {one.uid for _number, one in request.session.chosen(request.args.split()[0].decode(), by_uid=True)}
+        if b"BODY" in request.args and numbers & lost:
+            yield request.tag + b" NO the file is missing\r\n"
+        else:
+            yield from request.default()
+
+    with RawImapServer({ALICE: {"INBOX": messages(160)}}, hooks={"UID FETCH": fetch}) as server:
+        report = RawRun(tmp_path / "archive", {"mail1": server}).go()
+    accounts = folders(report)[f"{ALICE} INBOX"].accounts
+    assert (accounts.new, accounts.failed) == (30, 130)
+
+
+def test_an_empty_answer_for_a_message_that_has_a_size_is_not_archived(tmp_path: Path) -> None:
+    def fetch(request: Request) -> t.Iterator[bytes]:
+        if b"BODY" not in request.args:
+            yield from request.default()
+            return
+        for number, one in request.session.chosen(request.args.split()[0].decode(), by_uid=True):
+            head = b'* %d FETCH (UID %d RFC822.SIZE %d FLAGS () INTERNALDATE "%s" BODY[] {0}\r\n)\r\n'
+            yield head % (number, one.uid, len(one.raw), one.date.encode())
+        yield tail(request)
+
+    with RawImapServer({ALICE: {"INBOX": messages(1)}}, hooks={"UID FETCH": fetch}) as server:
+        run = RawRun(tmp_path / "archive", {"mail1": server})
+        report = run.go()
+        assert folders(report)[f"{ALICE} INBOX"].accounts.failed == 1
+        assert run.archive.files() == []
+        server.hooks.clear()
+        report = run.go()
+    assert folders(report)[f"{ALICE} INBOX"].accounts.new == 1
+
+
+def test_a_message_that_is_empty_is_archived(tmp_path: Path) -> None:
+    with RawImapServer({ALICE: {"INBOX": [RawMessage(1, b"")]}}) as server:
+        report = RawRun(tmp_path / "archive", {"mail1": server}).go()
+    assert folders(report)[f"{ALICE} INBOX"].accounts.new == 1
