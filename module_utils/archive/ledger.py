@@ -63,7 +63,9 @@ def may_skip(
     ``complete`` says that the last pass ended with every UID accounted for, ``missing`` how many it could not read (``due`` holds
     those that are worth another attempt).
     """
-    return complete and same_rules and route_filed and not due and not missing and known == now
+    # A UIDNEXT that is not told hides that one message went and another came.
+    told = now.uidnext > 0
+    return told and complete and same_rules and route_filed and not due and not missing and known == now
 
 
 @dataclass(frozen=True)

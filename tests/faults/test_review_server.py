@@ -142,3 +142,30 @@ def test_a_message_that_is_empty_is_archived(tmp_path: Path) -> None:
     with RawImapServer({ALICE: {"INBOX": [RawMessage(1, b"")]}}) as server:
         report = RawRun(tmp_path / "archive", {"mail1": server}).go()
     assert folders(report)[f"{ALICE} INBOX"].accounts.new == 1
+
+
+@pytest.mark.parametrize("listed", [b"", b" 1 2"])
+def test_a_search_that_lists_less_than_the_folder_holds_is_an_error(tmp_path: Path, listed: bytes) -> None:
+    with RawImapServer({ALICE: {"INBOX": messages(3)}}) as server:
+        run = RawRun(tmp_path / "archive", {"mail1": server})
+        run.go()
+        server.mailboxes[ALICE]["INBOX"] += messages(1, first=4)
+        server.hooks["UID SEARCH"] = lambda request: [b"* SEARCH" + listed + b"\r\n", tail(request)]
+        report = run.go()
+        assert "4" in folders(report)[f"{ALICE} INBOX"].error
+        assert run.archive.rows("SELECT count(*) FROM source_messages WHERE state = 8") == [(0,)]
+        server.hooks.clear()
+        assert not run.go().problems()
+    assert run.archive.placed(ALICE) == {f'["{ALICE}", "INBOX"]': 4}
+
+
+def test_uids_used_again_after_the_server_was_restored_are_read_again(tmp_path: Path) -> None:
+    with RawImapServer({ALICE: {"INBOX": messages(10)}}) as server:
+        run = RawRun(tmp_path / "archive", {"mail1": server})
+        run.go()
+        # Restored from a backup with six messages; two new ones came since. UIDVALIDITY is what it was.
+        server.mailboxes[ALICE]["INBOX"][6:] = [RawMessage(uid, messages(1, first=uid + 50)[0].raw) for uid in (7, 8)]
+        report = run.go()
+        assert not report.problems()
+        assert run.go().changed is False
+    assert run.archive.placed(ALICE) == {f'["{ALICE}", "INBOX"]': 12}
