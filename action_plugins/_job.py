@@ -60,11 +60,22 @@ class ProgressLines:
             Display().display(f"{self._prefix} {line}")
 
 
+def _job_of(answer: Data) -> Data:
+    return answer.get("job") or {}
+
+
+def heard_of(answer: Data) -> list[str]:
+    """Return the ids of the jobs whose end this answer tells."""
+    ended = [_job_of(answer).get("id")] if _job_of(answer).get("state") in ("finished", "died") else []
+    failed = (answer.get("error") or {}).get("job_id")
+    return list(filter(None, [*ended, failed, *(report.get("id") for report in answer.get("previous") or [])]))
+
+
 class JobAction(ActionBase):
     """Base of the action plugins of modules that document C(mailops.kerio.job).
 
     The module is called with ``job_owner``, ``job_wait`` and ``job_seen``, and again until its ``job.state`` is no longer
-    ``running``. What an early answer says about previous jobs is kept for the final one.
+    ``running``. A last call with ``job_heard`` confirms that the end has arrived here: until then the host tells it again.
     """
 
     _supports_check_mode = True
@@ -85,23 +96,30 @@ class JobAction(ActionBase):
         return result
 
     def _follow(self, args: Data, variables: Data, lines: ProgressLines) -> Data:
-        """Call the module until its job has ended; return the last answer."""
-        kept: dict[str, list[t.Any]] = {"previous": [], "warnings": []}
+        """Call the module until its job has ended; return the last answer, with the warnings of all."""
+        warnings: list[str] = []
         answer: Data = self._execute_module(module_args=args, task_vars=variables)
-        while (answer.get("job") or {}).get("state") == "running" and not answer.get("failed"):
-            for key, values in kept.items():
-                values.extend(answer.get(key) or [])
-            if not self._task.no_log:
-                lines.show(answer["job"].get("counter", 0), answer["job"].get("line", ""))
+        while _job_of(answer).get("state") == "running" and not answer.get("failed"):
+            warnings += answer.get("warnings") or []
+            self._show(answer, lines)
             answer = self._ask_again(args, variables)
-        if not self._task.no_log:
-            job = answer.get("job") or {}
-            lines.show(job.get("counter", 0), job.get("line", ""))
-            lines.flush()
-        for key, values in kept.items():
-            if values:
-                answer[key] = values + list(answer.get(key) or [])
+        self._show(answer, lines)
+        lines.flush()
+        if warnings:
+            answer["warnings"] = warnings + list(answer.get("warnings") or [])
+        self._confirm(answer, args, variables)
         return answer
+
+    def _show(self, answer: Data, lines: ProgressLines) -> None:
+        if not self._task.no_log:
+            lines.show(_job_of(answer).get("counter", 0), _job_of(answer).get("line", ""))
+
+    def _confirm(self, answer: Data, args: Data, variables: Data) -> None:
+        """Tell the host that the end of these jobs was heard. If that fails, the next run is told once more."""
+        heard = heard_of(answer)
+        if heard:
+            with contextlib.suppress(AnsibleError):
+                self._execute_module(module_args=dict(args, job_heard=heard), task_vars=variables)
 
     def _ask_again(self, args: Data, variables: Data) -> Data:
         """Call the module; a lost connection is no reason to give up, because the job does not depend on it."""

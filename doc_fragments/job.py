@@ -28,6 +28,12 @@ options:
     description: Number of the last progress line that the caller has; a call returns when there is a later one.
     type: int
     default: 0
+  job_heard:
+    description:
+      - Ids of ended jobs whose result has arrived at the caller; the action plugin sets it in a call of its own, which does
+        nothing else. A result that was not confirmed is told again in RV(ignore:previous) of the next run.
+    type: list
+    elements: str
 notes:
   - The work is a detached job on the host. A lost connection, a killed controller or a closed laptop changes nothing; the next
     run attaches to the job or is told its result in RV(ignore:previous). Secrets are handed to the job in memory.

@@ -271,6 +271,7 @@ ARGUMENTS = {
     "job_owner": {"type": "str", "no_log": False},
     "job_wait": {"type": "int", "default": 5},
     "job_seen": {"type": "int", "default": 0},
+    "job_heard": {"type": "list", "elements": "str"},
 }
 
 

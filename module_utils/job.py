@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A long piece of work on a host that outlives the connection, the controller and the module that started it.
 
-``<state_dir>/<name>/`` holds ``state.json``, ``progress.json``, ``result.json``, ``attendant.json`` and ``log``, all mode 0600;
-``<state_dir>/<name>.lock`` is held (flock) by the job as long as it, or a worker that it forked, lives. Every file carries the
-id of its job, so a leftover of an older job is never taken for the answer. Secrets reach the work in memory only.
+``<state_dir>/<name>/`` holds ``state.json``, ``progress.json``, ``result.json``, ``attendant.json`` and ``log``, all mode 0600,
+and ``unheard-<id>.json`` for each earlier job whose end nobody has confirmed to have heard. ``<state_dir>/<name>.lock`` is held
+(flock) by the job as long as it, or a worker that it forked, lives. Every file carries the id of its job, so a leftover of an
+older job is never taken for the answer. Secrets reach the work in memory only.
 
 The process that starts a job forks, so everything that the work needs must have been imported before: the archive that Ansible
 ships a module in is deleted when the module ends.
@@ -18,7 +19,7 @@ import re
 import time
 import typing as t
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import errors
@@ -37,6 +38,7 @@ NONE, RUNNING, FINISHED, DIED = "none", "running", "finished", "died"
 BUSY = "busy"
 ATTENDED_SECONDS = 60.0
 LOCK_PATIENCE_SECONDS = 2.0
+UNHEARD_KEPT = 20
 POLL_SECONDS = 0.1
 _STATE_KEYS = {"id", "pid", "owner", "started", "about", "processes"}
 
@@ -62,6 +64,7 @@ __all__ = [
     "status",
     "sync_folder",
     "touch",
+    "unheard",
     "wait",
     "write_record",
 ]
@@ -104,9 +107,9 @@ class JobStatus:
         return self.attendant if self.state == RUNNING and recent and self.attendant not in ("", other_than) else None
 
     def outcome(self) -> Data:
-        """Return the result of a finished job; raises the error that its work ended with."""
+        """Return the result of a finished job; raises the error that its work ended with, its detail ``job_id`` added."""
         if self.error is not None:
-            raise _revived(self.error)
+            raise _revived(dict(self.error, job_id=self.id))
         return self.result or {}
 
     def report(self) -> Data:
@@ -190,8 +193,16 @@ def touch(state_dir: str | Path, name: str, owner: str) -> None:
 
 
 def acknowledge(state_dir: str | Path, name: str, job_id: str) -> None:
-    """Record that the result of ``job_id`` was delivered."""
-    _note(state_dir, name, "acknowledged.json", job_id)
+    """Record that whoever had to hear of the end of ``job_id`` has heard; nobody is told again."""
+    if status(state_dir, name).id == job_id:
+        _note(state_dir, name, "acknowledged.json", job_id)
+    _unheard_file(state_dir, name, job_id).unlink(missing_ok=True)
+
+
+def unheard(state_dir: str | Path, name: str) -> tuple[Data, ...]:
+    """Return the reports of ended jobs that nobody has confirmed to have heard, oldest first."""
+    reports = [_read(file) for file in Path(state_dir, name).glob("unheard-*.json")]
+    return tuple(sorted((report for report in reports if report), key=lambda report: report["started"]))
 
 
 def request_stop(state_dir: str | Path, name: str) -> None:
@@ -202,7 +213,7 @@ def request_stop(state_dir: str | Path, name: str) -> None:
 @dataclass(frozen=True)
 class Turn:
     """What one call of a module got: ``holder`` is set when somebody else attends the job, ``status`` is None when there was
-    nothing to do, ``previous`` are reports of jobs that ended without anybody there to hear."""
+    nothing to do, ``previous`` are reports of jobs that ended without anybody there to hear; none while the job runs."""
 
     status: JobStatus | None
     holder: str | None = None
@@ -237,34 +248,56 @@ def attend(
 
     ``prepare`` is called only when a job has to be started and returns its work, or None when there is nothing to do. A running
     job that is ``about`` something else is waited for and ends up in ``previous``. Without ``owner`` (no action plugin) the
-    call returns only when the job has ended. A delivered result is acknowledged; the same owner may ask for it again.
+    call returns only when the job has ended.
+
+    An answer may be lost on its way, so every end is told until ``acknowledge`` says that it was heard, which is the caller's
+    task; without ``owner`` there is nobody to do it, and what is returned counts as heard. The owner may ask again.
     """
     alone = not owner
     owner = owner or f"process {os.getpid()} {uuid.uuid4().hex[:8]}"
     about = json.loads(json.dumps(about))
-    previous: list[Data] = []
     now = status(state_dir, name)
     while True:
         holder = now.attended_by(owner)
         if holder:
-            return Turn(now, holder, tuple(previous))
+            return _told(state_dir, name, Turn(now, holder), alone)
         if now.state != RUNNING and (now.attendant != owner or now.about != about):
             if now.state != NONE and not now.acknowledged:
-                previous.append(now.report())
-                acknowledge(state_dir, name, now.id)
+                _keep_unheard(state_dir, name, now)
             work = prepare()
             if work is None:
-                return Turn(None, None, tuple(previous))
+                return _told(state_dir, name, Turn(None), alone)
             now = _started_by_whom(state_dir, name, work, about, owner, secrets)
             continue
         touch(state_dir, name, owner)
         now = wait(state_dir, name, min(seconds, ATTENDED_SECONDS / 2), seen)
         if now.state != RUNNING and now.about == about:
-            acknowledge(state_dir, name, now.id)
-            return Turn(now, None, tuple(previous))
+            return _told(state_dir, name, Turn(now), alone)
         if now.state == RUNNING and not alone:
-            return Turn(now, None, tuple(previous))
+            return Turn(now)
         seen = now.progress.counter
+
+
+def _told(state_dir: str | Path, name: str, turn: Turn, alone: bool) -> Turn:
+    """Return the final answer: it tells what nobody has confirmed to have heard."""
+    turn = replace(turn, previous=unheard(state_dir, name))
+    if alone and turn.holder is None:
+        ended = [turn.status.id] if turn.status is not None and turn.status.state != RUNNING else []
+        for job_id in [*ended, *(report["id"] for report in turn.previous)]:
+            acknowledge(state_dir, name, job_id)
+    return turn
+
+
+def _keep_unheard(state_dir: str | Path, name: str, ended: JobStatus) -> None:
+    """Keep the report of a job in a file of its own, since the next job replaces the others; the oldest go at last."""
+    file = _unheard_file(state_dir, name, ended.id)
+    _write(file, ended.report())
+    for report in unheard(state_dir, name)[:-UNHEARD_KEPT]:
+        _unheard_file(state_dir, name, report["id"]).unlink(missing_ok=True)
+
+
+def _unheard_file(state_dir: str | Path, name: str, job_id: str) -> Path:
+    return Path(state_dir, name, f"unheard-{job_id}.json")
 
 
 def _started_by_whom(
@@ -353,10 +386,12 @@ def _read(path: Path, job_id: str | None = None) -> Data:
 
 
 def _note(state_dir: str | Path, name: str, file: str, job_id: str, **data: t.Any) -> None:
-    if not job_id:
-        return
-    path = Path(state_dir, name, file)
+    if job_id:
+        _write(Path(state_dir, name, file), dict(data, id=job_id))
+
+
+def _write(path: Path, data: Data) -> None:
     try:
-        write_record(path, dict(data, id=job_id))
+        write_record(path, data)
     except OSError as error:
         raise JobError(str(path), str(error), "Make the state folder writable") from error

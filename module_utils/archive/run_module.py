@@ -70,8 +70,13 @@ def _follow(params: Data, options: Options) -> Data:
 
         return work
 
+    state_dir = Path(options.root, layout.JOBS)
+    if params["job_heard"]:
+        for job_id in params["job_heard"]:
+            job.acknowledge(state_dir, JOB, job_id)
+        return {"changed": False, "msg": "The result has arrived"}
     turn = job.attend(
-        Path(options.root, layout.JOBS),
+        state_dir,
         JOB,
         prepare,
         about=_about(params),

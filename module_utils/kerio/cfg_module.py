@@ -29,7 +29,7 @@ def declare(params: Data, check_mode: bool, system: str) -> Data:
     call = _Call(params, wanted)
     if check_mode:
         return call.forecast()
-    return call.follow()
+    return call.confirm() if params["job_heard"] else call.follow()
 
 
 def wanted_variables(params: Data) -> list[Wanted]:
@@ -107,6 +107,12 @@ class _Call:
         result = turn.status.outcome()
         text = f"{self.path} has the declared values and the service was restarted, {result['down_seconds']} s down"
         return _outcome(True, text, _result_diff(self.path, result), warnings, dict(data, **result))
+
+    def confirm(self) -> Data:
+        """Take note that the ends of these jobs were heard."""
+        for job_id in self.params["job_heard"]:
+            job.acknowledge(self.state_dir, self.name, job_id)
+        return _outcome(False, "The result has arrived", None, [], {})
 
     def _prepare(self) -> GuardedEdit | None:
         """Return the work, or None when the probe finds nothing to do."""

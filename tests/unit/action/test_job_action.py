@@ -23,6 +23,7 @@ class Host:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: Data | Exception) -> None:
         self.answers = list(answers)
         self.calls: list[Data | None] = []
+        self.confirmed: list[list[str]] = []
         self.printed: list[str] = []
         self.warned: list[str] = []
         self.slept: list[float] = []
@@ -50,6 +51,11 @@ class Host:
 
     def _call(self, module_args: Data | None = None, task_vars: Data | None = None) -> Data:
         assert task_vars == {"inventory_hostname": "mail1"}
+        if module_args and "job_heard" in module_args:
+            self.confirmed.append(module_args["job_heard"])
+            if self.family == "lost":
+                raise AnsibleConnectionFailure("gone")
+            return {"changed": False, "msg": "heard"}
         self.calls.append(module_args)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -144,13 +150,34 @@ def test_failure_ends_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Host(monkeypatch, running(1, "x"), {"failed": True, "msg": "no"}).run() == {"failed": True, "msg": "no"}
 
 
-def test_what_the_first_answer_told_is_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = Host(
-        monkeypatch, running(1, "x", previous=[{"id": "old"}], warnings=["old one"]), finished(2, "y", warnings=["new one"])
-    )
-    result = host.run()
-    assert result["previous"] == [{"id": "old"}]
-    assert result["warnings"] == ["old one", "new one"]
+def test_what_the_first_answer_warned_of_is_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, running(1, "x", warnings=["old one"]), finished(2, "y", warnings=["new one"]))
+    assert host.run()["warnings"] == ["old one", "new one"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "confirmed"),
+    [
+        (finished(1, "x"), [["a"]]),
+        (finished(1, "x", previous=[{"id": "b"}, {"id": "c"}]), [["a", "b", "c"]]),
+        ({"failed": True, "msg": "no", "error": {"kind": "service", "job_id": "a"}}, [["a"]]),
+        ({"changed": False, "previous": [{"id": "b"}]}, [["b"]]),
+        ({"changed": False, "msg": "as declared"}, []),
+        ({"failed": True, "msg": "no", "error": {"kind": "input"}}, []),
+        ({"changed": False, "job": {"state": "busy", "id": "theirs", "counter": 1, "line": "x"}}, []),
+    ],
+)
+def test_what_has_arrived_is_confirmed(monkeypatch: pytest.MonkeyPatch, answer: Data, confirmed: list[list[str]]) -> None:
+    host = Host(monkeypatch, running(1, "x"), dict(answer))
+    assert host.run() == answer
+    assert host.confirmed == confirmed
+
+
+def test_confirmation_that_is_lost_does_not_spoil_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, finished(1, "x"))
+    host.family = "lost"
+    assert host.run()["changed"] is True
+    assert host.confirmed == [["a"]]
 
 
 def test_lost_connection_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

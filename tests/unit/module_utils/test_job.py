@@ -99,7 +99,7 @@ def test_error_of_the_work_comes_back_as_what_it_was(tmp_path: Path) -> None:
     with pytest.raises(CfgError) as caught:
         done.outcome()
     assert str(caught.value) == "the file: it is odd. Look at it."
-    assert caught.value.details == {"line": 7}
+    assert caught.value.details == {"line": 7, "job_id": done.id}
 
 
 def test_bug_in_the_work_is_a_death_with_a_trace_and_without_the_secret(tmp_path: Path) -> None:

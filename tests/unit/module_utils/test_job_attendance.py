@@ -74,23 +74,79 @@ def test_unattended_job_about_something_else_is_reported_before_the_own_one(tmp_
     ]
 
 
-def test_result_that_nobody_heard_is_told_once(tmp_path: Path, held: Held) -> None:
+def nothing_to_do(folder: Path, owner: str | None) -> job.Turn:
+    return job.attend(folder, "edit", lambda: None, about={}, owner=owner, seconds=0)
+
+
+def answers(turn: job.Turn) -> list[t.Any]:
+    return [report["result"] for report in turn.previous]
+
+
+def test_result_is_told_until_somebody_confirms_to_have_heard_it(tmp_path: Path, held: Held) -> None:
     attend(tmp_path, held, "first")
     held.go.touch()
-    ended(tmp_path)
-    second = job.attend(tmp_path, "edit", lambda: None, about={}, owner="second", seconds=0)
-    assert second.status is None
-    assert [report["result"] for report in second.previous] == [{"answer": 42, "stopped": False}]
-    assert job.attend(tmp_path, "edit", lambda: None, about={}, owner="third", seconds=0).previous == ()
+    result, job_id = {"answer": 42, "stopped": False}, ended(tmp_path).id
+    # The controllers of both die with the answer in their hands.
+    for owner in ("second", "third"):
+        turn = nothing_to_do(tmp_path, owner)
+        assert (turn.status, answers(turn)) == (None, [result])
+    job.acknowledge(tmp_path, "edit", job_id)
+    assert nothing_to_do(tmp_path, "fourth").previous == ()
 
 
-def test_delivered_result_can_be_asked_for_again_by_its_owner_alone(tmp_path: Path) -> None:
+def test_unheard_results_outlive_the_next_jobs_and_are_told_oldest_first(tmp_path: Path) -> None:
+    for number in range(3):
+        assert attend(tmp_path, lambda _reporter, number=number: {"n": number}, f"owner {number}", {"n": number}, 20).status
+    turn = nothing_to_do(tmp_path, "later")
+    assert answers(turn) == [{"n": 0}, {"n": 1}, {"n": 2}]
+    job.acknowledge(tmp_path, "edit", turn.previous[1]["id"])
+    job.acknowledge(tmp_path, "edit", turn.previous[2]["id"])
+    assert answers(nothing_to_do(tmp_path, "later still")) == [{"n": 0}]
+
+
+def test_unheard_results_do_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "UNHEARD_KEPT", 2)
+    for number in range(4):
+        attend(tmp_path, lambda _reporter, number=number: {"n": number}, f"owner {number}", {"n": number}, 20)
+    assert answers(nothing_to_do(tmp_path, "later")) == [{"n": 2}, {"n": 3}]
+
+
+def test_failure_of_the_preparation_does_not_lose_what_nobody_heard(tmp_path: Path) -> None:
+    attend(tmp_path, lambda _reporter: {"n": 1}, "first", seconds=20)
+
+    def broken() -> None:
+        raise JobError("the edit", "the file is gone", "Look")
+
+    with pytest.raises(JobError):
+        job.attend(tmp_path, "edit", broken, about={}, owner="second", seconds=0)
+    assert answers(nothing_to_do(tmp_path, "third")) == [{"n": 1}]
+
+
+def test_error_names_the_job_that_is_to_be_confirmed(tmp_path: Path) -> None:
+    def broken(_reporter: job.Reporter) -> Data:
+        raise JobError("the edit", "no", "Look")
+
+    turn = attend(tmp_path, broken, "first", seconds=20)
+    assert turn.status is not None
+    with pytest.raises(JobError) as caught:
+        turn.status.outcome()
+    assert caught.value.as_result()["job_id"] == turn.status.id
+
+
+def test_result_can_be_asked_for_again_by_its_owner(tmp_path: Path) -> None:
     # The answer of the module may be lost with the connection.
     for _ in range(2):
         turn = attend(tmp_path, lambda _reporter: {"n": 1}, "first", seconds=20)
         assert turn.status is not None
-        assert turn.status.outcome() == {"n": 1}
-    assert attend(tmp_path, lambda _reporter: {"n": 2}, "second", seconds=20).previous == ()
+        assert (turn.status.outcome(), turn.previous) == ({"n": 1}, ())
+
+
+def test_caller_without_a_token_is_told_once(tmp_path: Path, held: Held) -> None:
+    attend(tmp_path, held, "first")
+    held.go.touch()
+    ended(tmp_path)
+    assert len(nothing_to_do(tmp_path, None).previous) == 1
+    assert nothing_to_do(tmp_path, None).previous == ()
 
 
 def test_caller_without_a_token_waits_for_the_end(tmp_path: Path) -> None:
@@ -120,7 +176,7 @@ def test_guardian_rescues_work_whose_process_was_killed(tmp_path: Path) -> None:
     assert done.state == job.DIED
     with pytest.raises(JobError, match=f"process {running.pid} was killed by signal 9") as caught:
         done.outcome()
-    assert caught.value.details == {"repaired": True}
+    assert caught.value.details == {"repaired": True, "job_id": running.id}
 
 
 def test_guardian_ends_with_the_work_and_frees_the_lock(tmp_path: Path) -> None:
