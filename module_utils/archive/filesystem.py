@@ -32,6 +32,7 @@ NETWORK_FILE_SYSTEMS = {
     0x01161970: "GFS2",
     0x7461636F: "OCFS2",
 }
+MEMORY_FILE_SYSTEMS = {0x01021994: "tmpfs", 0x858458F6: "ramfs"}
 LONGEST_NAME = 255
 MINIMUM_INODES = 10_000
 
@@ -81,16 +82,14 @@ def file_system_type(path: str) -> int:
     return int.from_bytes(buffer.raw[:width], "little") & 0xFFFFFFFF
 
 
-def check_root(root: str) -> None:
-    """Raise unless ``root`` is an absolute path of a directory that this process can write to."""
+def check_root(root: str, missing: str = "Create the archive with archive_store, or mount its disk") -> None:
+    """Raise unless ``root`` is an absolute path of a directory that this process can write to; ``missing`` is the remedy."""
     if not root.startswith("/"):
         raise InputError("root", f"{root!r} is not an absolute path", "Give the archive root as an absolute path")
     try:
         mode = Path(root).stat().st_mode
     except FileNotFoundError as error:
-        raise StoreError(
-            root, error.strerror or "not found", "Create the archive with archive_store, or mount its disk"
-        ) from error
+        raise StoreError(root, error.strerror or "not found", missing) from error
     except OSError as error:
         raise os_failure(error, root) from error
     if not stat.S_ISDIR(mode):
@@ -159,6 +158,12 @@ def check_network(root: str, *, allowed: bool) -> None:
             "Use a local file system, or set allow_network_file_system if its locks and fsync are known to work",
             file_system=kind,
         )
+
+
+def memory_warning(root: str) -> str | None:
+    """What to tell an operator whose archive lies in memory: a try is welcome to, mail that counts is not."""
+    kind = MEMORY_FILE_SYSTEMS.get(file_system_type(root))
+    return f"{root}: it lies on {kind}, in memory, and is gone after a restart. Use a disk for mail that counts" if kind else None
 
 
 class _Probe(t.NamedTuple):

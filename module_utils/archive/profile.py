@@ -219,9 +219,9 @@ def _parse_profile(raw: t.Mapping[str, t.Any], index: int, servers: t.Mapping[st
     given = {key: value for key, value in raw.items() if value is not None}
     for key in ("name", "method"):
         if key not in given:
-            raise InputError(
-                f"{label}, key {key}", "it is missing", f"Add {key}" + (": " + " | ".join(METHODS) if key == "method" else "")
-            )
+            strange = next((f", and no profile has a key {other}" for other in given if other not in KEYS), "")
+            remedy = f"Add {key}" + (": " + " | ".join(METHODS) if key == "method" else "")
+            raise InputError(f"{label}, key {key}", f"it is missing{strange}", remedy)
     method = _checked(label, "method", given["method"], KEYS["method"].check)
     values = {key: _checked_key(label, method, key, value) for key, value in given.items()}
     for key, rule in KEYS.items():

@@ -138,6 +138,7 @@ class Run:
             with contextlib.suppress(CatalogError):  # that may be the very error, or another effect of a full disk
                 catalog.end_run(run_id, "failed", {"message": str(error)})
             raise
+        self.report.miss(self._options.mailbox)
         self._checkpoint("ending")
         totals = committer.totals
         self.report.placements, self.report.objects = totals.placements, totals.objects

@@ -67,6 +67,7 @@ class Preview:
                 self._catalog = stack.enter_context(Catalog.open(str(path), readonly=True))
             for profile in self._options.chosen():
                 self.report.profiles.append(self._profile(profile))
+        self.report.miss(self._options.mailbox)
         self.report.seconds = watch.seconds
         return self.report
 

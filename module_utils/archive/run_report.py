@@ -166,6 +166,12 @@ class RunReport:
         """Everything that did not work."""
         return [problem for profile in self.profiles for problem in profile.problems()]
 
+    def miss(self, mailbox: str) -> None:
+        """Make it a problem that the one mailbox that was asked for is in none of the profiles."""
+        if mailbox and self.profiles and not self.problems() and not any(profile.mailboxes for profile in self.profiles):
+            reason = "no profile of this run reads it. Give the address of an archive user, or the mailbox that a profile names."
+            self.profiles[0].errors.append((f"mailbox {mailbox}", reason))
+
     @property
     def changed(self) -> bool:
         """Whether anything was archived or filed anew."""

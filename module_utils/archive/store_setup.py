@@ -51,9 +51,10 @@ def ensure(wish: Wish, *, check_mode: bool) -> Done:
         filesystem.check_root(wish.root)
         ours = filesystem.check_format(wish.root)
     place = wish.root if there else str(Path(wish.root).parent)
-    filesystem.check_root(place)
+    filesystem.check_root(place, missing="Mount the disk, or create this folder: only the archive root itself is made in it")
     filesystem.check_network(place, allowed=wish.allow_network)
     free = filesystem.check_space(place, wish.reserve)
+    in_memory = filesystem.memory_warning(place)
     before = _state(wish.root, ours=ours)
     after = _after(before, wanted)
     changed = before != after
@@ -65,7 +66,9 @@ def ensure(wish: Wish, *, check_mode: bool) -> Done:
             Store.create(wish.root, owner=wanted["uid"], group=wanted["gid"], mode=wanted["mode"]).close()
             _make_catalog(wish.root, wanted)
         filesystem.check_owner(wish.root)
-    return _done(wish, before, after, free, exists=ours or not check_mode, check_mode=check_mode)
+    done = _done(wish, before, after, free, exists=ours or not check_mode, check_mode=check_mode)
+    done.warnings += [in_memory] if in_memory else []
+    return done
 
 
 def _wanted(wish: Wish) -> dict[str, int]:

@@ -77,7 +77,16 @@ def test_what_cannot_be_is_refused_before_anything_is_made(tmp_path: Path, optio
 
 def test_a_disk_that_is_not_mounted_is_noticed(tmp_path: Path) -> None:
     result = run(tmp_path / "no" / "archive")
-    assert result["failed"] and "mount its disk" in result["msg"]
+    assert result["failed"]
+    assert result["msg"].startswith(f"{tmp_path / 'no'}: No such file or directory. Mount the disk, or create this folder")
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_an_archive_in_memory_is_made_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: bool) -> None:
+    assert run(tmp_path / "disk", check=check)["warnings"] == []
+    monkeypatch.setattr(filesystem, "file_system_type", lambda _path: 0x01021994)
+    (warning,) = run(tmp_path / "archive", check=check)["warnings"]
+    assert "tmpfs" in warning and "gone after a restart" in warning
 
 
 def test_a_network_file_system_is_refused_unless_it_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

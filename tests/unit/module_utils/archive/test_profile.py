@@ -66,6 +66,7 @@ def test_the_default_folder_rules_are_those_of_the_imap_client() -> None:
     [
         (SINGLE, {"method": "pop3"}, ["profile p", "key method", "'pop3'", *METHODS]),
         (SINGLE, {"method": None}, ["profile p", "key method", "missing"]),
+        (SINGLE, {"method": None, "methd": "multidrop"}, ["key method", "missing", "no profile has a key methd"]),
         (MULTIPLE, {"name": None}, ["profile number 1", "key name"]),
         (SINGLE, {"mailbox": None}, ["key mailbox", "single_mailbox needs it"]),
         (SINGLE, {"target_user": None}, ["key target_user"]),
