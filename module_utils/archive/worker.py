@@ -6,15 +6,14 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import tempfile
 import typing as t
 from dataclasses import dataclass
-from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Decision, Filing
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_headers import HEADER_LIMIT, header_block
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import STAGING, flag_letters
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.staging import Staged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
     PARCEL_BYTES,
@@ -195,9 +194,8 @@ class Worker:
             self._store = Store.open(self._root)
         return self._store
 
-    def _staging(self, _size: int) -> t.IO[bytes]:
-        """An unnamed file beside the objects: it is gone whatever happens to this process."""
-        return tempfile.TemporaryFile(dir=Path(self._root, STAGING))
+    def _staging(self, _size: int) -> Staged:
+        return Staged(f"{self._root}/{STAGING}")
 
     def _deliver(self) -> None:
         """Hand the parcel over, and wait while the committer is two parcels behind."""
