@@ -137,6 +137,12 @@ options:
     description: Worker processes; one per core unless given.
     type: int
     default: 0
+  reserve:
+    description:
+      - How many MiB must stay free on the archive's file system. A run that would go below ends with an error; what it has
+        archived until then stays, and the next run goes on from there. With it, 10000 free inodes are asked for as well.
+    type: int
+    default: 1024
 requirements:
   - imapclient
   - zstandard
@@ -268,6 +274,7 @@ ARGUMENTS = {
     "mailbox": {"type": "str"},
     "fail_on_errors": {"type": "bool", "default": True},
     "processes": {"type": "int", "default": 0},
+    "reserve": {"type": "int", "default": 1024},
     "job_owner": {"type": "str", "no_log": False},
     "job_wait": {"type": "int", "default": 5},
     "job_seen": {"type": "int", "default": 0},

@@ -45,7 +45,10 @@ def no_checkpoint(_name: str) -> None:
 
 @dataclass(frozen=True)
 class Options:
-    """What to run. ``only`` names profiles, ``mailbox`` one mailbox of them; ``processes`` 0 means one per core."""
+    """What to run. ``only`` names profiles, ``mailbox`` one mailbox of them; ``processes`` 0 means one per core.
+
+    ``reserve``: bytes of the file system that must stay free; the run ends with an error before it takes them.
+    """
 
     root: str
     servers: t.Mapping[str, Server]
@@ -54,6 +57,7 @@ class Options:
     only: t.Sequence[str] = ()
     mailbox: str = ""
     processes: int = 0
+    reserve: int = 0
 
     def chosen(self) -> list[Profile]:
         """The profiles to run: those that read mailboxes before multidrop, so that a message is filed where its owner has it."""
@@ -114,7 +118,7 @@ class Run:
         pool = WorkerPool.start(workers, options.root, self._imap, self._checkpoint)
         try:
             with (
-                Store.open(options.root, lock=LOCKED_FOR) as store,
+                Store.open(options.root, lock=LOCKED_FOR, reserve=options.reserve) as store,
                 Catalog.of(options.root) as catalog,
             ):
                 self._work(store, catalog, pool, watch)
@@ -135,6 +139,8 @@ class Run:
                     break
                 self.report.profiles.append(self._profile(profile, tools))
         except ArchiveToolError as error:
+            totals = committer.totals
+            error.details.update(placements=totals.placements, objects=totals.objects, stored_bytes=totals.stored_bytes)
             with contextlib.suppress(CatalogError):  # that may be the very error, or another effect of a full disk
                 catalog.end_run(run_id, "failed", {"message": str(error)})
             raise

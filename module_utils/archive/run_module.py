@@ -43,6 +43,7 @@ def options_of(params: Data) -> Options:
         tuple(params["only"] or ()),
         params["mailbox"] or "",
         params["processes"],
+        params["reserve"] << 20,
     )
     options.chosen()
     return options

@@ -251,6 +251,8 @@ class Schedule:
             tools.pool.committed(hand)
         for job in dict.fromkeys(job for _, job, _, _ in parcels):
             self._show(job)
+        if parcels:
+            tools.store.check_space()
         for job, one in over:
             job.passes.remove(one)
             one.prove()
