@@ -18,8 +18,11 @@ description:
   - Whatever goes wrong, the file from after the stop is restored, the service is started, and the failed result tells in
     RV(error) what is true then.
   - Users have no mail service between stop and start. A stop alone may take 5 minutes on a server with large stores.
-  - A value that is right in the file while the service does not run, or was started before the file was changed, counts as not
-    applied.
+  - A value that is right in the file while the service does not run, or was started before the file was changed or put in its
+    place, counts as not applied. A service that somebody stopped on purpose is therefore started; leave its host out of the run
+    (C(--limit)) to keep it down. C(site.yml) and C(configure.yml) leave it out by themselves, because its admin API is down.
+  - Nothing is stopped as long as the server's process cannot be found although its ports are open, the file cannot be replaced,
+    or the ports to ask afterwards do not answer before.
   - Runs on the Kerio Connect host, with the rights to control its service. On Windows and macOS servers it refuses and lists the
     steps to do by hand.
 extends_documentation_fragment:
@@ -123,7 +126,9 @@ options:
     type: float
     default: 3
   state_dir:
-    description: Folder on the host for the state of the job; it must not be writable by others.
+    description:
+      - Folder on the host for the state of the job. It is refused when others can write to it or replace it, because the job
+        believes what it finds there.
     type: path
     default: /var/lib/kerio-archive/jobs
   backup_keep:

@@ -5,19 +5,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import CfgError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, CfgError
 from ansible_collections.mailops.kerio.plugins.module_utils.job import sync_folder, write_record
 
 _READ_REMEDY = "Set path to the mailserver.cfg of the server and run the module with become"
 _WRITE_REMEDY = "See the cause: the disk, the file system or the rights; the file was not replaced"
 # Attributes that went away or that the file system does not keep; anything else that cannot be copied stops the edit.
 _FORGIVEN = (errno.ENOTSUP, errno.ENODATA)
+# A write in place takes far less; a file that was changed later than this after it began is somebody else's work.
+_TORN_SECONDS = 60.0
 
 
 class CfgFile:
@@ -43,15 +46,43 @@ class CfgFile:
             raise CfgError(str(self.path), str(error), _READ_REMEDY) from error
 
     def changed_at(self) -> float:
-        """Return when the file was last written, in seconds since the epoch."""
-        return self.path.stat().st_mtime
+        """Return when the file was last written or put in its place, in seconds since the epoch.
 
-    def check_room(self) -> None:
-        """Raise ``CfgError`` when backup and replacement do not fit on the disk: better before the service stops than after."""
+        A file that was restored from a backup may carry its old time of modification; the change of its inode cannot lie.
+        """
+        info = self.path.stat()
+        return max(info.st_mtime, info.st_ctime)
+
+    def check_writable(self) -> None:
+        """Raise ``CfgError`` when backup and replacement do not fit on the disk or cannot be written: better before the service
+        stops than after."""
         needed = 3 * self.path.stat().st_size + 65536
         disk = os.statvfs(self.path.parent)
         if disk.f_bavail * disk.f_frsize < needed:
             raise CfgError(str(self.path), f"{self.path.parent} has less than {needed} bytes left", "Make room on the disk")
+        with self._refusing():
+            # An immutable file refuses this as it would refuse to be replaced.
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CLOEXEC))
+            self._new.unlink(missing_ok=True)
+            self._create(self._new, b"")
+            self._new.unlink()
+
+    @contextlib.contextmanager
+    def exclusive(self) -> t.Iterator[None]:
+        """Keep out jobs of other state folders, whose locks are elsewhere; raises ``BusyError``.
+
+        The lock (flock) is on the folder of the file, so it leaves nothing behind, and no server inherits it.
+        """
+        handle = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                cause = f"a job with another state_dir is changing it ({error.strerror}); nothing was done"
+                raise BusyError(str(self.path), cause, "Use one state_dir for one server", holder="another state_dir") from error
+            yield
+        finally:
+            os.close(handle)
 
     def backups(self) -> list[Path]:
         """Return our backups, oldest first."""
@@ -82,21 +113,25 @@ class CfgFile:
             raise CfgError(str(self.path), "it reads back differently from what was written", "Check the disk")
 
     def torn_backup(self) -> Path | None:
-        """Return the backup of a write in place that was interrupted; the file itself may be torn then."""
+        """Return the backup of a write in place that was interrupted, unless the file was written anew since; it may be torn."""
         try:
-            return Path(json.loads(self._journal.read_bytes())["backup"])
+            if self.path.stat().st_mtime > self._journal.stat().st_mtime + _TORN_SECONDS:
+                return None
+            backup = Path(json.loads(self._journal.read_bytes())["backup"])
         except FileNotFoundError:
             return None
+        if not backup.exists():
+            remedy = f"Put the file in order by hand, then remove {self._journal}"
+            raise CfgError(str(self.path), f"it may be torn, and its backup {backup} is gone", remedy)
+        return backup
 
-    def restore_torn(self) -> None:
-        """Put the backup of an interrupted write in place back, if there was one."""
-        torn = self.torn_backup()
+    def restore_torn(self, torn: Path | None) -> None:
+        """Put ``torn``, the backup of an interrupted write in place, back; forget one that the file has outlived."""
         if torn is not None:
             with self._refusing():
                 data = torn.read_bytes()
             self.write(data, torn)
-            with contextlib.suppress(FileNotFoundError):
-                self._journal.unlink()
+        self._journal.unlink(missing_ok=True)
 
     def _write_beside(self, data: bytes, backup: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -140,12 +175,12 @@ class CfgFile:
         info = self.path.stat()
         os.fchown(target, info.st_uid, info.st_gid)
         os.fchmod(target, info.st_mode & 0o7777)
-        for name in os.listxattr(self.path):
-            try:
+        names: list[str] = []
+        with _forgiving():
+            names = os.listxattr(self.path)
+        for name in names:
+            with _forgiving():
                 os.setxattr(target, name, os.getxattr(self.path, name))
-            except OSError as error:
-                if error.errno not in _FORGIVEN:
-                    raise
 
     @contextlib.contextmanager
     def _refusing(self) -> t.Iterator[None]:
@@ -153,3 +188,12 @@ class CfgFile:
             yield
         except OSError as error:
             raise CfgError(str(self.path), str(error), _WRITE_REMEDY) from error
+
+
+@contextlib.contextmanager
+def _forgiving() -> t.Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FORGIVEN:
+            raise

@@ -27,6 +27,7 @@ if t.TYPE_CHECKING:
 CLOCK_GRAIN_SECONDS = 0.05
 
 Data = t.Dict[str, t.Any]
+Mapping = t.Mapping[str, t.Optional[str]]
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,11 @@ class GuardedEdit:
     _backup: Path | None = field(default=None, init=False)
 
     def probe(self) -> Probe:
-        """Look, and touch nothing. Raises ``CfgError`` when a variable cannot be found."""
+        """Look, and touch nothing. Raises ``CfgError`` when a variable cannot be found, ``ServiceError`` when the server cannot
+        be recognised."""
         processes = self.service.processes()
         process = processes[0] if processes else None
+        self._refuse_unrecognised(process)
         torn = self.file.torn_backup()
         if torn is not None:
             reason = f"an edit of {self.file.path} was interrupted while it wrote in place; {torn} will be restored first"
@@ -82,13 +85,19 @@ class GuardedEdit:
 
     def __call__(self, reporter: Reporter) -> Data:
         """Do it; the work of the job. Raises ``CfgError`` or ``ServiceError``, ``details['state']`` tells what is true then."""
+        with self.file.exclusive():
+            return self._do(reporter)
+
+    def _do(self, reporter: Reporter) -> Data:
         probe = self.probe()
         self._refuse_early(probe, reporter)
+        torn = self.file.torn_backup()
         began = time.monotonic()
         with _Recovery(self, reporter):
             reporter.progress("stopping the service; it may take 300 s")
             self.service.stop()
             reporter.progress(f"stopped after {time.monotonic() - began:.0f} s; changing {self.file.path}")
+            self.file.restore_torn(torn)
             before = self._edit()
             reporter.progress("starting the service")
             process = self.service.start()
@@ -119,17 +128,28 @@ class GuardedEdit:
         """
         reporter.progress(f"{cause}; bringing the service back")
         notes: list[str] = []
+        torn = self.file.torn_backup()
         with _Noting(notes):
             self.service.stop()
-            self.file.restore_torn()
+            self.file.restore_torn(torn)
         with _Noting(notes):
             self.service.start()
         state = dict(self.truth(), restored=False, repair_errors=notes)
         return JobError("guarded edit of mailserver.cfg", f"{cause}. {_sentence(state)}", "Run it again", state=state)
 
+    def _refuse_unrecognised(self, process: Process | None) -> None:
+        """Raise when the ports are open and the process is not found: a stop could not be proven, nor the start afterwards."""
+        ports = ", ".join(str(port) for port in self.service.open_ports()) if process is None else ""
+        if ports:
+            raise ServiceError(
+                "Kerio Connect service",
+                f"no process runs {self.service.process}, yet something listens on {ports}; nothing was done",
+                "Set service.process to the server's program and service.pid_file to its pid file, or free the port",
+            )
+
     def _refuse_early(self, probe: Probe, reporter: Reporter) -> None:
         """Raise what would go wrong after the stop, while the service still runs."""
-        self.file.check_room()
+        self.file.check_writable()
         missing = self.service.ready.missing() if probe.process else []
         if missing:
             cause = f"it runs, but there is no answer from {', '.join(missing)}; nothing was done"
@@ -140,7 +160,6 @@ class GuardedEdit:
 
     def _edit(self) -> Mapping:
         """Change the stopped server's file; return the values that it had."""
-        self.file.restore_torn()
         self._original = self.file.read()
         document = Document(self._original, str(self.file.path))
         before = self._values(document)
@@ -193,18 +212,25 @@ class GuardedEdit:
         """
         if process.started + CLOCK_GRAIN_SECONDS >= self.file.changed_at():
             return True
+        return self._remembers(process, values)
+
+    def _remembers(self, process: Process, values: Mapping) -> bool:
         try:
             known = json.loads(self.applied.read_bytes())
-        except (OSError, ValueError):
+            read = dict(known["values"]) if known["process"] == process.identity else {}
+        except (OSError, ValueError, KeyError, TypeError):
             return False
-        return known["process"] == process.identity and all(known["values"].get(name) == value for name, value in values.items())
+        return all(name in read and read[name] == value for name, value in values.items())
+
+    def settle(self, probe: Probe) -> None:
+        """Remember what a probe without reasons has proven, so that a backup tool that touches the inode causes no restart."""
+        if probe.process is not None and not self._remembers(probe.process, probe.values):
+            self._remember(probe.process, probe.values)
 
     def _remember(self, process: Process, values: Mapping) -> None:
         with _Noting([]):
-            write_record(self.applied, {"process": process.identity, "values": values})
-
-
-Mapping = t.Dict[str, t.Optional[str]]
+            self.applied.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_record(self.applied, {"process": process.identity, "values": dict(values)})
 
 
 class _Noting:

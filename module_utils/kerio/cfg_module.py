@@ -8,7 +8,7 @@ import re
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils import job
+from ansible_collections.mailops.kerio.plugins.module_utils import job, job_folder
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_manual, service
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
@@ -74,6 +74,9 @@ class _Call:
         self.name = f"mailserver_cfg-{hashlib.sha256(self.path.encode()).hexdigest()[:8]}"
         self.about = {"path": self.path, "variables": [[item.label, item.value] for item in wanted]}
         self.probe: Probe | None = None
+        # The second may have been made by others before the first was closed to them.
+        for folder in (self.state_dir, self.state_dir / self.name):
+            job_folder.refuse_unsafe(folder)
 
     def forecast(self) -> Data:
         """Return what a run would do."""
@@ -118,7 +121,10 @@ class _Call:
         """Return the work, or None when the probe finds nothing to do."""
         edit = self._edit()
         self.probe = edit.probe()
-        return edit if self.probe.reasons else None
+        if self.probe.reasons:
+            return edit
+        edit.settle(self.probe)
+        return None
 
     def _edit(self) -> GuardedEdit:
         options, ready = self.params["service"], self.params["ready"]

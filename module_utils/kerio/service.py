@@ -92,7 +92,11 @@ class Service:
         """Return what shows that the service has not stopped; empty when it has."""
         remains = [f"process {process.pid} still runs" for process in self.processes()]
         remains += [f"the watchdog, process {pid}, still runs" for pid in self.watchdogs()]
-        return remains + [f"port {port} is still open" for port in self.ready.ports() if _is_open(self.ready.host, port)]
+        return remains + [f"port {port} is still open" for port in self.open_ports()]
+
+    def open_ports(self) -> list[int]:
+        """Return the ports at which something listens."""
+        return [port for port in self.ready.ports() if _is_open(self.ready.host, port)]
 
     def stop(self) -> None:
         """Stop the service and prove it; raises ``ServiceError`` when something remains, or comes back within ``settle``."""
@@ -113,10 +117,16 @@ class Service:
 
     def start(self) -> Process:
         """Start the service and wait until it answers; return its process. Raises ``ServiceError``."""
+        stopping = self.processes()
         said = self._run(self.start_command, self.start_timeout)
         deadline = time.monotonic() + self.ready.timeout
         while True:
             processes = self.processes()
+            if stopping and not processes:
+                # It was still on its way out, and beside it the command did nothing.
+                stopping = []
+                said = self._run(self.start_command, self.start_timeout)
+                continue
             missing = [] if processes else ["its process"]
             missing += self.ready.missing()
             if not missing:

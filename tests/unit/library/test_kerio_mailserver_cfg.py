@@ -199,6 +199,17 @@ def test_state_files_are_for_the_owner_only_and_quote_nothing_else_of_the_file(f
     assert not any(b"not-a-secret" in path.read_bytes() for path in files)
 
 
+def test_state_folder_that_others_can_write_is_not_believed(fake: FakeKerio) -> None:
+    state = fake.folder / "open"
+    state.mkdir()
+    state.chmod(0o777)
+    for check in (True, False):
+        result = run(fake, check=check, state_dir=str(state))
+        assert result["failed"]
+        assert "everybody can write to" in result["msg"]
+    assert (list(state.iterdir()), fake.calls()) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("system", "tool"), [("Darwin", "pgrep mailserver"), ("Windows", "Task Manager"), ("FreeBSD", "Stop the server")]
 )

@@ -110,6 +110,50 @@ def test_right_value_in_a_file_younger_than_the_process_is_not_applied(fake: Fak
     assert edit(fake, right).probe().reasons == [reason]
 
 
+def age_process(fake: FakeKerio) -> None:
+    """Wait until the process is older than a file that is changed now, by more than the grain of both clocks."""
+    started = fake.service().processes()[0].started
+    while time.time() < started + 0.2:
+        time.sleep(0.01)
+
+
+def test_file_that_was_put_back_with_its_old_time_is_not_applied(fake: FakeKerio) -> None:
+    age_process(fake)
+    put_back = fake.folder / "from-a-backup"
+    put_back.write_bytes(EDITED)
+    os.utime(put_back, (1, 1))
+    put_back.replace(fake.cfg)
+    assert "was started before the file was last changed" in edit(fake).probe().reasons[0]
+
+
+def test_backup_tool_that_touches_the_inode_causes_no_restart(fake: FakeKerio) -> None:
+    right = edit(fake, Wanted(Selector(name="AutoExpungeOnDelete"), "1"))
+    right.settle(right.probe())
+    age_process(fake)
+    fake.cfg.chmod(0o600)
+    assert right.probe().reasons == []
+    # What was proven of one value says nothing about another.
+    fake.cfg.write_bytes(EDITED)
+    assert len(edit(fake).probe().reasons) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"process": 1}', b'{"process": "x", "values": 3}'])
+def test_memory_that_is_broken_is_none(fake: FakeKerio, content: bytes) -> None:
+    (fake.folder / "state" / "applied.json").write_bytes(content)
+    age_process(fake)
+    fake.cfg.write_bytes(EDITED)
+    assert len(edit(fake).probe().reasons) == 1
+
+
+def test_file_system_without_extended_attributes(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def listxattr(path: Path) -> list[str]:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), str(path))
+
+    monkeypatch.setattr(os, "listxattr", listxattr)
+    edit(fake)(Quiet())
+    assert fake.cfg.read_bytes() == EDITED
+
+
 def test_server_that_saves_its_file_later_is_not_restarted_for_it(fake: FakeKerio) -> None:
     edit(fake)(Quiet())
     now = time.time() + 5

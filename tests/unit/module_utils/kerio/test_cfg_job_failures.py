@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, CfgError, JobError, ServiceError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
+    ArchiveToolError,
+    BusyError,
+    CfgError,
+    JobError,
+    ServiceError,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import service
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_job import GuardedEdit, Wanted
@@ -65,6 +71,30 @@ def test_server_that_does_not_answer_where_we_look_is_not_stopped(fake: FakeKeri
     ready = service.Ready("127.0.0.1", fake.imap_port, 0, 1)
     with pytest.raises(ServiceError, match="it runs, but there is no answer from admin API"):
         edit(fake, ready=ready)(Quiet())
+    assert fake.calls() == []
+
+
+def test_server_whose_process_is_not_found_is_not_stopped(fake: FakeKerio) -> None:
+    work = edit(fake, process="/nowhere/mailserver", pid_file="/nowhere/kms.pid")
+    for look in (work.probe, lambda: work(Quiet())):
+        with pytest.raises(ServiceError, match=rf"no process runs /nowhere/mailserver, .* {fake.api_port}, {fake.imap_port};"):
+            look()
+    assert fake.calls() == []
+
+
+def test_rights_that_cannot_be_copied_are_seen_before_the_stop(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fchown(_handle: int, _uid: int, _gid: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchown", fchown)
+    with pytest.raises(CfgError, match="Operation not permitted"):
+        edit(fake)(Quiet())
+    assert (fake.calls(), leftovers(fake)) == ([], [])
+
+
+def test_jobs_of_two_state_folders_do_not_change_one_file_at_once(fake: FakeKerio) -> None:
+    with CfgFile(str(fake.cfg), fake.folder / "other-journal").exclusive(), pytest.raises(BusyError, match="another state_dir"):
+        edit(fake)(Quiet())
     assert fake.calls() == []
 
 
@@ -178,6 +208,23 @@ def test_write_in_place_that_was_torn_is_repaired_by_the_next_run(fake: FakeKeri
     edit(fake)(Quiet())
     assert fake.cfg.read_bytes() == EDITED
     assert edit(fake).probe().reasons == []
+
+
+def test_file_that_was_written_anew_after_a_torn_write_is_left_to_whoever_wrote_it(fake: FakeKerio) -> None:
+    journal, backup = fake.folder / "state" / "in-place.json", fake.folder / "mailserver.cfg.kerio-archive.20010101T000000Z"
+    backup.write_bytes(b"<config/>")
+    journal.write_text(f'{{"backup": "{backup}"}}', encoding="utf-8")
+    os.utime(journal, (time.time() - 61, time.time() - 61))
+    edit(fake)(Quiet())
+    assert fake.cfg.read_bytes() == EDITED
+    assert not journal.exists()
+
+
+def test_torn_write_without_its_backup_is_told_before_the_stop(fake: FakeKerio) -> None:
+    (fake.folder / "state" / "in-place.json").write_text('{"backup": "/nowhere/backup"}', encoding="utf-8")
+    with pytest.raises(CfgError, match=r"its backup /nowhere/backup is gone\. .* then remove .*in-place\.json"):
+        edit(fake)(Quiet())
+    assert fake.calls() == []
 
 
 def test_start_that_fails_once_is_repaired_with_the_old_file(fake: FakeKerio) -> None:

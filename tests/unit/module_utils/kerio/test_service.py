@@ -119,6 +119,25 @@ def test_port_held_by_somebody_else_is_no_stop(fake: FakeKerio) -> None:
         assert fake.service().remains() == [f"port {fake.imap_port} is still open"]
 
 
+def test_start_beside_a_server_that_is_still_leaving_is_repeated(fake: FakeKerio) -> None:
+    fake.set("opens_no_port", "stop_returns_early", "stops_slowly")
+    subprocess.run([fake.script, "start"], check=True)
+    pid_file = fake.folder / "kms.pid"
+    deadline = time.monotonic() + 20
+    while not pid_file.exists() or not pid_file.read_text(encoding="ascii"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    leaving = fake.service().processes()
+    subprocess.run([fake.script, "stop"], check=True)
+    fake.unset("opens_no_port")
+    timer = threading.Timer(0.5, fake.unset, ["stops_slowly"])
+    timer.start()
+    process = fake.service(ready=replace(fake.service().ready, timeout=20)).start()
+    timer.join()
+    assert process != leaving[0]
+    assert fake.calls() == ["start", "stop", "start", "start"]
+
+
 def test_start_that_is_refused_tells_what_the_script_said(fake: FakeKerio) -> None:
     fake.set("refuses_start")
     with pytest.raises(ServiceError, match=r"no answer from its process, .*start: refused by the test \(exit code 1\)"):
