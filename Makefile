@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LAB_DIR := build/lab
 LAB_SERVERS ?= 2
+LAB_MESSAGES ?= 0
 
 # Ansible modules and the lab run with this interpreter's libraries; a locale that is not UTF-8 makes ansible-core refuse to start.
 export LC_ALL := C.UTF-8
@@ -25,6 +26,7 @@ lab-packages:
 $(VENV)/run.stamp: requirements.txt
 	@.ci/packages base
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=/path/to/python3.11")'
+	@echo "Installing Ansible and the libraries into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
@@ -39,14 +41,14 @@ demo: $(VENV)/run.stamp lab-packages ## From nothing to archived mail: two Kerio
 demo-stop: ## End what `make demo` started
 	@$(BIN)/python -m tests.lab.demo stop
 
-lab: $(VENV)/run.stamp lab-packages ## Start the lab alone; build/lab.json says how to reach it
-	@$(BIN)/python -m tests.lab start --dir $(LAB_DIR) --servers $(LAB_SERVERS)
+lab: $(VENV)/run.stamp lab-packages ## Start the lab alone, with LAB_MESSAGES=0; build/lab.json says how to reach it
+	@$(BIN)/python -m tests.lab start --dir $(LAB_DIR) --servers $(LAB_SERVERS) --messages $(LAB_MESSAGES)
 
 lab-status: ## Say what of the lab runs
 	@$(BIN)/python -m tests.lab status --dir $(LAB_DIR)
 
 lab-stop: ## End the lab
-	@$(BIN)/python -m tests.lab stop --dir $(LAB_DIR)
+	@$(BIN)/python -m tests.lab stop --dir $(LAB_DIR) --remove
 
 test-packages:
 	@.ci/packages test

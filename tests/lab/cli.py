@@ -19,6 +19,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--dir", type=Path, required=True, help="the lab's folder; lab.json is written beside it")
         if name == "start":
             _start_options(command)
+        if name == "stop":
+            command.add_argument("--remove", action="store_true", help="also the mail that lies outside of it, in /var/tmp")
     return top
 
 
@@ -47,8 +49,9 @@ def start(options: argparse.Namespace, folder: Path) -> int:
     return 0
 
 
-def stop(_options: argparse.Namespace, folder: Path) -> int:
-    cli_lab.stop(folder)
+def stop(options: argparse.Namespace, folder: Path) -> int:
+    cli_lab.stop(folder, remove_mail=options.remove)
+    print("The lab has ended")
     return 0
 
 

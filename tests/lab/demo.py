@@ -36,7 +36,7 @@ class DemoError(Exception):
 def main(arguments: list[str]) -> int:
     """Start or stop the demo; return the exit status."""
     if arguments == ["stop"]:
-        return cli.main(["stop", "--dir", str(LAB)])
+        return cli.main(["stop", "--dir", str(LAB), "--remove"])
     if arguments != ["start"]:
         print("usage: python -m tests.lab.demo start|stop", file=sys.stderr)
         return 2
@@ -63,7 +63,7 @@ def start() -> int:
     }
     report["problems"] = problems(report["runs"], Expectation(messages=MESSAGES, new_mails=len(NEW_MAILS)))
     REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(summary(report, servers(), REPORT.relative_to(ROOT)))
+    print(summary(report, servers()))
     return 1 if report["problems"] else 0
 
 

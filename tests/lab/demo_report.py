@@ -7,7 +7,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.playbooks import PlaybookRun
+from tests.lab.playbooks import ROOT, PlaybookRun
 
 COUNTS = ("seen", "new", "known", "copies", "excluded", "left", "failed")
 
@@ -68,27 +68,30 @@ def run_line(number: int, run: dict[str, t.Any]) -> str:
     return f"  run {number} {len(run['changed']):>9}{counts}{run['seconds']:>9.1f}"
 
 
-def summary(report: dict[str, t.Any], servers: list[dict[str, t.Any]], report_file: Path) -> str:
+def summary(report: dict[str, t.Any], servers: list[dict[str, t.Any]]) -> str:
     """Return the text that ends the demo; it fits a terminal of 24 lines by 80 columns."""
     archive = Path(report["archive"])
-    users = sum(len(server["users"]) for server in servers)
+    shown = archive.relative_to(ROOT)
+    users = sum(len(server["users"]) - 1 for server in servers)  # the archive mailbox is nobody's
     received = sum(profile["bytes"] for run in report["runs"] for profile in run["profiles"].values())
     lines = [
         "",
-        f"==== Done in {report['seconds']:.0f} s: {len(servers)} servers, {users} users",
+        f"==== Done in {report['seconds']:.0f} s: {len(servers)} servers, {users} users and an archive mailbox each",
         "",
         "          changed     seen      new    known   copies   failed  seconds",
         *[run_line(number, run) for number, run in enumerate(report["runs"], start=1)],
+        "  changed: tasks that changed something; seen: messages on the servers, without",
+        "  deleted, junk and drafts; new: archived by this run; known: archived before;",
+        "  copies: what the archive mailbox has of messages that are archived already",
         "",
-        f"  {received:,} bytes of mail read, {folder_size(archive):,} bytes on disk in",
-        f"  {archive}",
+        f"  {received:,} bytes of mail read, {folder_size(archive):,} bytes on disk",
         "",
-        "Look at it:",
-        f"  ls {archive}/mail",
-        f"  cat {report_file}    the figures; build/lab.json says how to log in to the lab",
-        "Next: change a setting or send a mail, then run it again:",
+        "Look at it (build/lab.json says how to log in to the servers):",
+        f"  ls {shown}/mail",
+        f"  zstdcat {shown}/mail/alice*/alice*/INBOX/cur/* | more",
+        "Then change something in inventory/lab, and see what a run would do:",
         "  .venv/bin/ansible-playbook playbooks/site.yml --check --diff",
-        "  then copy inventory/example for your own servers; `make demo-stop` ends the lab",
+        "`make demo-stop` ends the lab; README.md goes on with your own servers.",
     ]
     lines += [f"PROBLEM: {problem}" for problem in report["problems"]]
     return "\n".join(lines)

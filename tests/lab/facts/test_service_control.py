@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import cli, cli_lab, ports, service, switches
+from tests.lab import cli, dovecot, ports, service, switches
 from tests.lab.facts.plain import admin
 from tests.lab.fixtures import Factory, LabServer
 from tests.lab.service import wait_until
@@ -280,7 +280,14 @@ def test_service_020_start_is_idempotent_and_keep_keeps(tmp_path: Path, capsys: 
         assert cli.main(["stop", "--dir", str(folder)]) == 0
     assert service.processes_of(folder / "mail1" / "kerio") == []
     assert cli.main(["stop", "--dir", str(folder)]) == 0
-    cli_lab.stop(folder, remove_mail=True)
+    home = tmp_path / "elsewhere"
+    home.mkdir()
+    record = folder / "mail1" / "dovecot" / dovecot.RECORD
+    record.write_text(json.dumps(json.loads(record.read_text(encoding="utf-8")) | {"home": str(home)}), encoding="utf-8")
+    assert cli.main(["stop", "--dir", str(folder)]) == 0
+    assert home.exists()
+    assert cli.main(["stop", "--dir", str(folder), "--remove"]) == 0
+    assert not home.exists()
 
 
 @pytest.mark.parametrize("switch", ["nonsense=1", "profile=1999", "cfg_bom=perhaps", "profile"])
