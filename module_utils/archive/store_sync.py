@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,12 @@ class Written:
         self.directories.update(other.directories)
 
 
+def reports_errors(kernel: str) -> bool:
+    """Whether syncfs of this Linux says that something could not be written: before 5.8 it never does (syncfs(2))."""
+    numbers = re.match(r"(\d+)\.(\d+)", kernel)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 8)
+
+
 class Syncer:
     """Makes what any process wrote below ``root`` durable.
 
@@ -41,7 +48,9 @@ class Syncer:
         self._root = root
         self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         libc = ctypes.CDLL(None, use_errno=True)
-        self._syncfs: t.Callable[[int], int] | None = getattr(libc, "syncfs", None)
+        self._syncfs: t.Callable[[int], int] | None = (
+            getattr(libc, "syncfs", None) if reports_errors(os.uname().release) else None
+        )
         self._slow = 0
         self._pool: ThreadPoolExecutor | None = None
         self._clock = time.monotonic
