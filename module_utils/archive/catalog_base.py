@@ -37,20 +37,45 @@ class Database:
     def __init__(self, path: str, *, readonly: bool = False, create: bool = True) -> None:
         self.path = path
         self._pid = os.getpid()
-        uri = f"{Path(path).absolute().as_uri()}?mode={'ro' if readonly else 'rwc' if create else 'rw'}"
-        if readonly and not Path(f"{path}-wal").exists():
-            # Nobody has it open. SQLite would make a WAL beside it all the same, and who only reads must leave no trace.
+        self._seen: os.stat_result | None = None
+        self._connect("ro" if readonly else "rwc" if create else "rw")
+
+    def _connect(self, mode: str) -> None:
+        uri = f"{Path(self.path).absolute().as_uri()}?mode={mode}"
+        self._seen = self._at_rest() if mode == "ro" else None
+        if self._seen is not None:
+            # SQLite would make a WAL beside it all the same, and who only reads must leave no trace.
             uri += "&immutable=1"
         try:
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
         except sqlite3.Error as error:
-            raise catalog_failure(error, path) from error
+            raise catalog_failure(error, self.path) from error
         try:
             with self._errors():
-                self._prepare(readonly=readonly, create=create and not readonly)
+                self._prepare(readonly=mode == "ro", create=mode == "rwc")
         except CatalogError:
             self._db.close()
             raise
+
+    def _at_rest(self) -> os.stat_result | None:
+        """The file's facts when nobody has it open to write, None when somebody has, or when it is not there."""
+        try:
+            return None if Path(f"{self.path}-wal").exists() else Path(self.path).stat()
+        except OSError:
+            return None
+
+    def _refresh(self) -> None:
+        """Open the catalog again when somebody wrote since it was opened as a file that does not change."""
+        if self._seen is None:
+            return
+        now = self._at_rest()
+        if now is None or (now.st_mtime_ns, now.st_size, now.st_ino) != (
+            self._seen.st_mtime_ns,
+            self._seen.st_size,
+            self._seen.st_ino,
+        ):
+            self._db.close()
+            self._connect("ro")
 
     def _prepare(self, *, readonly: bool, create: bool) -> None:
         if not readonly:
@@ -117,11 +142,13 @@ class Database:
 
     def rows(self, statement: str, values: t.Sequence[t.Any] = ()) -> list[t.Any]:
         """All rows of a query."""
+        self._refresh()
         with self._errors():
             return self._db.execute(statement, values).fetchall()
 
     def row(self, statement: str, values: t.Sequence[t.Any] = ()) -> t.Any:
         """The first row of a query, or None."""
+        self._refresh()
         with self._errors():
             return self._db.execute(statement, values).fetchone()
 

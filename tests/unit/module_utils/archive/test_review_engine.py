@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import ledger, store_sync, worker
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep, UserValues
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, JobError
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail, multidrop
@@ -160,3 +162,50 @@ def test_a_bug_in_a_worker_fails_the_run_and_never_hangs_it(archive: Archive, mo
     with pytest.raises(JobError, match="status 70"):
         archive.run()
     assert (archive.root / "dirty").exists()
+
+
+def test_a_reader_that_began_before_a_run_sees_what_it_writes(archive: Archive) -> None:
+    archive.servers.folder("mail1", ALICE).add(*map(mail, range(200)))
+    with Catalog.open(archive.catalog_file, readonly=True) as reader:
+        assert reader.totals().placements == 0
+        with Catalog.open(archive.catalog_file) as writer:
+            writer.set_meta("review", "while it is open")
+            assert reader.get_meta("review") == "while it is open"
+        archive.run()
+        assert reader.totals().placements == 200
+        assert len(reader.last_runs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("kernel", "trusted"), [("4.18.0-553.el8", False), ("5.7.19", False), ("5.8.0", True), ("6.1.0-13-amd64", True)]
+)
+def test_syncfs_is_believed_where_it_tells_of_errors(kernel: str, trusted: bool) -> None:
+    assert store_sync.reports_errors(kernel) is trusted
+
+
+def test_a_folder_whose_uidnext_is_not_told_is_opened() -> None:
+    known = ledger.Figures(1, 0, 3, None)
+    assert not ledger.may_skip(known, known, complete=True, same_rules=True, route_filed=True, due=0)
+
+
+@pytest.mark.parametrize("after_crash", [False, True])
+def test_a_preview_leaves_no_trace_in_the_archive(archive: Archive, after_crash: bool) -> None:
+    archive.servers.folder("mail1", ALICE).add(mail(1))
+    archive.run()
+    archive.servers.folder("mail1", ALICE).add(mail(2))
+    if after_crash:
+        child = os.fork()
+        if child == 0:
+            archive.run(lambda name: os.kill(os.getpid(), signal.SIGKILL) if name == "committed" else None, processes=1)
+        os.waitpid(child, 0)
+        archive.servers.folder("mail1", ALICE).add(mail(3))
+        assert Path(archive.catalog_file + "-wal").exists()
+
+    def trace() -> dict[str, tuple[int, bytes]]:
+        files = (path for path in archive.root.rglob("*") if path.is_file() and not path.name.endswith("-shm"))
+        return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+    before, names = trace(), sorted(archive.root.rglob("*"))
+    report = Preview(archive.options(), Silent(), archive.servers.imap()).go()
+    assert report.accounts().new == 1
+    assert (trace(), sorted(archive.root.rglob("*"))) == (before, names)
