@@ -88,7 +88,9 @@ def test_a_root_that_cannot_be_is_told_and_nothing_is_made(tmp_path: Path) -> No
 
     for answer in (on_readonly, is_readonly):
         assert_one_sentence(answer, f"{readonly}: Read-only file system.", "Mount the file system writable")
-    assert_one_sentence(not_mounted, f"{tmp_path}/not mounted: No such file or directory.", "mount its disk")
+    assert_one_sentence(
+        not_mounted, f"{tmp_path}/not mounted: No such file or directory.", "Mount the disk, or create this folder"
+    )
     for answer in (below, no_folder):
         assert_one_sentence(answer, f"{file}: it is not a directory.", "Give the path of a directory")
     assert_one_sentence(not_ours, f"{foreign}: it is not empty and holds no archive (found photos).", "Give an empty directory")
