@@ -11,11 +11,10 @@ from pathlib import Path
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, progress
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import SourceFolder, User
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import reopened
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State, account, compare
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, choose, note_error, number
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import skipped_report, unchanged
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import opened_again, skipped_report, unchanged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
     READ_ONLY_USER,
     Mailbox,
@@ -140,10 +139,7 @@ class Preview:
         again: set[int] = set()
         if self._catalog and source:
             before = self._catalog.states(source.id, status.uidvalidity)
-            if source.rules != mailbox.rules:
-                filing = mailbox.filing(folder.parts)
-                rows = [row for row in self._catalog.open_messages(source.id) if row.uidvalidity == status.uidvalidity]
-                again = {row.uid for row in rows if reopened(row.state, row.reason, filing)}
+            again = opened_again(self._catalog, mailbox, source, status.uidvalidity, mailbox.filing(folder.parts))
         planned = self._planned.setdefault((mailbox.server.name, mailbox.name, folder.name, status.uidvalidity), [])
         before.update(dict.fromkeys(planned, State.ARCHIVED))
         wanted = compare(uids, before, again).wanted

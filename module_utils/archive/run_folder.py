@@ -75,6 +75,14 @@ def skipped_report(name: str, status: FolderStatus, open_rows: t.Mapping[State, 
     return FolderReport(name, account_skipped(status.messages, open_rows))
 
 
+def opened_again(catalog: Catalog, mailbox: Mailbox, source: SourceFolder, uidvalidity: int, filing: Filing) -> set[int]:
+    """The UIDs with an open row that changed rules, or other archive users, touch."""
+    if source.rules == mailbox.rules:
+        return set()
+    rows = (row for row in catalog.open_messages(source.id) if row.uidvalidity == uidvalidity)
+    return {row.uid for row in rows if reopened(row.state, row.reason, filing)}
+
+
 class FolderPass:
     """The scheduler's side of one folder. ``chunks`` wait for a worker; the pass is over when none waits and none is out.
 
@@ -112,13 +120,7 @@ class FolderPass:
         validity = self._status.uidvalidity
         self.origin = Origin(self.source.id, validity, self.mailbox.kind, self.origin.label, self.mailbox.route)
         self._before = self._catalog.states(self.source.id, validity)
-        again: set[int] = set()
-        if self.source.rules != self.mailbox.rules:
-            again = {
-                row.uid
-                for row in self._catalog.open_messages(self.source.id)
-                if row.uidvalidity == validity and reopened(row.state, row.reason, self.filing)
-            }
+        again = opened_again(self._catalog, self.mailbox, self.source, validity, self.filing)
         self._comparison = compare(self._uids, self._before, again)
         if not self.filing.needs_header and not self._committer.fits(self.filing.decide(b"").targets):
             self.fail("its path in the archive would be too long for the file system; exclude it, or rename it on the server")

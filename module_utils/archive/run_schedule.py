@@ -30,6 +30,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     ProtocolError,
     StoreError,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import uidset
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
 
 TICK_SECONDS = 1.0
@@ -186,7 +187,7 @@ class Schedule:
         elif chunk is None:
             self._unexamined(job, subject, failure, lost)
         elif lost and subject.may_resume and not subject.report.error:
-            subject.resume(chunk, failure.remaining, _uids(failure.error.details.get("in_flight", "")))
+            subject.resume(chunk, failure.remaining, uidset.expand(failure.error.details.get("in_flight", "")))
         else:
             subject.fail(str(failure.error))
         if chunk is not None:
@@ -279,13 +280,3 @@ class Schedule:
         )
         data = {"server": mailbox.server.name, "mailbox": mailbox.name, "messages": job.messages, "bytes": job.bytes}
         self._tools.reporter.progress(line, **data)
-
-
-def _uids(sequence_set: str) -> list[int]:
-    """The numbers of a sequence set ("1:3,7") in its order."""
-    found: list[int] = []
-    for part in str(sequence_set).split(","):
-        first, _, last = part.partition(":")
-        if first.isdecimal():
-            found += range(int(first), int(last or first) + 1)
-    return found
