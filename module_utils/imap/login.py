@@ -49,7 +49,8 @@ class Dialogue:
     def __init__(self, reader: Reader, password: str) -> None:
         self._reader = reader
         self._password = password
-        self._hidden = [password]
+        # The server's words come with their blanks made single.
+        self._hidden = [password, " ".join(password.split())]
         self.digest_sent = False
 
     def login(self, user: str) -> None:

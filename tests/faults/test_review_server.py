@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import typing as t
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Run
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets
 from tests.faults.raw_run import ALICE, BOB, RawRun, folders, messages
 from tests.lab.rawimap import CLOSE, RawImapServer, RawMessage, Request
 
@@ -169,3 +174,18 @@ def test_uids_used_again_after_the_server_was_restored_are_read_again(tmp_path: 
         assert not report.problems()
         assert run.go().changed is False
     assert run.archive.placed(ALICE) == {f'["{ALICE}", "INBOX"]': 12}
+
+
+def test_a_password_that_the_server_repeats_is_not_told(tmp_path: Path) -> None:
+    secret = "not-a-secret   with  blanks"
+
+    def refuse(request: Request) -> list[bytes]:
+        return [request.tag + b" NO cannot log in with " + b" ".join(request.words()) + b"\r\n"]
+
+    with RawImapServer({ALICE: {"INBOX": []}}, password=secret, hooks={"LOGIN": refuse}) as server:
+        run = RawRun(tmp_path / "archive", {"mail1": server})
+        options = dataclasses.replace(run.options(), secrets=Secrets({}, {f"mail1 {ALICE}": secret}))
+        report = Run(options, Silent()).go()
+    assert "cannot log in" in report.sentence()
+    assert "blanks" not in json.dumps(report.as_data())
+    assert "blanks" not in str(run.archive.dump()) + str(run.archive.rows("SELECT summary FROM runs"))
