@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
@@ -11,6 +12,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import F
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import PLAIN, Rule, same
 
 Object = dict[str, t.Any]
+
+
+# Members that a server may return empty because they are write-only, also those that newer servers will have.
+_PASSWORD = re.compile("password|passphrase|secret", re.IGNORECASE)
 
 
 class _Absent:
@@ -52,13 +57,25 @@ def write_options(fields: t.Iterable[Field], received: Object, values: t.Mapping
 
 
 def sendable(source: Source, changed: Object, written: t.Collection[Path]) -> Object:
-    """Return what may be sent: without read-only members, and without write-only ones unless they were ``written``."""
-    kept = copy.deepcopy(changed)
+    """Return what may be sent: without read-only members, and without write-only ones unless they were ``written``.
+
+    An empty password is left out wherever it stands: sending it would erase the one that is stored.
+    """
+    kept: Object = copy.deepcopy(_without_empty_passwords(changed))
     for path in (*source.read_only, *(path for path in source.write_only if path not in written)):
         parent = _at(kept, path[:-1])
         if isinstance(parent, dict):
             parent.pop(path[-1], None)
     return kept
+
+
+def _without_empty_passwords(value: t.Any) -> t.Any:
+    if isinstance(value, list):
+        return [_without_empty_passwords(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: inner for name, inner in value.items() if not (_PASSWORD.search(name) and inner in ("", None))}
+    return {name: _without_empty_passwords(inner) for name, inner in kept.items()}
 
 
 def check_options(where: str, fields: t.Iterable[Field], desired: t.Mapping[str, t.Any]) -> None:

@@ -58,6 +58,17 @@ def test_password_that_is_not_set_is_not_sent_and_read_only_members_neither() ->
     assert RECEIVED["box"]["password"] == ""
 
 
+def test_empty_password_that_nobody_knows_of_is_not_sent_either() -> None:
+    received = {
+        "box": {"isOn": True, "networkDiskPassword": "", "passwordMinimumLength": 0, "passwordHint": "x"},
+        "relays": [{"host": "", "password": ""}, {"host": "b", "clientSecret": None, "password": "kept"}],
+    }
+    assert settings.sendable(SOURCE, received, []) == {
+        "box": {"isOn": True, "passwordMinimumLength": 0, "passwordHint": "x"},
+        "relays": [{"host": ""}, {"host": "b", "password": "kept"}],
+    }
+
+
 def test_password_that_is_set_is_sent() -> None:
     changed = settings.write_options(FIELDS, RECEIVED, {"password": "not-a-secret-new"})
     assert settings.sendable(SOURCE, changed, [("box", "password")])["box"]["password"] == "not-a-secret-new"
