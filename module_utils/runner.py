@@ -13,6 +13,10 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 
+# Below this a secret is likely to be part of something else.
+SHORT_SECRET = 6
+
+
 @dataclass
 class Outcome:
     """What a module has to say.
@@ -42,13 +46,22 @@ def run(module: AnsibleModule, work: t.Callable[[], Outcome], secrets: t.Iterabl
     """Do ``work`` and end the module with its outcome; an ``ArchiveToolError`` becomes the failed result.
 
     ``secrets`` are the values of the module's ``no_log`` options. Ansible masks them by substring, so that a password ``kerio``
-    would turn ``alice@kerio.example`` into stars and the next module would believe it: such a result is refused.
+    would turn ``alice@kerio.example`` into stars and the next module would believe it: such a result is refused. The work is done
+    by then, so that the failure still tells whether it changed anything.
     """
+    given = [secret for secret in secrets if secret]
+    changed = False
     try:
         outcome = work()
-        refuse_secrets(outcome.data, [secret for secret in secrets if secret])
+        changed = outcome.changed
+        refuse_secrets(outcome.data, given)
     except ArchiveToolError as error:
-        module.fail_json(msg=str(error), error=error.as_result())
+        module.fail_json(msg=str(error), error=error.as_result(), changed=changed)
+    if any(len(secret) < SHORT_SECRET for secret in given):
+        module.warn(
+            f"A password of fewer than {SHORT_SECRET} characters was given: Ansible masks it also where it is part of a word or "
+            "a number of the result. Choose a longer one"
+        )
     for warning in outcome.warnings:
         module.warn(warning)
     result: dict[str, t.Any] = dict(outcome.data, changed=outcome.changed, msg=outcome.msg)

@@ -120,3 +120,16 @@ def test_outcome_of_a_plan_sees_calls_that_come_later() -> None:
     calls.append("Session.logout")
     assert outcome.msg == "mail1: changed archiving (enabled)"
     assert outcome.data == {"calls": ["Archive.set", "Session.logout"], "plan": {"create": 0, "change": 1, "delete": 0}}
+
+
+def test_refused_result_still_tells_whether_anything_was_changed() -> None:
+    for changed in (True, False):
+        result = end(Outcome(changed, "m", data={"address": "alice@kerio.example"}), secrets=[SECRET]).result
+        assert (result["failed"], result["changed"], result["error"]["kind"]) == (True, changed, "secret_in_result")
+
+
+@pytest.mark.parametrize(("secret", "warnings"), [("12345", 1), ("123456", 0), ("", 0), (None, 0)])
+def test_short_password_is_warned_of_without_being_told(secret: str | None, warnings: int) -> None:
+    said = end(Outcome(False, "m"), secrets=[secret]).warnings
+    assert len(said) == warnings
+    assert "12345" not in "".join(said)
