@@ -234,7 +234,7 @@ def changed_folders(found: Surveyed, catalog: Catalog, open_rows: t.Mapping[int,
         source = known.get(folder.name)
         rows = open_rows.get(source.id, {}) if source else {}
         if isinstance(status, StatusFailed):
-            mailbox.report.folders.append(FolderReport(folder.name, error=f"STATUS was refused: {status.text}"))
+            mailbox.report.folders.append(FolderReport(folder.name, error=f"it cannot be looked at: {status.text}"))
         elif unchanged(catalog, mailbox, source, status, rows):
             mailbox.report.folders.append(skipped_report(folder.name, status, rows))
         else:

@@ -10,7 +10,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapEr
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import names
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Response
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import MalformedError, Value, parse_values
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import MalformedError, Value, clean, parse_values
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.selection import (
     DEFAULT_EXCLUDES,
     Folder,
@@ -95,6 +95,7 @@ class _Listing:
     def __init__(self) -> None:
         self.folders: list[Folder] = []
         self.statuses: dict[bytes, FolderStatus] = {}
+        self.unreadable: list[str] = []
 
     def take(self, response: Response) -> None:
         """Keep a LIST or STATUS response; others tell nothing about folders."""
@@ -108,8 +109,9 @@ class _Listing:
                 raw, status = _status(parse_values(response.data, response.start + 9, response.end))
                 self.statuses[raw] = status
         except (MalformedError, LookupError, ValueError, TypeError):
-            # The folder misses its answer, and is reported for that.
-            return
+            # A folder without its STATUS is reported for that.
+            if word.startswith(b"* LIST "):
+                self.unreadable.append(clean(response.text()[7:]))
 
 
 def survey(conn: Connection) -> tuple[list[Folder], dict[str, FolderStatus | StatusFailed]]:
@@ -120,7 +122,11 @@ def survey(conn: Connection) -> tuple[list[Folder], dict[str, FolderStatus | Sta
         options.append(b"STATUS (%s)" % _status_items(conn.capabilities))
     _list(conn, listing, options)
     folders = with_roles(listing.folders)
-    return folders, _all_statuses(conn, folders, listing)
+    statuses = _all_statuses(conn, folders, listing)
+    for line in listing.unreadable:
+        folders.append(Folder(line, b"", frozenset(), None, (line,), selectable=True))
+        statuses[line] = StatusFailed("the server's LIST has this line, which cannot be read")
+    return folders, statuses
 
 
 def list_folders(conn: Connection) -> list[Folder]:

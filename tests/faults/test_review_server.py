@@ -189,3 +189,15 @@ def test_a_password_that_the_server_repeats_is_not_told(tmp_path: Path) -> None:
     assert "cannot log in" in report.sentence()
     assert "blanks" not in json.dumps(report.as_data())
     assert "blanks" not in str(run.archive.dump()) + str(run.archive.rows("SELECT summary FROM runs"))
+
+
+def test_a_folder_whose_line_in_the_list_cannot_be_read_is_reported(tmp_path: Path) -> None:
+    def listed(request: Request) -> t.Iterator[bytes]:
+        yield b'* LIST (\\HasNoChildren "/" broken\r\n'
+        yield from request.default()
+
+    with RawImapServer({ALICE: {"INBOX": messages(2)}}, hooks={"LIST": listed}) as server:
+        report = RawRun(tmp_path / "archive", {"mail1": server}).go()
+    (problem,) = report.problems()
+    assert "broken" in problem.where
+    assert folders(report)[f"{ALICE} INBOX"].accounts.new == 2
