@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -157,15 +158,14 @@ class Objects:
         except FileExistsError:
             return None
         try:
-            try:
-                frame = self._compressor.compress(body)
-                write_all(descriptor, frame)
-                os.utime(descriptor, (max(0, internaldate), max(0, internaldate)))
-            finally:
-                os.close(descriptor)
+            frame = self._compressor.compress(body)
+            write_all(descriptor, frame)
+            os.utime(descriptor, (max(0, internaldate), max(0, internaldate)))
         except OSError:
-            Path(full).unlink(missing_ok=True)
+            _discard(descriptor, full)
             raise
+        finally:
+            os.close(descriptor)
         self._note(path)
         return len(frame)
 
@@ -263,6 +263,13 @@ class Objects:
 
     def _staging_name(self) -> str:
         return f"{self.root}/{layout.STAGING}/{os.getpid()}.{next(self._serial)}.{time.monotonic_ns()}"
+
+
+def _discard(descriptor: int, path: str) -> None:
+    """Remove the file that failed, not the whole one by which another process may have replaced it."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(descriptor), Path(path).stat()):
+            Path(path).unlink()
 
 
 def _wrong_size(found: int, announced: int) -> StoreError:

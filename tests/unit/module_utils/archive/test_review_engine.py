@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import signal
 import typing as t
@@ -10,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import ledger, store_sync, worker
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import ledger, store_objects, store_sync, worker
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, JobError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, JobError, StoreError
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail, multidrop
 
 ALICE, BOB, CAROL, JOURNAL = "alice@example.com", "bob@example.com", "carol@example.com", "archive@example.com"
@@ -209,3 +211,40 @@ def test_a_preview_leaves_no_trace_in_the_archive(archive: Archive, after_crash:
     report = Preview(archive.options(), Silent(), archive.servers.imap()).go()
     assert report.accounts().new == 1
     assert (trace(), sorted(archive.root.rglob("*"))) == (before, names)
+
+
+def test_a_name_that_another_worker_is_still_writing_to_is_not_trusted(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = os.urandom(100_000)
+    real = store_objects.write_all
+    late: list[store_objects.Stored] = []
+    with Store.open(str(archive.root)) as first, Store.open(str(archive.root)) as second:
+
+        def interrupted(descriptor: int, data: t.Any) -> None:
+            monkeypatch.setattr(store_objects, "write_all", real)
+            real(descriptor, data[:1000])
+            late.append(second.put(body, 1))
+            assert second.read(late[0].digest) == body
+            real(descriptor, data[1000:])
+
+        monkeypatch.setattr(store_objects, "write_all", interrupted)
+        stored = first.put(body, 1)
+        assert first.read(stored.digest) == body
+        assert (stored.created, late[0].created) == (True, False)
+        assert first.damaged == second.damaged == []
+
+
+def test_a_worker_without_room_leaves_the_object_of_another_alone(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = os.urandom(100_000)
+    real = store_objects.write_all
+    with Store.open(str(archive.root)) as first, Store.open(str(archive.root)) as second:
+
+        def interrupted(descriptor: int, data: t.Any) -> None:
+            monkeypatch.setattr(store_objects, "write_all", real)
+            real(descriptor, data[:1000])
+            second.put(body, 1)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(store_objects, "write_all", interrupted)
+        with pytest.raises(StoreError):
+            first.put(body, 1)
+        assert second.read(hashlib.sha256(body).digest()) == body
