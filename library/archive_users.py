@@ -154,7 +154,7 @@ left_out:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import users_sync
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import users, users_sync
 
 PRIVILEGES = {"type": "list", "elements": "str", "choices": ["login", "read", "export", "none"]}
 LIST = {"type": "list", "elements": "str", "default": []}
@@ -185,13 +185,14 @@ def main() -> None:
     )
 
     def work() -> runner.Outcome:
-        plan = users_sync.synchronise(module.params["root"], users_sync.wish(module.params), check_mode=module.check_mode)
+        wish = users_sync.wish(module.params)
+        plan = users_sync.synchronise(module.params["root"], wish, check_mode=module.check_mode)
         touched = [
             {"name": change.key, "action": change.action, "why": plan.why.get(change.key, "")} for change in plan.shown.changes
         ]
         data = {"counts": plan.shown.counts(), "users": touched, "left_out": list(plan.left_out)}
         msg = plan.shown.sentence("archive users", module.check_mode)
-        return runner.Outcome(plan.shown.changed, msg, diff=plan.shown.diff(), data=data)
+        return runner.Outcome(plan.shown.changed, msg, diff=plan.shown.diff(), data=data, warnings=users.scope_warnings(wish))
 
     runner.run(module, work)
 

@@ -69,6 +69,18 @@ class UserPlan:
     why: t.Mapping[str, str]
 
 
+def scope_warnings(wish: Wish) -> list[str]:
+    """One sentence for each name of the scope that takes nobody: with ``delete``, a typing error costs archive users."""
+    entries = [entry for directory in wish.directories for entry in directory["users"]]
+    alone = [("domain", name, Scope(domains=frozenset({name}))) for name in sorted(wish.scope.domains)]
+    alone += [("group", name, Scope(groups=frozenset({name}))) for name in sorted(wish.scope.groups)]
+    return [
+        f"scope: no user of the directories is in the {kind} {name}. Correct the name, or take it out"
+        for kind, name, scope in alone
+        if entries and not any(map(scope.takes, entries))
+    ]
+
+
 def refuse_masked(value: t.Any, path: str) -> None:
     """Raise InputError when Ansible masked something in ``value``: believing it would make a user of the mask."""
     if isinstance(value, str):

@@ -114,3 +114,13 @@ def test_a_run_that_goes_on_is_not_waited_for(root: Path) -> None:
     with Store.open(str(root), lock="archive_run"), Catalog.open(str(root / "catalog.sqlite3")) as catalog:
         catalog.begin_run({})
         assert run(root, person("ann"))["changed"]
+
+
+def test_a_name_in_the_scope_that_takes_nobody_is_told(root: Path) -> None:
+    scope = {"domains": ["EXAMPLE.com", "exampel.com"], "groups": ["staff@example.com", "staf"]}
+    ann = person("ann", groups=["staff"])
+    assert run(root, ann, scope=scope)["warnings"] == [
+        "scope: no user of the directories is in the domain exampel.com. Correct the name, or take it out",
+        "scope: no user of the directories is in the group staf. Correct the name, or take it out",
+    ]
+    assert run(root, scope=scope)["warnings"] == []
