@@ -172,8 +172,9 @@ def test_a_server_that_refuses_the_login_is_asked_once_and_does_not_stop_the_oth
     wrong = "{{ lab_server.admin_password if inventory_hostname == 'mail2' else 'not-a-secret-wrong' }}"
     done = site.configure(kerio_connect_password=wrong)
     assert done.rc != 0
-    (failure,) = done.failed()
-    assert failure.host == "mail1"
+    failure, told_at_the_end = done.failed()
+    assert failure.host == told_at_the_end.host == "mail1"
+    assert told_at_the_end.result["msg"] == failure.result["msg"]
     assert failure.result["msg"].startswith("mail1: login of Admin: Invalid user name or password.")
     assert failed_logins(configured) == ["Admin"]
     assert (configured.writes(), seen(configured)) == ([], before)
@@ -183,6 +184,7 @@ def test_a_server_that_refuses_the_login_is_asked_once_and_does_not_stop_the_oth
 def test_a_password_in_the_wrong_place_is_refused_by_the_arguments_of_the_role(site: Site, configured: LabServer) -> None:
     done = site.configure(limit="mail1", kerio_connect_archiving={"enable": True, "password": "not-a-secret-misplaced"})
     assert done.rc != 0
-    (failure,) = done.failed()
+    failure, told_at_the_end = done.failed()
     assert "kerio_connect_archiving" in failure.result["msg"]
+    assert told_at_the_end.result["msg"] == failure.result["msg"]
     assert_untouched(configured)

@@ -243,6 +243,10 @@ def test_worker_that_outlives_its_job_keeps_the_lock(tmp_path: Path, held: Held,
     ended(tmp_path)
 
 
+# Signals 32 and 33 are the C library's own; a program can neither set nor reset them, and some launchers leave them ignored.
+KEPT_BY_THE_C_LIBRARY = 0b11 << 31
+
+
 def test_program_that_the_work_starts_does_not_keep_the_lock(tmp_path: Path, held: Held) -> None:
     def work(_reporter: job.Reporter) -> Data:
         return {"pid": subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL).pid}
@@ -256,7 +260,7 @@ def test_program_that_the_work_starts_does_not_keep_the_lock(tmp_path: Path, hel
         ignored = next(
             line for line in Path(f"/proc/{result['pid']}/status").read_text().splitlines() if line.startswith("SigIgn")
         )
-        assert int(ignored.split()[1], 16) == 0
+        assert int(ignored.split()[1], 16) & ~KEPT_BY_THE_C_LIBRARY == 0
     finally:
         os.kill(result["pid"], signal.SIGKILL)
 
