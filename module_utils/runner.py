@@ -56,6 +56,9 @@ def run(module: AnsibleModule, work: t.Callable[[], Outcome], secrets: t.Iterabl
         changed = outcome.changed
         refuse_secrets(outcome.data, given)
     except ArchiveToolError as error:
+        # What the operator must know every time, such as a certificate that is not verified, is not less true of a failure.
+        for warning in error.details.pop("warnings", ()):
+            module.warn(warning)
         module.fail_json(msg=str(error), error=error.as_result(), changed=changed)
     if any(len(secret) < SHORT_SECRET for secret in given):
         module.warn(

@@ -62,11 +62,6 @@ class SourceTables(Database):
         query = "SELECT uid, state FROM source_messages WHERE folder_id = ? AND uidvalidity = ?"
         return {uid: states[state] for uid, state in self.rows(query, (folder_id, uidvalidity))}
 
-    def count_states(self, folder_id: int, uidvalidity: int) -> dict[State, int]:
-        """How many UIDs of the folder are in each state; for the proof that the figures add up."""
-        query = "SELECT state, count(*) FROM source_messages WHERE folder_id = ? AND uidvalidity = ? GROUP BY state"
-        return {State(state): count for state, count in self.rows(query, (folder_id, uidvalidity))}
-
     def messages(self, folder_id: int, uidvalidity: int, uids: t.Iterable[int]) -> dict[int, StoredMessage]:
         """Rows of some UIDs; a UID without a row is absent."""
         query = f"SELECT {_MESSAGE} FROM source_messages WHERE folder_id = ? AND uidvalidity = ? AND uid = ?"

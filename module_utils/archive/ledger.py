@@ -28,23 +28,6 @@ OPEN = frozenset({State.EXCLUDED, State.LEFT, State.FAILED, State.QUARANTINED})
 # Gone from the server; a UID in one of these states that shows up again is read again.
 GONE = frozenset({State.DELETED, State.VANISHED})
 
-TRANSITIONS: dict[State | None, frozenset[State]] = {
-    None: frozenset(State) - {State.DELETED, State.QUARANTINED},
-    State.ARCHIVED: frozenset({State.DELETED, State.VANISHED}),
-    State.COPY: frozenset({State.ARCHIVED, State.DELETED, State.VANISHED}),
-    State.EXCLUDED: frozenset(State) - {State.DELETED, State.QUARANTINED},
-    State.LEFT: frozenset(State) - {State.DELETED, State.QUARANTINED},
-    State.FAILED: frozenset(State) - {State.DELETED},
-    State.QUARANTINED: frozenset(State) - {State.DELETED},
-    State.DELETED: frozenset({State.ARCHIVED, State.COPY, State.EXCLUDED, State.LEFT, State.FAILED}),
-    State.VANISHED: frozenset({State.ARCHIVED, State.COPY, State.EXCLUDED, State.LEFT, State.FAILED}),
-}
-
-
-def may_become(before: State | None, after: State) -> bool:
-    """Tell whether a source message in state ``before`` (None: never seen) may be recorded as ``after``."""
-    return before == after or after in TRANSITIONS[before]
-
 
 class Figures(t.NamedTuple):
     """What STATUS or EXAMINE says of a folder; ``highestmodseq`` is None where the server does not offer it."""

@@ -184,6 +184,7 @@ class Client:
     def _annotate(self, error: ArchiveToolError) -> None:
         error.details.setdefault("server", self.name)
         error.details.setdefault("calls", list(self.calls))
+        error.details.setdefault("warnings", list(self.warnings))
 
 
 def connect(endpoint: Endpoint, user: str, password: str) -> Client:

@@ -81,6 +81,12 @@ def test_error_becomes_a_failed_result_with_its_parts() -> None:
     }
 
 
+def test_warnings_of_a_failure_are_told_as_warnings() -> None:
+    module = end(ApiError("mail1: Archive.get", "no right.", "Use another account.", warnings=["not verified"]))
+    assert module.warnings == ["not verified"]
+    assert "warnings" not in module.result["error"]
+
+
 def test_bug_is_not_caught() -> None:
     with pytest.raises(KeyError):
         run(t.cast(t.Any, Module()), lambda: t.cast(Outcome, {}["x"]))

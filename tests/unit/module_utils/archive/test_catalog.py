@@ -127,7 +127,6 @@ def test_uidvalidity_is_part_of_the_key(catalog: Catalog) -> None:
     catalog.commit([Batch(batch.folder_id, 8, 2, messages=[MessageRow(1, State.LEFT)])])
     assert catalog.states(batch.folder_id, 7) == {1: State.ARCHIVED}
     assert catalog.states(batch.folder_id, 8) == {1: State.LEFT}
-    assert catalog.count_states(batch.folder_id, 8) == {State.LEFT: 1}
 
 
 def test_open_messages_are_found_by_their_own_index(catalog: Catalog) -> None:

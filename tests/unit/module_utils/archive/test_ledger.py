@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import typing as t
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,14 +12,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
     GONE,
     KEPT,
     OPEN,
-    TRANSITIONS,
     Accounts,
     Figures,
     State,
     account,
     account_skipped,
     compare,
-    may_become,
     may_skip,
 )
 
@@ -30,29 +27,8 @@ UIDS = st.lists(st.integers(1, 30), unique=True)
 KNOWN = Figures(7, 100, 42, 9)
 
 
-def test_every_state_is_kept_open_or_gone_and_has_its_transitions() -> None:
+def test_every_state_is_kept_open_or_gone() -> None:
     assert set(State) == KEPT | OPEN | GONE
-    assert set(TRANSITIONS) == {None, *State}
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "allowed"),
-    [
-        (None, State.ARCHIVED, True),
-        (None, State.DELETED, False),
-        (State.ARCHIVED, State.DELETED, True),
-        (State.ARCHIVED, State.LEFT, False),
-        (State.ARCHIVED, State.FAILED, False),
-        (State.LEFT, State.ARCHIVED, True),
-        (State.LEFT, State.DELETED, False),
-        (State.FAILED, State.QUARANTINED, True),
-        (State.QUARANTINED, State.DELETED, False),
-        (State.COPY, State.ARCHIVED, True),
-        (State.COPY, State.COPY, True),
-    ],
-)
-def test_transitions(before: State | None, after: State, allowed: bool) -> None:
-    assert may_become(before, after) is allowed
 
 
 def skip(now: Figures = KNOWN, **more: t.Any) -> bool:

@@ -220,3 +220,12 @@ def test_unverified_certificate_is_told_every_time() -> None:
     session = rpc.connect(Endpoint("mail1", "127.0.0.1", validate_certs=False), "Admin", PASSWORD)
     assert "not verified" in session.warnings[0]
     assert rpc.connect(Endpoint("mail1", "127.0.0.1"), "Admin", PASSWORD).warnings == []
+
+
+def test_failure_carries_the_warnings_of_the_session(clock: Clock) -> None:
+    script = Script(login(), Call("Archive.get", None, error(1004, "no")), logout())
+    session = client(script, clock)
+    session.warnings.append("not verified")
+    with pytest.raises(ApiError) as caught, session:
+        session.call("Archive.get", None, Effect.READ)
+    assert caught.value.details["warnings"] == ["not verified"]
