@@ -110,7 +110,7 @@ def test_watchdog_that_remains_is_no_stop(fake: FakeKerio) -> None:
 def test_service_that_comes_back_is_no_stop(fake: FakeKerio) -> None:
     fake.service().start()
     fake.set("comes_back")
-    with pytest.raises(ServiceError, match="it stopped and came back: (process|port)"):
+    with pytest.raises(ServiceError, match=r"it stopped and came back: (process|port)"):
         fake.service(settle=20).stop()
 
 
