@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every module documents is what it takes; its examples and return values can be read."""
+
+from __future__ import annotations
+
+import importlib
+import typing as t
+from unittest import mock
+
+import pytest
+import yaml
+from ansible.module_utils import basic
+
+from tests.meta.test_house import MODULES
+
+PACKAGE = "ansible_collections.mailops.kerio.plugins"
+KEYS = ("type", "required", "default", "choices", "elements")
+
+
+class SpecSeen(Exception):  # noqa: N818 - it ends the module as soon as its spec is known
+    pass
+
+
+def spec_of(name: str) -> dict[str, t.Any]:
+    """Return the argument spec that a module gives to Ansible."""
+    module = importlib.import_module(f"{PACKAGE}.modules.{name}")
+    with mock.patch.object(module, "AnsibleModule", side_effect=SpecSeen) as seen, pytest.raises(SpecSeen):
+        module.main()
+    assert seen.call_args.kwargs["supports_check_mode"] is True
+    spec: dict[str, t.Any] = seen.call_args.kwargs["argument_spec"]
+    return spec
+
+
+def fragment_options(full_name: str) -> dict[str, t.Any]:
+    """Return the options of a documentation fragment of this collection, such as mailops.kerio.attributes.kerio."""
+    file, _, part = full_name.removeprefix("mailops.kerio.").partition(".")
+    fragment = importlib.import_module(f"{PACKAGE}.doc_fragments.{file}").ModuleDocFragment
+    options: dict[str, t.Any] = yaml.safe_load(getattr(fragment, part.upper() or "DOCUMENTATION")).get("options", {})
+    return options
+
+
+def documented(name: str) -> dict[str, t.Any]:
+    """Return all documented options of a module, those of its fragments included."""
+    document = yaml.safe_load(importlib.import_module(f"{PACKAGE}.modules.{name}").DOCUMENTATION)
+    options: dict[str, t.Any] = {}
+    for fragment in document.get("extends_documentation_fragment", []):
+        options |= fragment_options(fragment)
+    return options | document.get("options", {})
+
+
+def compare(spec: dict[str, t.Any], options: dict[str, t.Any]) -> None:
+    assert set(spec) == set(options)
+    for name, option in options.items():
+        for key in KEYS:
+            assert spec[name].get(key) == option.get(key), f"{name}: {key}"
+        compare(spec[name].get("options", {}), option.get("suboptions", {}))
+
+
+def secrets_without_no_log(spec: dict[str, t.Any]) -> list[str]:
+    """Return the options, at any depth, that Ansible takes for a password and that do not say whether they are one."""
+    found = [name for name, option in spec.items() if basic.PASSWORD_MATCH.search(name) and "no_log" not in option]
+    return found + [name for option in spec.values() for name in secrets_without_no_log(option.get("options", {}))]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_documentation_is_the_argument_spec(name: str) -> None:
+    compare(spec_of(name), documented(name))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_option_that_may_be_a_secret_says_whether_it_is(name: str) -> None:
+    assert secrets_without_no_log(spec_of(name)) == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_and_return_values_can_be_read(name: str) -> None:
+    module = importlib.import_module(f"{PACKAGE}.modules.{name}")
+    tasks = yaml.safe_load(module.EXAMPLES)
+    assert all(task["name"].startswith("Ensure ") for task in tasks)
+    assert any(f"mailops.kerio.{name}" in task for task in tasks)
+    for value in yaml.safe_load(module.RETURN).values():
+        assert set(value) >= {"description", "returned", "type"}
