@@ -71,9 +71,7 @@ class Catalog(UserTables, SourceTables):
         """
         path = f"{root}/{layout.CATALOG_FILE}"
         if not Path(path).exists():
-            remedy = (
-                "Restore the catalog from a backup, or rebuild it with archive_verify; archive_store makes that of a new archive"
-            )
+            remedy = "Restore the catalog from a backup; archive_store makes that of a new archive"
             raise StoreError(path, "the archive has no catalog", remedy)
         return cls(path, readonly=readonly, create=False)
 

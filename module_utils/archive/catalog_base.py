@@ -18,8 +18,8 @@ _REMEDIES = {
     sqlite3.SQLITE_BUSY: "Another program holds a transaction open for more than a minute; find it with fuser and end it",
     sqlite3.SQLITE_READONLY: "Give the user that runs archiving the right to write the catalog and its directory",
     sqlite3.SQLITE_CANTOPEN: "Create the archive with archive_store, and give this user the right to read it",
-    sqlite3.SQLITE_CORRUPT: "Restore the catalog from a backup, or rebuild it with archive_verify",
-    sqlite3.SQLITE_NOTADB: "Restore the catalog from a backup, or rebuild it with archive_verify",
+    sqlite3.SQLITE_CORRUPT: "Restore the catalog from a backup of the archive",
+    sqlite3.SQLITE_NOTADB: "Restore the catalog from a backup of the archive",
     sqlite3.SQLITE_IOERR: "Check the disk and the kernel log",
 }
 _PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA cache_size = -65536", "PRAGMA wal_autocheckpoint = 4000")
@@ -28,7 +28,9 @@ _PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA cache_size = -65536", "PRAGMA wa
 def catalog_failure(error: sqlite3.Error, path: str) -> CatalogError:
     """The CatalogError for what SQLite said."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return CatalogError(path, str(error), _REMEDIES.get(code, "Check the catalog with archive_verify"), code=code)
+    return CatalogError(
+        path, str(error), _REMEDIES.get(code, "Check the disk, and the catalog with PRAGMA integrity_check of sqlite3"), code=code
+    )
 
 
 class Database:

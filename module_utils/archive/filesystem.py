@@ -44,7 +44,7 @@ _REMEDIES = {
     errno.EPERM: "Give the user that runs archiving the right to write there",
     errno.ELOOP: "Give the path of a directory; symbolic links in it lead in a circle",
     errno.ENAMETOOLONG: "Shorten the path of the archive root, or exclude or rename that folder on the server",
-    errno.EIO: "Check the disk and the kernel log; what was committed is verified with archive_verify",
+    errno.EIO: "Check the disk and the kernel log before the next run",
     errno.EMFILE: "Raise the limit of open files for the user that runs archiving",
 }
 

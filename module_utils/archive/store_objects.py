@@ -28,7 +28,7 @@ _CLOCK_STEP = 1.0  # seconds; the clock of file times goes in steps, behind the 
 # Digests that this process has written or compared, so that a repeated message is not compared again. Bounded: 8 MB.
 TRUSTED_LIMIT = 50_000
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_DAMAGED_REMEDY = "Run archive_verify; it repairs the object from another copy, or fetches the message again"
+_DAMAGED_REMEDY = "Restore this file from a backup; a run that meets the same message on a server replaces it as well"
 
 
 class Stored(t.NamedTuple):

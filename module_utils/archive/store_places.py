@@ -40,7 +40,9 @@ class Places:
             created = self._link(digest, target)
         except FileNotFoundError as error:
             path = f"{self.root}/{layout.object_path(digest)}"
-            raise StoreError(path, "the object to file is not there", "Run archive_verify and then archive again") from error
+            raise StoreError(
+                path, "the object to file is not there", "Restore it from a backup of the archive, then archive again"
+            ) from error
         except OSError as error:
             raise os_failure(error, target) from error
         self._written.directories.add(f"{directory}/cur")

@@ -52,7 +52,7 @@ def recover(store: Store, catalog: Catalog) -> SweepReport | None:
         raise StoreError(
             catalog.path,
             f"it knows {catalog.commits()} commits, but the last run began with {marker.commits}: it is older than the archive",
-            "Restore the newest catalog, or rebuild it with archive_verify",
+            "Restore the newest catalog",
         )
     since = _since(marker, catalog)
     try:
@@ -152,7 +152,7 @@ def _sweep_objects(objects: Path, catalog: Catalog, since: float | None) -> int:
         raise StoreError(
             str(objects),
             f"the catalog does not know {len(unknown):,} of its objects, more than a crash can leave",
-            "The catalog does not belong to this archive, or is older: restore the newest one, or rebuild it with archive_verify",
+            "The catalog does not belong to this archive, or is older: restore the newest one",
         )
     doomed = [path for digest in unknown for path in recent[digest]]
     for path in doomed:
