@@ -224,10 +224,10 @@ def note_error(found: Surveyed, gate: Gate, server_errors: dict[str, ArchiveTool
     mailbox.report.error = str(error)
 
 
-def changed_folders(found: Surveyed, catalog: Catalog, open_rows: t.Mapping[int, t.Mapping[State, int]]) -> list[Folder]:
-    """The folders that have to be opened; the others are reported as they are."""
+def changed_folders(found: Surveyed, catalog: Catalog | None, open_rows: t.Mapping[int, t.Mapping[State, int]]) -> list[Folder]:
+    """The folders that have to be opened: all of them without a catalog. The others are reported as they are."""
     mailbox = found.mailbox
-    known = catalog.mailbox_folders(mailbox.server.name, mailbox.name)
+    known = catalog.mailbox_folders(mailbox.server.name, mailbox.name) if catalog else {}
     mailbox.report.excluded_folders = found.excluded
     changed: list[Folder] = []
     for folder, status in found.folders:
@@ -235,7 +235,7 @@ def changed_folders(found: Surveyed, catalog: Catalog, open_rows: t.Mapping[int,
         rows = open_rows.get(source.id, {}) if source else {}
         if isinstance(status, StatusFailed):
             mailbox.report.folders.append(FolderReport(folder.name, error=f"it cannot be looked at: {status.text}"))
-        elif unchanged(catalog, mailbox, source, status, rows):
+        elif catalog and unchanged(catalog, mailbox, source, status, rows):
             mailbox.report.folders.append(skipped_report(folder.name, status, rows))
         else:
             changed.append(folder)

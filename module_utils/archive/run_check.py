@@ -13,8 +13,14 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import SourceFolder, User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State, account, compare
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, choose, note_error, number
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import opened_again, skipped_report, unchanged
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import (
+    Options,
+    changed_folders,
+    choose,
+    note_error,
+    number,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import opened_again
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
     READ_ONLY_USER,
     Mailbox,
@@ -25,7 +31,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Gate, Surveyed, survey
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, ImapError, InputError
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, StatusFailed
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
 
 
 @dataclass
@@ -98,19 +104,9 @@ class Preview:
 
     def _mailbox(self, found: Surveyed, open_rows: t.Mapping[int, t.Mapping[State, int]]) -> None:
         mailbox = found.mailbox
-        mailbox.report.excluded_folders = found.excluded
-        known = self._catalog.mailbox_folders(mailbox.server.name, mailbox.name) if self._catalog else {}
-        changed: list[Folder] = []
-        for folder, status in found.folders:
-            source = known.get(folder.name)
-            rows = open_rows.get(source.id, {}) if source else {}
-            if isinstance(status, StatusFailed):
-                mailbox.report.folders.append(FolderReport(folder.name, error=f"it cannot be looked at: {status.text}"))
-            elif self._catalog and unchanged(self._catalog, mailbox, source, status, rows):
-                mailbox.report.folders.append(skipped_report(folder.name, status, rows))
-            else:
-                changed.append(folder)
+        changed = changed_folders(found, self._catalog, open_rows)
         if changed:
+            known = self._catalog.mailbox_folders(mailbox.server.name, mailbox.name) if self._catalog else {}
             self._open(mailbox, changed, known)
 
     def _open(self, mailbox: Mailbox, folders: list[Folder], known: t.Mapping[str, SourceFolder]) -> None:
