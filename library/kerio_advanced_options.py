@@ -71,7 +71,7 @@ calls:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio import api, arguments, declare, kinds
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import api, arguments, declare, kinds, specs
 
 
 def work(module: AnsibleModule) -> runner.Outcome:
@@ -82,7 +82,7 @@ def work(module: AnsibleModule) -> runner.Outcome:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={**arguments.connection(), **arguments.options(kinds.ADVANCED_OPTIONS.fields)},
+        argument_spec={**arguments.connection(), **specs.ADVANCED_OPTIONS},
         supports_check_mode=True,
     )
     runner.run(module, lambda: work(module), [module.params["api_password"]])

@@ -137,13 +137,7 @@ calls:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio import api, arguments, declare, kinds
-
-DOMAINS = {
-    "type": "list",
-    "elements": "dict",
-    "options": {"name": {"type": "str", "required": True}, **arguments.options(kinds.DOMAIN_ARCHIVING_FIELDS)},
-}
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import api, arguments, declare, specs
 
 
 def work(module: AnsibleModule) -> runner.Outcome:
@@ -154,7 +148,7 @@ def work(module: AnsibleModule) -> runner.Outcome:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={**arguments.connection(), **arguments.options(kinds.ARCHIVING.fields), "domains": DOMAINS},
+        argument_spec={**arguments.connection(), **specs.ARCHIVING},
         supports_check_mode=True,
     )
     runner.run(module, lambda: work(module), [module.params["api_password"]])

@@ -100,10 +100,9 @@ calls:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio import api, arguments, kinds, master_authentication
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import api, arguments, master_authentication, specs
 
 OWN_OPTIONS = {
-    "allow_any_address": {"type": "bool", "default": False},
     "password_state": {"type": "str", "choices": list(master_authentication.STATES), "default": "unset", "no_log": False},
     "password_state_reason": {"type": "str", "no_log": False},
 }
@@ -119,7 +118,7 @@ def work(module: AnsibleModule) -> runner.Outcome:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={**arguments.connection(), **arguments.options(kinds.MASTER_AUTHENTICATION.fields), **OWN_OPTIONS},
+        argument_spec={**arguments.connection(), **specs.MASTER_AUTHENTICATION, **OWN_OPTIONS},
         supports_check_mode=True,
     )
     runner.run(module, lambda: work(module), [module.params["api_password"], module.params["password"]])

@@ -14,6 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Cli
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc_transport import Endpoint
 
 Object = dict[str, t.Any]
+T = t.TypeVar("T")
 PAGE_SIZE = 1000
 # Without these nobody can log in.
 NEEDED = ("api_host", "api_user", "api_password")
@@ -30,9 +31,13 @@ class Reading:
 class Server:
     """One Kerio server during one session. ``calls`` and ``warnings`` are those of the client and grow until the session ends."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, remember: bool = False) -> None:
+        """``remember``: nothing is written in this session, so that every structure and list is asked for once."""
         self._client = client
         self._names: dict[str, dict[str, str]] = {}
+        self._remembered: dict[t.Any, t.Any] | None = {} if remember else None
+        # Names of objects that another module creates before what refers to them is written, by kind.
+        self.expected: dict[str, set[str]] = {}
         self.name = client.name
         self.calls = client.calls
         self.warnings = client.warnings
@@ -44,8 +49,19 @@ class Server:
 
     def receive(self, source: Source) -> Object:
         """Return a structure as the server sends it."""
-        received: Object = self._member(self._client.call(source.get), source.get, source.member, dict)
-        return received
+
+        def ask() -> Object:
+            received: Object = self._member(self._client.call(source.get), source.get, source.member, dict)
+            return received
+
+        return self._once(source, ask)
+
+    def _once(self, key: t.Any, ask: t.Callable[[], T]) -> T:
+        if self._remembered is None:
+            return ask()
+        if key not in self._remembered:
+            self._remembered[key] = ask()
+        return t.cast("T", self._remembered[key])
 
     def read(self, kind: SettingsKind, received: Object | None = None) -> Reading:
         """Return one kind of settings, out of a structure that was ``received`` just now if there is one."""
@@ -67,6 +83,9 @@ class Server:
 
     def objects(self, kind: ObjectKind, domain_id: str = "", page_size: int = PAGE_SIZE) -> list[Object]:
         """Return all objects of a kind, page by page; raises ``ProtocolError`` when they are not as many as the server said."""
+        return self._once((kind, domain_id), lambda: self._objects(kind, domain_id, page_size))
+
+    def _objects(self, kind: ObjectKind, domain_id: str, page_size: int) -> list[Object]:
         parameters = {"domainId": domain_id} if kind.per_domain else {}
         if not kind.paged:
             return list(self._member(self._client.call(kind.get, parameters or None), kind.get, kind.member, list))
@@ -96,7 +115,12 @@ class Server:
         # What belongs together is sent together, also the half that stays as it was.
         members = [member for field in touched for member in (field.path[:1] or field.codec.members)]
         pattern = {member: changed[member] for member in members}
-        self._client.call(kind.set, {kind.set_ids: [object_id], kind.set_pattern: pattern}, Effect.SETTLE)
+        self.call(kind.set, {kind.set_ids: [object_id], kind.set_pattern: pattern})
+
+    def call(self, method: str, parameters: Object, effect: Effect = Effect.SETTLE) -> Object:
+        """Call a method that writes; errors of items raise ``ItemError``."""
+        self._names.clear()
+        return self._client.call(method, parameters, effect)
 
     def prove_objects(
         self, kind: ObjectKind, current: t.Mapping[str, Object], desired: t.Mapping[str, t.Mapping[str, t.Any]]
@@ -121,11 +145,13 @@ class Server:
         name = values[field.option]
         if not field.reference or not name:
             return name
-        return self._ids(field.reference)[self.known_name(field, name)]
+        known = self.known_name(field, name)
+        found = self._ids(field.reference)[known]
+        return {"id": found, "name": known} if field.codec.members else found
 
     def known_name(self, field: Field, name: str) -> str:
         """Return the server's spelling of the name of a referenced object; raises ``InputError`` when it has none."""
-        names = sorted(self._ids(field.reference))
+        names: list[str] = sorted({*self._ids(field.reference), *self.expected.get(field.reference, ())})
         fitting = [known for known in names if known == name] or [known for known in names if known.lower() == name.lower()]
         if len(fitting) != 1:
             raise InputError(

@@ -36,6 +36,8 @@ def _option(field: Field) -> Spec:
     spec: Spec = {"type": field.codec.option_type}
     if field.codec.choices:
         spec["choices"] = list(field.codec.choices)
+    if field.codec.elements:
+        spec["elements"] = field.codec.elements
     if field.secret:
         spec["no_log"] = True
     return spec

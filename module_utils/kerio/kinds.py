@@ -37,7 +37,8 @@ class Field:
     after_change: str = ""
 
     def rule(self) -> Rule:
-        return Rule(secret=self.secret, partial=self.codec.partial, sanitize=self.codec.sanitize)
+        codec = self.codec
+        return Rule(secret=self.secret, unordered=codec.unordered, partial=codec.partial, sanitize=codec.sanitize)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class ObjectKind:
     """Objects of which a server has many. ``identity`` is the member by which an operator knows one.
 
     ``per_domain``: the list method takes a domain's id beside the query. ``paged``: it takes a query at all. ``set_ids`` and
-    ``set_pattern`` name the parameters of ``set``; empty: not written by any module yet.
+    ``set_pattern`` name the parameters of ``set``; without them ``set`` takes whole objects under the name ``set_whole``.
     """
 
     name: str
@@ -83,11 +84,22 @@ class ObjectKind:
     set: str = ""
     set_ids: str = ""
     set_pattern: str = ""
+    set_whole: str = ""
+    create: str = ""
+    remove: str = ""
     fields: tuple[Field, ...] = ()
 
 
 def _switch(option: str, *path: str, **more: t.Any) -> Field:
     return Field(option, path, codecs.BOOLEAN, **more)
+
+
+def _group(option: str, *path: str, **more: t.Any) -> Field:
+    return Field(option, path, codecs.reference("enabled"), reference="ip_address_group", **more)
+
+
+def _newer_number(option: str, *path: str) -> Field:
+    return Field(option, path, codecs.INTEGER, varies=True, known_to="newer servers")
 
 
 _ARCHIVE = Source("Archive.get", "Archive.set", "options")
@@ -185,6 +197,12 @@ SECURITY_POLICY = SettingsKind(
         _switch("lockout", "enableLockout"),
         Field("failed_logins_to_lock", ("failedLoginsToLock",), codecs.INTEGER),
         Field("minutes_to_unlock", ("minutesToUnlock",), codecs.INTEGER),
+        _group("authentication_exception_group", "authenticationExceptionGroup"),
+        _group("encryption_exception_group", "encryptionExceptionGroup"),
+        _switch("anti_hammering", "antiHammering", "isEnabled", varies=True, known_to="newer servers", when_absent=False),
+        _newer_number("anti_hammering_failed_logins", "antiHammering", "failedLoginsToBlock"),
+        _newer_number("anti_hammering_minutes", "antiHammering", "minutesToBlock"),
+        _group("anti_hammering_exception_group", "antiHammering", "exceptionIpGroup", varies=True, known_to="newer servers"),
     ),
 )
 
@@ -202,6 +220,37 @@ DOMAIN_ARCHIVING_FIELDS = (
     _switch("before_filter", "archiveBeforeFilter", varies=True, known_to="Kerio Connect 9.1 and newer"),
 )
 
+SERVICE_FIELDS = (
+    # Read-only in the object: Services.start and Services.stop change it.
+    _switch("running", "isRunning"),
+    Field("start_up", ("howToStart",), codecs.choice({"automatic": "Automatic", "manual": "Manual"})),
+    Field("listeners", ("listeners",), codecs.LISTENERS),
+    Field("ip_address_group", ("group",), codecs.reference("isUsed", "ipGroup"), reference="ip_address_group"),
+    Field("connection_limit", ("connectionLimit",), codecs.switched_number("isSet", "value")),
+)
+
+USER_FIELDS = (
+    Field("full_name", ("fullName",), codecs.TEXT),
+    Field("description", ("description",), codecs.TEXT),
+    _switch("enabled", "isEnabled"),
+    Field("addresses", ("emailAddresses",), codecs.NAMES),
+    Field(
+        "role",
+        ("role", "userRole"),
+        codecs.choice(
+            {"user": "UserRole", "auditor": "Auditor", "account_admin": "AccountAdmin", "full_admin": "FullAdmin"},
+        ),
+    ),
+    _switch("public_folder_right", "role", "publicFolderRight"),
+    _switch("archive_folder_right", "role", "archiveFolderRight"),
+    _switch("in_global_address_list", "publishInGal"),
+    _switch("may_change_password", "allowPasswordChange"),
+    _switch("password_reversible", "isPasswordReversible"),
+    Field("disk_limit_mb", ("diskSizeLimit",), codecs.SIZE_LIMIT),
+    Field("item_limit", ("itemLimit",), codecs.switched_number("isActive", "limit")),
+    Field("password", ("password",), codecs.TEXT, secret=True),
+)
+
 DOMAIN = ObjectKind(
     "domain",
     "Domains.get",
@@ -213,13 +262,46 @@ DOMAIN = ObjectKind(
     set_pattern="pattern",
     fields=DOMAIN_ARCHIVING_FIELDS,
 )
-USER = ObjectKind("user", "Users.get", "list", "loginName", per_domain=True, order_by="loginName")
+USER = ObjectKind(
+    "user",
+    "Users.get",
+    "list",
+    "loginName",
+    per_domain=True,
+    order_by="loginName",
+    set="Users.set",
+    set_ids="userIds",
+    set_pattern="pattern",
+    create="Users.create",
+    remove="Users.remove",
+    fields=USER_FIELDS,
+)
 GROUP = ObjectKind("group", "Groups.get", "list", "name", per_domain=True, order_by="name")
 ALIAS = ObjectKind("alias", "Aliases.get", "list", "name", per_domain=True, order_by="name")
 # Groups by name; the entries of all groups, one row per address, come from IpAddressGroups.get.
 IP_ADDRESS_GROUP = ObjectKind("ip_address_group", "IpAddressGroups.getGroupList", "groups", "name", paged=False)
-IP_ADDRESS_ENTRY = ObjectKind("ip_address_entry", "IpAddressGroups.get", "list", "groupName", order_by="item")
-SERVICE = ObjectKind("service", "Services.get", "services", "name", paged=False)
+IP_ADDRESS_ENTRY = ObjectKind(
+    "ip_address_entry",
+    "IpAddressGroups.get",
+    "list",
+    "groupName",
+    order_by="item",
+    set="IpAddressGroups.set",
+    set_ids="groupIds",
+    set_pattern="details",
+    create="IpAddressGroups.create",
+    remove="IpAddressGroups.remove",
+)
+SERVICE = ObjectKind(
+    "service",
+    "Services.get",
+    "services",
+    "name",
+    paged=False,
+    set="Services.set",
+    set_whole="services",
+    fields=SERVICE_FIELDS,
+)
 
 SETTINGS = {kind.name: kind for kind in (ARCHIVING, MASTER_AUTHENTICATION, ADVANCED_OPTIONS, SECURITY_POLICY)}
 OBJECTS = {kind.name: kind for kind in (DOMAIN, USER, GROUP, ALIAS, IP_ADDRESS_GROUP, IP_ADDRESS_ENTRY, SERVICE)}
@@ -256,7 +338,8 @@ def check_objects(kind: ObjectKind, references: t.Container[str]) -> None:
     check_fields(kind.name, kind.fields, references)
     _require(kind.get.count(".") == 1, f"{kind.name}: {kind.get!r} is not Interface.method")
     _require(kind.paged == bool(kind.order_by), f"{kind.name}: pages need an order, and an order needs pages")
-    _require(bool(kind.set) == bool(kind.set_ids and kind.set_pattern), f"{kind.name}: set needs the names of its parameters")
+    named = bool(kind.set_whole) != bool(kind.set_ids and kind.set_pattern)
+    _require(named if kind.set else not (kind.set_whole or kind.set_ids), f"{kind.name}: set needs the names of its parameters")
     _require(bool(kind.set) or not kind.fields, f"{kind.name} has options but no way to write them")
     _require(kind.paged or not kind.per_domain, f"{kind.name}: a list per domain is asked for with a query")
 
