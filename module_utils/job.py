@@ -19,7 +19,7 @@ import re
 import time
 import typing as t
 import uuid
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import errors
@@ -34,8 +34,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.job_process import (
 )
 
 NONE, RUNNING, FINISHED, DIED = "none", "running", "finished", "died"
-# What a caller is told of a job that is somebody else's.
-BUSY = "busy"
 ATTENDED_SECONDS = 60.0
 LOCK_PATIENCE_SECONDS = 2.0
 UNHEARD_KEPT = 20
@@ -46,7 +44,6 @@ Data = t.Dict[str, t.Any]
 Work = t.Callable[[Reporter], Data]
 
 __all__ = [
-    "BUSY",
     "DIED",
     "FINISHED",
     "NONE",
@@ -54,10 +51,9 @@ __all__ = [
     "JobStatus",
     "Progress",
     "Reporter",
-    "Turn",
     "Work",
     "acknowledge",
-    "attend",
+    "keep_unheard",
     "process_start",
     "request_stop",
     "start",
@@ -210,85 +206,7 @@ def request_stop(state_dir: str | Path, name: str) -> None:
     _note(state_dir, name, "stop.json", status(state_dir, name).id)
 
 
-@dataclass(frozen=True)
-class Turn:
-    """What one call of a module got: ``holder`` is set when somebody else attends the job, ``status`` is None when there was
-    nothing to do, ``previous`` are reports of jobs that ended without anybody there to hear; none while the job runs."""
-
-    status: JobStatus | None
-    holder: str | None = None
-    previous: tuple[Data, ...] = ()
-
-    @property
-    def running(self) -> bool:
-        return self.holder is None and self.status is not None and self.status.state == RUNNING
-
-    def as_data(self) -> Data:
-        """Return the keys ``job`` and ``previous`` of a module's result; the action plugin lives on them."""
-        data: Data = {"previous": list(self.previous)} if self.previous else {}
-        if self.status is not None:
-            progress = self.status.progress
-            state = self.status.state if self.holder is None else BUSY
-            data["job"] = {"state": state, "id": self.status.id, "counter": progress.counter, "line": progress.line}
-        return data
-
-
-def attend(
-    state_dir: str | Path,
-    name: str,
-    prepare: t.Callable[[], Work | None],
-    *,
-    about: Data,
-    owner: str | None,
-    seconds: float,
-    seen: int = 0,
-    secrets: t.Sequence[str] = (),
-) -> Turn:
-    """Do the part of one module call: follow the job of ``owner``, attach to one that nobody attends, or start one.
-
-    ``prepare`` is called only when a job has to be started and returns its work, or None when there is nothing to do. A running
-    job that is ``about`` something else is waited for and ends up in ``previous``. Without ``owner`` (no action plugin) the
-    call returns only when the job has ended.
-
-    An answer may be lost on its way, so every end is told until ``acknowledge`` says that it was heard, which is the caller's
-    task; without ``owner`` there is nobody to do it, and what is returned counts as heard. The owner may ask again.
-    """
-    alone = not owner
-    owner = owner or f"process {os.getpid()} {uuid.uuid4().hex[:8]}"
-    about = json.loads(json.dumps(about))
-    now = status(state_dir, name)
-    while True:
-        holder = now.attended_by(owner)
-        if holder:
-            return _told(state_dir, name, Turn(now, holder), alone)
-        if now.state != RUNNING and (now.attendant != owner or now.about != about):
-            if now.state != NONE and not now.acknowledged:
-                _keep_unheard(state_dir, name, now)
-            work = prepare()
-            if work is None:
-                return _told(state_dir, name, Turn(None), alone)
-            now = _started_by_whom(state_dir, name, work, about, owner, secrets)
-            continue
-        touch(state_dir, name, owner)
-        now = wait(state_dir, name, min(seconds, ATTENDED_SECONDS / 2), seen)
-        if now.state != RUNNING and now.about == about:
-            return _told(state_dir, name, Turn(now), alone)
-        if now.state == RUNNING and not alone:
-            return Turn(now)
-        seen = now.progress.counter
-
-
-def _told(state_dir: str | Path, name: str, turn: Turn, alone: bool) -> Turn:
-    """Return the final answer: it tells what nobody has confirmed to have heard."""
-    turn = replace(turn, previous=unheard(state_dir, name))
-    if alone and turn.holder is None:
-        ended = [turn.status.id] if turn.status is not None and turn.status.state != RUNNING else []
-        for job_id in [*ended, *(report["id"] for report in turn.previous)]:
-            acknowledge(state_dir, name, job_id)
-    return turn
-
-
-def _keep_unheard(state_dir: str | Path, name: str, ended: JobStatus) -> None:
+def keep_unheard(state_dir: str | Path, name: str, ended: JobStatus) -> None:
     """Keep the report of a job in a file of its own, since the next job replaces the others; the oldest go at last."""
     file = _unheard_file(state_dir, name, ended.id)
     _write(file, ended.report())
@@ -298,19 +216,6 @@ def _keep_unheard(state_dir: str | Path, name: str, ended: JobStatus) -> None:
 
 def _unheard_file(state_dir: str | Path, name: str, job_id: str) -> Path:
     return Path(state_dir, name, f"unheard-{job_id}.json")
-
-
-def _started_by_whom(
-    state_dir: str | Path, name: str, work: Work, about: Data, owner: str, secrets: t.Sequence[str]
-) -> JobStatus:
-    """Start the job; when another caller was faster, return the status of its job."""
-    try:
-        return start(state_dir, name, work, about=about, owner=owner, secrets=secrets)
-    except BusyError:
-        now = status(state_dir, name)
-        if now.state != RUNNING:
-            raise
-        return now
 
 
 def _take_lock(folder: Path, owner: str) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils import job
+from ansible_collections.mailops.kerio.plugins.module_utils import job, job_attend
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_profiles, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
@@ -76,7 +76,7 @@ def _follow(params: Data, options: Options) -> Data:
         for job_id in params["job_heard"]:
             job.acknowledge(state_dir, JOB, job_id)
         return {"changed": False, "msg": "The result has arrived"}
-    turn = job.attend(
+    turn = job_attend.attend(
         state_dir,
         JOB,
         prepare,

@@ -8,7 +8,7 @@ import re
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils import job, job_folder
+from ansible_collections.mailops.kerio.plugins.module_utils import job, job_attend, job_folder
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_manual, service
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
@@ -88,7 +88,7 @@ class _Call:
     def follow(self) -> Data:
         """Start the job, or attach to it, and tell how it is doing."""
         params = self.params
-        turn = job.attend(
+        turn = job_attend.attend(
             self.state_dir,
             self.name,
             self._prepare,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils import job
+from ansible_collections.mailops.kerio.plugins.module_utils import job, job_attend
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, JobError
 from tests.unit.module_utils.job_work import Data, Held, ended, until
 
@@ -26,8 +26,8 @@ def held(tmp_path: Path) -> t.Iterator[Held]:
         ended(tmp_path, name)
 
 
-def attend(folder: Path, work: t.Any, owner: str | None, about: Data | None = None, seconds: float = 0) -> job.Turn:
-    return job.attend(folder, "edit", lambda: work, about=about or {"what": "it"}, owner=owner, seconds=seconds, seen=1000)
+def attend(folder: Path, work: t.Any, owner: str | None, about: Data | None = None, seconds: float = 0) -> job_attend.Turn:
+    return job_attend.attend(folder, "edit", lambda: work, about=about or {"what": "it"}, owner=owner, seconds=seconds, seen=1000)
 
 
 def age_attendance(folder: Path) -> None:
@@ -42,7 +42,7 @@ def test_attended_job_is_left_alone_by_others(tmp_path: Path, held: Held) -> Non
     assert mine.running
     other = attend(tmp_path, held, "second")
     assert (other.holder, other.running) == ("first", False)
-    assert other.as_data()["job"]["state"] == job.BUSY
+    assert other.as_data()["job"]["state"] == job_attend.BUSY
     held.go.touch()
     assert attend(tmp_path, held, "first", seconds=20).as_data()["job"]["state"] == job.FINISHED
 
@@ -74,11 +74,11 @@ def test_unattended_job_about_something_else_is_reported_before_the_own_one(tmp_
     ]
 
 
-def nothing_to_do(folder: Path, owner: str | None) -> job.Turn:
-    return job.attend(folder, "edit", lambda: None, about={}, owner=owner, seconds=0)
+def nothing_to_do(folder: Path, owner: str | None) -> job_attend.Turn:
+    return job_attend.attend(folder, "edit", lambda: None, about={}, owner=owner, seconds=0)
 
 
-def answers(turn: job.Turn) -> list[t.Any]:
+def answers(turn: job_attend.Turn) -> list[t.Any]:
     return [report["result"] for report in turn.previous]
 
 
@@ -118,7 +118,7 @@ def test_failure_of_the_preparation_does_not_lose_what_nobody_heard(tmp_path: Pa
         raise JobError("the edit", "the file is gone", "Look")
 
     with pytest.raises(JobError):
-        job.attend(tmp_path, "edit", broken, about={}, owner="second", seconds=0)
+        job_attend.attend(tmp_path, "edit", broken, about={}, owner="second", seconds=0)
     assert answers(nothing_to_do(tmp_path, "third")) == [{"n": 1}]
 
 
