@@ -55,7 +55,9 @@ directory:
       sample: 10.0.8.9228
       returned: success
     domains:
-      description: Domains, with their aliases.
+      description:
+        - Domains, with their aliases. C(clean_out) says after how many days the server itself removes mail for good, of all
+          folders and of the three special ones; null is never.
       type: list
       elements: dict
       sample:
@@ -63,12 +65,15 @@ directory:
           name: example.com
           is_primary: true
           aliases: [example.net]
+          clean_out: {deleted_items: 30, junk_email: null, sent_items: null, all_items: null}
       returned: success
     users:
       description:
         - Users of all domains. The addresses begin with the primary one; then come e-mail addresses, the same at the aliases of
           the domain, and aliases that end at the user; lower-case, each once. C(authentication) is V(internal) if the server
-          itself knows the password, else V(directory). C(home_server) is the server of a distributed domain with the mailbox.
+          itself knows the password, else V(directory). C(password_reversible) is whether that password is stored so that
+          CRAM-MD5 and DIGEST-MD5 can work, null where the server does not say. C(home_server) is the server of a distributed
+          domain with the mailbox. C(clean_out) is as for domains, null when the user has what the domain has.
       type: list
       elements: dict
       sample:
@@ -80,9 +85,11 @@ directory:
           full_name: Alice
           enabled: true
           authentication: internal
+          password_reversible: false
           groups: [Sales]
           role: UserRole
           home_server: null
+          clean_out: null
       returned: success
     groups:
       description: Groups, with the ids of their members.

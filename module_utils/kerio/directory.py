@@ -12,6 +12,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Obj
 # Alias types by literal; one that is new is passed on as it is.
 ALIAS_TYPES = {"TypeEmailAddress": "address", "TypePublicFolder": "public_folder"}
 
+# What the server removes for good by itself, by the member that says after how many days.
+CLEAN_OUT = {"deletedItems": "deleted_items", "junkEmail": "junk_email", "sentItems": "sent_items", "autoDelete": "all_items"}
+
 
 class _Domain(t.NamedTuple):
     """A domain with all that the server says about it; ``names`` are its name and its aliases, lower-case."""
@@ -50,7 +53,13 @@ def read_directory(server: Server, page_size: int) -> Object:
 def _read_domain(server: Server, entry: Object, page_size: int) -> _Domain:
     name = _text(server.name, "domain", entry, "name").lower()
     names = [name, *(str(alias).lower() for alias in entry.get("aliasList") or [])]
-    facts = {"id": entry["id"], "name": name, "is_primary": bool(entry.get("isPrimary")), "aliases": names[1:]}
+    facts = {
+        "id": entry["id"],
+        "name": name,
+        "is_primary": bool(entry.get("isPrimary")),
+        "aliases": names[1:],
+        "clean_out": _clean_out(entry),
+    }
     users, groups, aliases = (server.objects(kind, entry["id"], page_size) for kind in (kinds.USER, kinds.GROUP, kinds.ALIAS))
     return _Domain(facts, names, users, groups, aliases)
 
@@ -65,10 +74,37 @@ def _user(user: Object, domain: _Domain, own: list[str], delivered: list[str]) -
         "full_name": user.get("fullName") or "",
         "enabled": bool(user.get("isEnabled", True)),
         "authentication": _authentication(user),
+        "password_reversible": _truth(user.get("isPasswordReversible")),
         "groups": sorted(group["name"] for group in user.get("userGroups") or []),
         "role": _role(user),
         "home_server": (user.get("homeServer") or {}).get("name") or None,
+        "clean_out": _own_clean_out(user.get("cleanOutItems")),
     }
+
+
+def _truth(value: t.Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _clean_out(holder: t.Any) -> Object:
+    """Return after how many days mail of each folder is removed; ``None`` is never, also where the server does not have it."""
+    return {option: _days(holder.get(member)) for member, option in CLEAN_OUT.items()}
+
+
+def _days(action: t.Any) -> int | None:
+    on = _is_action(action) and action["isEnabled"]
+    return action["days"] if on and isinstance(action["days"], int) else None
+
+
+def _is_action(value: t.Any) -> bool:
+    return isinstance(value, dict) and {"isEnabled", "days"} <= set(value)
+
+
+def _own_clean_out(items: t.Any) -> Object | None:
+    """Return a user's own clean-out; ``None`` when it is the domain's, or when nothing in it has the shape of an action."""
+    if not isinstance(items, dict) or items.get("isUsedDomain") or not any(_is_action(items.get(name)) for name in CLEAN_OUT):
+        return None
+    return _clean_out(items)
 
 
 def _authentication(user: Object) -> str:

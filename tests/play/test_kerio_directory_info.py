@@ -13,6 +13,13 @@ def directory(server: LabServer, **options: t.Any) -> Step:
     return Step("kerio_directory_info", {**connection(server), **options})
 
 
+def whole(server: LabServer, method: str, **parameters: str) -> list[dict[str, t.Any]]:
+    """Return all that a list method has, as an administrator sees it."""
+    query = {"fields": [], "conditions": [], "combining": "And", "start": 0, "limit": -1, "orderBy": []}
+    found: list[dict[str, t.Any]] = server.api(method, {"query": query, **parameters})["list"]
+    return found
+
+
 def test_everybody_is_told_with_all_addresses_page_by_page_and_in_a_check(mail1: LabServer) -> None:
     mail1.refuse_writes()
     whole, check = play(directory(mail1, page_size=2), Step("kerio_directory_info", directory(mail1).options, check=True))
@@ -60,6 +67,18 @@ def test_a_change_on_the_server_is_seen(mail1: LabServer) -> None:
     mail1.api("Users.set", {"userIds": [alice["id"]], "pattern": {"isEnabled": False, "fullName": "Alice Renamed"}})
     users = {user["login"]: user for user in one(directory(mail1)).result["directory"]["users"]}
     assert (users["alice"]["enabled"], users["alice"]["full_name"]) == (False, "Alice Renamed")
+
+
+def test_what_the_server_removes_by_itself_and_how_passwords_are_stored_is_told(mail1: LabServer) -> None:
+    domain, alice = whole(mail1, "Domains.get")[0], mail1.user("alice")
+    mail1.api("Domains.set", {"domainIds": [domain["id"]], "pattern": {"deletedItems": {"isEnabled": True, "days": 7}}})
+    mail1.api("Users.set", {"userIds": [alice["id"]], "pattern": {"isPasswordReversible": True}})
+    found = one(directory(mail1)).result["directory"]
+    never = {"deleted_items": None, "junk_email": None, "sent_items": None, "all_items": None}
+    assert found["domains"][0]["clean_out"] == {**never, "deleted_items": 7}
+    users = {user["login"]: user for user in found["users"]}
+    assert (users["alice"]["password_reversible"], users["bob"]["password_reversible"]) == (True, False)
+    assert users["alice"]["clean_out"] is None
 
 
 def test_half_a_directory_is_an_error(mail1: LabServer) -> None:

@@ -16,6 +16,8 @@ COM = {"id": "d1", "name": "Example.com", "isPrimary": True, "aliasList": ["exam
 ORG = {"id": "d2", "name": "example.org", "isPrimary": False, "aliasList": []}
 SALES = {"id": "g1", "domainId": "d1", "name": "Sales", "emailAddresses": ["team"], "role": "UserRole"}
 
+NEVER = {"deleted_items": None, "junk_email": None, "sent_items": None, "all_items": None}
+
 
 def user(login_name: str, domain: str = "d1", **more: t.Any) -> dict[str, t.Any]:
     return {
@@ -91,8 +93,8 @@ def test_whole_directory(check: bool) -> None:
     )
     assert (found["server"], found["version"]) == ("mail1", "10.0.8.9228")
     assert found["domains"] == [
-        {"id": "d1", "name": "example.com", "is_primary": True, "aliases": ["example.net"]},
-        {"id": "d2", "name": "example.org", "is_primary": False, "aliases": []},
+        {"id": "d1", "name": "example.com", "is_primary": True, "aliases": ["example.net"], "clean_out": NEVER},
+        {"id": "d2", "name": "example.org", "is_primary": False, "aliases": [], "clean_out": NEVER},
     ]
     assert found["users"] == [
         {
@@ -111,9 +113,11 @@ def test_whole_directory(check: bool) -> None:
             "full_name": "Alice",
             "enabled": True,
             "authentication": "internal",
+            "password_reversible": None,
             "groups": ["Sales"],
             "role": "UserRole",
             "home_server": None,
+            "clean_out": None,
         },
         {
             "id": "u-bob-d2",
@@ -124,9 +128,11 @@ def test_whole_directory(check: bool) -> None:
             "full_name": "Bob",
             "enabled": False,
             "authentication": "directory",
+            "password_reversible": None,
             "groups": [],
             "role": "UserRole",
             "home_server": "mail2",
+            "clean_out": None,
         },
     ]
     assert found["groups"] == [
@@ -142,6 +148,40 @@ def test_whole_directory(check: bool) -> None:
         {"address": "boss@example.com", "deliver_to": "alice@example.com", "type": "address"},
         {"address": "boss@example.net", "deliver_to": "alice@example.com", "type": "address"},
     ]
+
+
+OFF = {"isEnabled": False, "days": 30}
+
+
+def after(days: int) -> dict[str, t.Any]:
+    return {"isEnabled": True, "days": days}
+
+
+def test_what_a_domain_removes_by_itself() -> None:
+    actions = {"deletedItems": after(7), "junkEmail": OFF, "sentItems": after(365), "keepForRecovery": after(14)}
+    domain = {**COM, **actions, "autoDelete": after(730)}
+    found = directory(get_domains(domain), get("Users.get", "d1"), get("Groups.get", "d1"), get("Aliases.get", "d1"))
+    assert found["domains"][0]["clean_out"] == {"deleted_items": 7, "junk_email": None, "sent_items": 365, "all_items": 730}
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ({"isUsedDomain": True, "deletedItems": after(7)}, None),
+        ({"isUsedDomain": False, "deletedItems": after(7), "junkEmail": OFF}, {**NEVER, "deleted_items": 7}),
+        ({"isUsedDomain": False, "deletedItems": OFF}, NEVER),
+        ({"deletedItems": after(7), "junkEmail": "of tomorrow"}, {**NEVER, "deleted_items": 7}),
+        ({"deletedItems": "of tomorrow"}, None),
+        (None, None),
+    ],
+)
+def test_what_the_server_removes_of_one_user(items: t.Any, told: t.Any) -> None:
+    assert of_one_domain([user("alice", cleanOutItems=items)])["users"][0]["clean_out"] == told
+
+
+@pytest.mark.parametrize(("said", "told"), [(True, True), (False, False), ("perhaps", None)])
+def test_how_a_password_is_stored(said: t.Any, told: bool | None) -> None:
+    assert of_one_domain([user("alice", isPasswordReversible=said)])["users"][0]["password_reversible"] is told
 
 
 @pytest.mark.parametrize("kind", ["UKerberosAuth", "UPamAuth", "ULDAPAuth"])
