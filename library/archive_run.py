@@ -90,6 +90,22 @@ options:
       master_password:
         description: The server's master password, for profiles with C(credentials) V(master).
         type: str
+      other_master_password:
+        description:
+          - Another password that may be the server's master password, while O(servers[].master_password) is being rotated. At
+            least 12 printable ASCII characters, and not the same.
+          - When the server says that O(servers[].master_password) is wrong, this one is tried once. If it is right, the run goes
+            on with it and ends with a warning. So a run makes one failed attempt at most, if one of the two is right, also when
+            the password is changed while the run goes on. The price is that logins on this server go one at a time.
+          - See C(docs/rotate-master-password.md).
+        type: str
+      refused:
+        description:
+          - What the server said to O(servers[].master_password) earlier in the same playbook run, when the password is known to
+            be wrong there and could not be set. It is not tried then. Mailboxes that need it are not read, and this text is
+            reported.
+          - With O(servers[].other_master_password), that password is tried instead.
+        type: str
   profiles:
     description:
       - The archiving profiles. Those that read mailboxes run before multidrop, whatever their order here.
@@ -266,6 +282,8 @@ ARGUMENTS = {
             "timeout": {"type": "int", "default": 60},
             "connections": {"type": "int", "default": 8},
             "master_password": {"type": "str", "no_log": True},
+            "other_master_password": {"type": "str", "no_log": True},
+            "refused": {"type": "str"},
         },
     },
     "profiles": {"type": "list", "elements": "dict", "required": True},

@@ -15,7 +15,7 @@ description:
     RV(answer=cannot_tell), such as a refused or unknown command, a closed connection, an unreachable server or O(access=IMAP).
   - Every wrong attempt counts for the server's lockout and guessing protection. So call it once a run, and not while master
     authentication is off.
-  - Nothing is changed. The same attempt is made in check mode.
+  - Nothing is changed. In check mode no attempt is made, because a wrong one would count; the answer is V(cannot_tell) then.
 version_added: 0.1.0
 options:
   password:
@@ -66,6 +66,13 @@ server_text:
   returned: success
   type: str
   sample: "mail1.example.com:993: the server refused X-MASTERAUTH: NO X-MASTERAUTH failed."
+source_address:
+  description:
+    - The address from which the server was asked, as this host sees it; the IP address group of master authentication must admit
+      it, or the address that it is translated to on the way. Empty when no connection was made.
+  returned: success
+  type: str
+  sample: 192.0.2.7
 mailbox_answer:
   description: Whether O(mailbox) was V(opened) or V(refused); empty when it was not tried.
   returned: success
@@ -89,15 +96,21 @@ SAYS = {
     "cannot_tell": "{}: whether the master password is right cannot be told",
 }
 
+NOT_TRIED = "check mode does not try the master password, because a wrong attempt counts against the archive host"
+
 
 def work(module: AnsibleModule) -> runner.Outcome:
     params = module.params
     login.refuse_weak_master_password(params["password"])
     endpoint = arguments.endpoint(params)
-    found = login.try_master_password(endpoint, params["mailbox"], params["password"])
+    if module.check_mode:
+        found = login.MasterAnswer("cannot_tell", NOT_TRIED)
+    else:
+        found = login.try_master_password(endpoint, params["mailbox"], params["password"])
     data = {
         "answer": found.answer,
         "server_text": found.text,
+        "source_address": found.source_address,
         "mailbox_answer": found.mailbox or "",
         "mailbox_text": found.mailbox_text,
     }

@@ -27,7 +27,10 @@ Check = t.Callable[[t.Any], t.Any]
 
 @dataclass(frozen=True)
 class Server:
-    """How a Kerio server is reached over IMAP. ``timeout`` in seconds; ``connections`` at a time, at most."""
+    """How a Kerio server is reached over IMAP. ``timeout`` in seconds; ``connections`` at a time, at most.
+
+    ``refused``: what the server said to its master password before the run, which is not to be tried again; "" if nothing.
+    """
 
     name: str
     host: str
@@ -37,6 +40,7 @@ class Server:
     validate_certs: bool = True
     timeout: float = 60.0
     connections: int = 8
+    refused: str = ""
 
     @property
     def encrypted(self) -> bool:
@@ -285,7 +289,9 @@ SERVER_KEYS: dict[str, Check] = {
     "validate_certs": _flag,
     "timeout": _whole(1, 3600),
     "connections": _whole(1, 64),
+    "refused": lambda value: " ".join(str(value).split()),
 }
+SERVER_SECRETS = ("master_password", "other_master_password")
 
 
 def parse_servers(raw: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, Server]:
@@ -293,7 +299,7 @@ def parse_servers(raw: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, Server]:
     servers: dict[str, Server] = {}
     for index, entry in enumerate(raw, 1):
         label = f"server {entry.get('name') or f'number {index}'}"
-        given = {key: value for key, value in entry.items() if value is not None and key != "master_password"}
+        given = {key: value for key, value in entry.items() if value is not None and key not in SERVER_SECRETS}
         for key in given:
             if key not in SERVER_KEYS:
                 raise InputError(f"{label}, key {key}", "no server has such a key", "Use " + ", ".join(SERVER_KEYS))

@@ -24,6 +24,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
     archive_mailbox_warning,
     mailboxes_of,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import WorkerPool
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport, ProfileReport, RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_schedule import Job, Schedule, Tools
@@ -103,15 +104,20 @@ class Run:
     ) -> None:
         self._options = options
         self._reporter = reporter
-        self._imap = imap or Imap()
+        self._masters = MasterKeys(options.servers, options.secrets)
+        self._imap = self._masters.over(imap or Imap())
         self._checkpoint = checkpoint
         self._profiles = options.chosen()
         self.report = RunReport(warnings=options.warnings())
-        self._gate = Gate()
+        self._gate = Gate(refused_before(options.servers, options.secrets))
         self._server_errors: dict[str, ArchiveToolError] = {}
 
     def go(self) -> RunReport:
-        """Run all chosen profiles."""
+        """Run all chosen profiles; once."""
+        with self._masters:
+            return self._go()
+
+    def _go(self) -> RunReport:
         options = self._options
         watch = progress.Stopwatch()
         workers = options.processes or os.cpu_count() or 1
@@ -145,6 +151,7 @@ class Run:
                 catalog.end_run(run_id, "failed", {"message": str(error)})
             raise
         self.report.miss(self._options.mailbox)
+        self.report.warnings += self._masters.warnings()
         self._checkpoint("ending")
         totals = committer.totals
         self.report.placements, self.report.objects = totals.placements, totals.objects
@@ -173,10 +180,7 @@ class Run:
         Schedule(tools, jobs).run()
         for mailbox in mailboxes:
             mailbox.report.folders.sort(key=lambda folder: folder.name)
-        for server in dict.fromkeys(profile.servers):
-            reason = self._server_errors.get(server)
-            if reason is not None and any(mailbox.report.blocked for mailbox in mailboxes if mailbox.server.name == server):
-                report.errors.append((server, str(reason)))
+        report.errors += server_problems(profile, mailboxes, self._server_errors)
         report.unknown.update(count_unknown(tools.catalog, mailboxes))
         report.seconds = watch.seconds
         return report
@@ -217,11 +221,19 @@ def note_error(found: Surveyed, gate: Gate, server_errors: dict[str, ArchiveTool
     mailbox, error = found.mailbox, found.error
     if error is None:
         return
-    of_server = gate.refused.get(mailbox.server.name)
+    of_server = gate.of_server(mailbox)
     if of_server is not None and (isinstance(error, BlockedError) or error is of_server):
         server_errors.setdefault(mailbox.server.name, of_server)
         mailbox.report.blocked = True
     mailbox.report.error = str(error)
+
+
+def server_problems(
+    profile: Profile, mailboxes: t.Sequence[Mailbox], server_errors: t.Mapping[str, ArchiveToolError]
+) -> list[tuple[str, str]]:
+    """What kept mailboxes of a profile from being read, once per server, as (where, message)."""
+    kept = {mailbox.server.name for mailbox in mailboxes if mailbox.report.blocked}
+    return [(name, str(server_errors[name])) for name in dict.fromkeys(profile.servers) if name in kept and name in server_errors]
 
 
 def changed_folders(found: Surveyed, catalog: Catalog | None, open_rows: t.Mapping[int, t.Mapping[State, int]]) -> list[Folder]:

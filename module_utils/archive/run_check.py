@@ -19,6 +19,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import (
     choose,
     note_error,
     number,
+    server_problems,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import opened_again
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
@@ -27,6 +28,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
     archive_mailbox_warning,
     mailboxes_of,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport, ProfileReport, RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Gate, Surveyed, survey
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
@@ -55,8 +57,9 @@ class Preview:
     def __init__(self, options: Options, reporter: progress.Reporter, imap: Imap | None = None) -> None:
         self._options = options
         self._reporter = reporter
-        self._imap = imap or Imap()
-        self._gate = Gate()
+        self._masters = MasterKeys(options.servers, options.secrets)
+        self._imap = self._masters.over(imap or Imap())
+        self._gate = Gate(refused_before(options.servers, options.secrets))
         self._server_errors: dict[str, ArchiveToolError] = {}
         self._catalog: Catalog | None = None
         # What the run would have archived by then, so that a second profile over the same mailbox counts it as known.
@@ -64,14 +67,16 @@ class Preview:
         self.report = RunReport(warnings=options.warnings())
 
     def go(self) -> RunReport:
-        """Look at all chosen profiles."""
+        """Look at all chosen profiles; once."""
         path = Path(self._options.root, layout.CATALOG_FILE)
         watch = progress.Stopwatch()
         with ExitStack() as stack:
+            stack.enter_context(self._masters)
             if path.exists():
                 self._catalog = stack.enter_context(Catalog.open(str(path), readonly=True))
             for profile in self._options.chosen():
                 self.report.profiles.append(self._profile(profile))
+            self.report.warnings += self._masters.warnings()
         self.report.miss(self._options.mailbox)
         self.report.seconds = watch.seconds
         return self.report
@@ -97,9 +102,7 @@ class Preview:
                 note_error(found, self._gate, self._server_errors)
             else:
                 self._mailbox(found, open_rows)
-        report.errors += [
-            (server, str(self._server_errors[server])) for server in profile.servers if server in self._server_errors
-        ]
+        report.errors += server_problems(profile, mailboxes, self._server_errors)
         return report
 
     def _mailbox(self, found: Surveyed, open_rows: t.Mapping[int, t.Mapping[State, int]]) -> None:

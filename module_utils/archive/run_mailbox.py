@@ -33,10 +33,14 @@ READ_ONLY_USER = -1  # stands for a user that a real run would create
 
 @dataclass(frozen=True)
 class Secrets:
-    """Passwords, in memory only: master passwords by server, mailbox passwords by profile."""
+    """Passwords, in memory only: master passwords by server, mailbox passwords by profile.
+
+    ``other``: what may be a server's master password instead, while it is being rotated.
+    """
 
     master: t.Mapping[str, str] = field(default_factory=dict, repr=False)
     passwords: t.Mapping[str, str] = field(default_factory=dict, repr=False)
+    other: t.Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class People(t.Protocol):
@@ -173,8 +177,12 @@ def _access(profile: Profile, server: Server, secrets: Secrets, name: str) -> Ac
             else (f"there is no password for mailbox {name}", f"Give it in passwords under {profile.name}")
         )
         raise InputError(f"profile {profile.name}", what, remedy)
-    endpoint = Endpoint(server.host, server.port, Protocol(server.access), server.ca_file, server.validate_certs, server.timeout)
-    return Access(endpoint, Credentials(name, password, master))
+    return Access(endpoint_of(server), Credentials(name, password, master))
+
+
+def endpoint_of(server: Server) -> Endpoint:
+    """The IMAP service of a declared server."""
+    return Endpoint(server.host, server.port, Protocol(server.access), server.ca_file, server.validate_certs, server.timeout)
 
 
 def archive_mailbox_warning(profile: Profile, users: t.Iterable[User]) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job, job_attend
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_profiles, parse_servers
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import SERVER_SECRETS, parse_profiles, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
@@ -16,8 +16,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import refuse_without_library
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.login import refuse_weak_master_password
 
 JOB = "archive_run"
 
@@ -26,20 +27,20 @@ Data = dict[str, t.Any]
 
 def secrets_of(params: Data) -> list[str]:
     """Every password in the module's parameters."""
-    masters = [server.get("master_password") for server in params["servers"]]
+    masters = [server.get(key) for server in params["servers"] for key in SERVER_SECRETS]
     return [str(secret) for secret in [*masters, *(params["passwords"] or {}).values()] if secret]
 
 
 def options_of(params: Data) -> Options:
     """What the parameters ask for; raises ``InputError``."""
     servers = parse_servers(params["servers"])
-    masters = {server["name"]: server["master_password"] for server in params["servers"] if server.get("master_password")}
+    masters, others = _master_passwords(params["servers"])
     passwords = {name: str(password) for name, password in (params["passwords"] or {}).items()}
     options = Options(
         params["root"],
         servers,
         parse_profiles(params["profiles"], servers),
-        Secrets(masters, passwords),
+        Secrets(masters, passwords, others),
         tuple(params["only"] or ()),
         params["mailbox"] or "",
         params["processes"],
@@ -47,6 +48,20 @@ def options_of(params: Data) -> Options:
     )
     options.chosen()
     return options
+
+
+def _master_passwords(servers: t.Sequence[Data]) -> tuple[dict[str, str], dict[str, str]]:
+    """The master passwords and the other ones, by server; raises ``InputError`` for another one that is of no use."""
+    masters, others = ({entry["name"]: entry[key] for entry in servers if entry.get(key)} for key in SERVER_SECRETS)
+    for name, other in others.items():
+        subject = f"server {name}, key other_master_password"
+        refuse_weak_master_password(other, subject)
+        if name not in masters:
+            raise InputError(subject, "there is no master_password beside it", "Give the server's password as master_password")
+        if other == masters[name]:
+            remedy = "Remove it when the rotation is done, or give the password that the server had before"
+            raise InputError(subject, "it is the same as master_password", remedy)
+    return masters, others
 
 
 def declare(params: Data, check_mode: bool) -> Data:
@@ -97,7 +112,8 @@ def _follow(params: Data, options: Options) -> Data:
 
 def _about(params: Data) -> Data:
     """What identifies a run to those who ask for the same one; without secrets."""
-    servers = [{key: value for key, value in server.items() if key != "master_password"} for server in params["servers"]]
+    left_out = (*SERVER_SECRETS, "refused")
+    servers = [{key: value for key, value in server.items() if key not in left_out} for server in params["servers"]]
     return {"servers": servers, **{key: params[key] for key in ("root", "profiles", "only", "mailbox", "fail_on_errors")}}
 
 

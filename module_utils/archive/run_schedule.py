@@ -205,13 +205,14 @@ class Schedule:
                 subject.chunks.appendleft(chunk)
             return
         server = job.mailbox.server.name
-        if self._tools.gate.note(job.mailbox, failure.error):
+        whole = self._tools.gate.note(job.mailbox, failure.error)
+        if whole:
             self._tools.server_errors.setdefault(server, failure.error)
             affected = [other for other in [*self._active, *self._waiting] if other.mailbox.server.name == server]
         else:
             affected = [job]
         for other in affected:
-            other.mailbox.report.blocked = other is not job or server in self._tools.server_errors
+            other.mailbox.report.blocked = whole
             self._give_up(other, str(failure.error))
 
     def _give_up(self, job: Job, message: str) -> None:

@@ -31,19 +31,25 @@ class BlockedError(ArchiveToolError):
 class Gate:
     """What servers said to logins in this run. A server that refused is not asked again; one out of reach is reported once.
 
-    The first login on a server goes alone: with a wrong password, eight at a time would look like an attack.
+    The first login on a server goes alone: with a wrong password, eight at a time would look like an attack. ``told`` are servers
+    that refused the master password before this run: whoever has another password may try.
     """
 
+    told: t.Mapping[str, ArchiveToolError] = field(default_factory=dict)
     refused: dict[str, ArchiveToolError] = field(default_factory=dict)
     _proven: set[str] = field(default_factory=set)
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def check(self, mailbox: Mailbox) -> None:
         """Raise ``BlockedError`` when the mailbox must not be tried."""
-        for key in (mailbox.server.name, _credential_key(mailbox)):
-            if key in self.refused:
-                error = self.refused[key]
-                raise BlockedError(f"mailbox {mailbox.name} on {mailbox.server.name}", f"not tried: {error.cause}", error.remedy)
+        error = self.of_server(mailbox) or self.refused.get(_credential_key(mailbox))
+        if error is not None:
+            raise BlockedError(f"mailbox {mailbox.name} on {mailbox.server.name}", f"not tried: {error.cause}", error.remedy)
+
+    def of_server(self, mailbox: Mailbox) -> ArchiveToolError | None:
+        """What keeps this mailbox and others like it on the server from being opened."""
+        told = self.told.get(mailbox.server.name) if mailbox.access.credentials.master else None
+        return told or self.refused.get(mailbox.server.name)
 
     def note(self, mailbox: Mailbox, error: ArchiveToolError) -> bool:
         """Remember a failed login; return whether it concerns more than this mailbox."""
@@ -63,22 +69,23 @@ class Gate:
         self.check(mailbox)
         name = mailbox.server.name
         if name in self._proven:
-            return self._attempt(imap, mailbox, tries=2)
+            return self._attempt(imap, mailbox, again=True)
         with self._locks[name]:
             self.check(mailbox)
-            connection = self._attempt(imap, mailbox, tries=2 if name in self._proven else 1)
+            connection = self._attempt(imap, mailbox, again=name in self._proven)
             self._proven.add(name)
             return connection
 
-    def _attempt(self, imap: Imap, mailbox: Mailbox, tries: int) -> t.Any:
+    def _attempt(self, imap: Imap, mailbox: Mailbox, again: bool, last: bool = False) -> t.Any:
         try:
             return imap.open(mailbox.access.endpoint, mailbox.access.credentials)
         except LoginRefusedError as error:
             self.note(mailbox, error)
             raise
         except ArchiveToolError as error:
-            if tries > 1:
-                return self._attempt(imap, mailbox, tries - 1)
+            # A connection that is dropped before the password is asked for has cost no attempt.
+            if not last and (again or error.details.get("stage") == "X-MASTERAUTH"):
+                return self._attempt(imap, mailbox, again, last=True)
             self.note(mailbox, error)
             raise
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     ArchiveToolError,
@@ -34,13 +34,15 @@ class MasterAnswer:
     """What the server says about a master password.
 
     ``answer`` is "wrong" only after a tagged NO to the digest. ``mailbox`` is None unless a mailbox was asked for and the
-    password is right; ``mailbox_text`` are the server's words on it.
+    password is right; ``mailbox_text`` are the server's words on it. ``source_address`` is the local address of the connection,
+    empty if none was made: the address that the server's IP address group must admit, unless it is translated on the way.
     """
 
     answer: t.Literal["right", "wrong", "cannot_tell"]
     text: str
     mailbox: t.Literal["opened", "refused"] | None = None
     mailbox_text: str = ""
+    source_address: str = ""
 
 
 class Dialogue:
@@ -109,13 +111,19 @@ class Dialogue:
         return answer if isinstance(answer, Result) else Result("BAD", "the server asked for more than the protocol has")
 
     def _expect(self, stage: str, ask: t.Callable[[], Result]) -> Result:
-        """Return the OK answer; anything else is LoginRefusedError, a time-out NetworkError."""
+        """Return the OK answer; anything else is LoginRefusedError.
+
+        A time-out is NetworkError, and so is a connection that is dropped before it asked for the master password.
+        """
         wire = self._reader.wire
         try:
             result = ask()
         except NetworkError as error:
             if wire.lost != "closed":
                 raise
+            if stage == "X-MASTERAUTH" and not self.digest_sent and not wire.bye:
+                words = f"{error.cause}, before it asked for the master password"
+                raise NetworkError(wire.label, words, REFUSED[stage], stage=stage) from None
             raise self._refused(stage, "BYE" if wire.bye else "closed", wire.bye or error.cause) from None
         words = self._hide(result.text)
         if not result.ok:
@@ -126,7 +134,8 @@ class Dialogue:
         words = self._hide(words)
         said = f"{answer} {words}" if answer != "closed" else words
         cause = f"the server refused {stage}: {said}"
-        return LoginRefusedError(self._reader.wire.label, cause, REFUSED[stage], stage=stage, answer=answer, server_text=words)
+        details = {"stage": stage, "answer": answer, "server_text": words, "digest_sent": self.digest_sent}
+        return LoginRefusedError(self._reader.wire.label, cause, REFUSED[stage], **details)
 
     def _hide(self, words: str) -> str:
         for secret in self._hidden:
@@ -145,11 +154,17 @@ def refuse_unusable(endpoint: Endpoint, credentials: Credentials) -> None:
         raise InputError(endpoint.label, "the user name or password contains a line break or NUL", "Correct the credentials")
 
 
-def refuse_weak_master_password(password: str) -> None:
+def refuse_weak_master_password(password: str, subject: str = "password") -> None:
     """Raise InputError for what must not become a master password: it opens every mailbox."""
     if len(password) < SHORTEST_MASTER_PASSWORD or not (password.isascii() and password.isprintable()):
         cause = f"a master password needs at least {SHORTEST_MASTER_PASSWORD} printable ASCII characters"
-        raise InputError("password", cause, "Choose a longer password of letters, digits and signs")
+        raise InputError(subject, cause, "Choose a longer password of letters, digits and signs")
+
+
+def proves_wrong(error: LoginRefusedError) -> bool:
+    """Whether a refusal says that the master password is wrong: a tagged NO to the digest, and nothing else."""
+    details = error.details
+    return details.get("stage") == "X-MASTERAUTH" and details.get("answer") == "NO" and bool(details.get("digest_sent"))
 
 
 def log_in(reader: Reader, endpoint: Endpoint, credentials: Credentials) -> None:
@@ -185,8 +200,10 @@ def try_master_password(endpoint: Endpoint, user: str | None, password: str) -> 
         raise
     except ArchiveToolError as error:
         return MasterAnswer("cannot_tell", str(error))
+    source = str(reader.wire.sock.getsockname()[0])
     try:
-        return _try(Dialogue(reader, password), user)
+        found = _try(Dialogue(reader, password), user)
+        return replace(found, source_address=source)
     finally:
         reader.wire.close()
 
@@ -195,8 +212,7 @@ def _try(dialogue: Dialogue, user: str | None) -> MasterAnswer:
     try:
         text = dialogue.masterauth()
     except LoginRefusedError as error:
-        wrong = dialogue.digest_sent and error.details["answer"] == "NO"
-        return MasterAnswer("wrong" if wrong else "cannot_tell", str(error))
+        return MasterAnswer("wrong" if proves_wrong(error) else "cannot_tell", str(error))
     except ArchiveToolError as error:
         return MasterAnswer("cannot_tell", str(error))
     if user is None:

@@ -14,7 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import run, 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.modules import archive_run
 from tests.unit.library.module_run import run_module
-from tests.unit.module_utils.archive.engine_fake import MASTER, MULTIPLE, Archive, FakeServers, mail, multidrop
+from tests.unit.module_utils.archive.engine_fake import MASTER, MULTIPLE, OTHER, Archive, FakeServers, mail, multidrop
 
 ALICE, BOB, CAROL = "alice@example.com", "bob@example.com", "carol@example.com"
 JOURNAL = "archive@example.com"
@@ -45,6 +45,10 @@ def options(root: Path, **more: t.Any) -> dict[str, t.Any]:
     }
 
 
+def server(**more: t.Any) -> dict[str, t.Any]:
+    return {"name": "mail1", "master_password": MASTER, **more}
+
+
 def module(archive: Archive, *, check: bool = False, **more: t.Any) -> dict[str, t.Any]:
     return run_module(archive_run.main, check=check, **options(archive.root, **more))
 
@@ -69,7 +73,8 @@ def test_documentation_is_the_argument_spec() -> None:
 
 def test_passwords_are_not_logged() -> None:
     assert archive_run.ARGUMENTS["passwords"]["no_log"] is True
-    assert archive_run.ARGUMENTS["servers"]["options"]["master_password"]["no_log"] is True
+    for name in ("master_password", "other_master_password"):
+        assert archive_run.ARGUMENTS["servers"]["options"][name]["no_log"] is True
 
 
 def test_examples_and_return_values_are_yaml() -> None:
@@ -140,6 +145,25 @@ def test_a_run_with_problems_archives_the_rest_then_fails_with_everything(archiv
     assert len(lenient["run"]["errors"]) == 2
 
 
+def test_the_other_master_password_is_used_and_told_and_left_nowhere(archive: Archive, servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE).add(mail(1))
+    rotating = [server(master_password=OTHER, other_master_password=MASTER)]
+    result = module(archive, servers=rotating)
+    assert (result["failed"], result["run"]["new"]) == (False, 1)
+    assert any("mail1: the server still takes the other master password" in warning for warning in result["warnings"])
+    assert len(servers.commands("WRONG")) == 1
+    assert [path for path in archive.root.rglob("*") if path.is_file() and b"not-a-secret" in path.read_bytes()] == []
+
+
+def test_a_master_password_refused_before_is_told_and_not_tried(archive: Archive, servers: FakeServers) -> None:
+    result = module(archive, servers=[server(refused="mail1: it is wrong and cannot be set")])
+    assert result["failed"]
+    assert "is not tried again: mail1: it is wrong and cannot be set" in result["msg"]
+    assert not servers.commands("LOGIN")
+    assert module(archive, servers=[server(refused="")])["failed"] is True  # the mailbox of the user is not there
+    assert servers.commands("LOGIN")
+
+
 def test_unverified_certificates_are_told_every_time(archive: Archive, servers: FakeServers) -> None:
     servers.folder("mail1", ALICE)
     unverified = [{"name": "mail1", "master_password": MASTER, "validate_certs": False}]
@@ -153,6 +177,12 @@ def test_unverified_certificates_are_told_every_time(archive: Archive, servers: 
         ({"servers": [{"name": "mail1", "access": "IMAP", "master_password": MASTER}]}, "without TLS"),
         ({"profiles": [{"name": "p", "method": "pop3"}]}, "profile p, key method"),
         ({"only": ["nobody"]}, "no profile has this name"),
+        ({"servers": [server(other_master_password=MASTER)]}, "other_master_password: it is the same as master_password"),
+        (
+            {"servers": [server(other_master_password="too-short-1")]},
+            "other_master_password: a master password needs at least 12",
+        ),
+        ({"servers": [server(other_master_password=OTHER, master_password=None)]}, "there is no master_password beside it"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_asked(

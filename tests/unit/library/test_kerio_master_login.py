@@ -52,7 +52,6 @@ def run_module(*, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
     return {**ended.value.result, "warnings": said}
 
 
-@pytest.mark.parametrize("check", [False, True])
 @pytest.mark.parametrize(
     ("steps", "answer", "words"),
     [
@@ -61,14 +60,26 @@ def run_module(*, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
         ([OK_GREETING, Expect(b"X-MASTERAUTH", b"{tag} BAD unknown\r\n")], "cannot_tell", "BAD unknown"),
     ],
 )
-def test_three_answers_in_check_mode_as_well(tmp_path: Path, steps: list[Step], answer: str, words: str, check: bool) -> None:
+def test_three_answers(tmp_path: Path, steps: list[Step], answer: str, words: str) -> None:
     authority = Authority(tmp_path)
     with serving([*steps, Peer.wait_for_close], context=authority.server_context()) as server:
-        result = run_module(check=check, port=server.port, ca_file=str(authority.ca_file))
+        result = run_module(port=server.port, ca_file=str(authority.ca_file))
     assert (result["failed"], result["changed"], result["answer"]) == (False, False, answer)
     assert words in result["server_text"]
     assert result["warnings"] == []
     assert (result["mailbox_answer"], result["mailbox_text"]) == ("", "")
+    assert result["source_address"] == "127.0.0.1"
+
+
+def test_check_mode_asks_nobody_and_says_why() -> None:
+    with serving([]) as server:
+        result = run_module(check=True, port=server.port)
+        assert not server.peers
+        assert run_module(check=True, port=server.port, password="too-short-1")["failed"]
+        run_module(port=server.port)
+    assert (result["failed"], result["changed"], result["answer"]) == (False, False, "cannot_tell")
+    assert result["server_text"].startswith("check mode does not try the master password, because a wrong attempt counts")
+    assert (result["source_address"], result["mailbox_answer"]) == ("", "")
 
 
 def test_mailbox_is_opened_and_a_missing_verification_is_told(tmp_path: Path) -> None:

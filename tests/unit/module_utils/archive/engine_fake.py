@@ -26,6 +26,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import Fa
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
 
 MASTER = "not-a-secret-master-pw"
+OTHER = "not-a-secret-other-pw"
 
 
 @dataclass
@@ -75,12 +76,17 @@ class FakeFolder:
 
 @dataclass
 class FakeServers:
-    """Servers by host: mailbox -> folder name -> folder. ``log`` gets a line per command."""
+    """Servers by host: mailbox -> folder name -> folder. ``log`` gets a line per command, and WRONG for a wrong master password.
+
+    A host has the last of its ``masters`` of which the file exists, ``MASTER`` before. One in ``drops`` hangs up once.
+    """
 
     log: Path
     hosts: dict[str, dict[str, dict[str, FakeFolder]]] = field(default_factory=dict)
     refuses_master: set[str] = field(default_factory=set)
     down: set[str] = field(default_factory=set)
+    drops: set[str] = field(default_factory=set)
+    masters: dict[str, list[tuple[Path, str]]] = field(default_factory=dict)
     stream_above: int = 1 << 22
 
     def folder(self, host: str, mailbox: str, name: str = "INBOX", **options: t.Any) -> FakeFolder:
@@ -102,11 +108,14 @@ class FakeServers:
         self.say(f"LOGIN {endpoint.host} {credentials.user}")
         if endpoint.host in self.down:
             raise NetworkError(endpoint.label, "Connection refused", "Check the server")
-        wrong = (
-            credentials.password != MASTER if credentials.master else credentials.password != f"not-a-secret-{credentials.user}"
-        )
+        if endpoint.host in self.drops:
+            self.drops.remove(endpoint.host)
+            raise NetworkError(endpoint.label, "the server closed the connection", "Check the server", stage="X-MASTERAUTH")
+        right = self.master(endpoint.host) if credentials.master else f"not-a-secret-{credentials.user}"
+        wrong = credentials.password != right
         if credentials.master and (wrong or endpoint.host in self.refuses_master):
-            raise LoginRefusedError(endpoint.label, "NO X-MASTERAUTH failed", "Check the password", stage="X-MASTERAUTH")
+            self.say(f"WRONG {endpoint.host} {credentials.user}")
+            raise refused_master(endpoint.label)
         mailbox = credentials.user.lower()
         if mailbox not in self.hosts[endpoint.host]:
             stage = "X-SETUSER" if credentials.master else "LOGIN"
@@ -114,6 +123,9 @@ class FakeServers:
         if wrong:
             raise LoginRefusedError(endpoint.label, "NO LOGIN failed", "Check the password", stage="LOGIN")
         return FakeConnection(self.hosts[endpoint.host][mailbox], f"{endpoint.host} {mailbox}")
+
+    def master(self, host: str) -> str:
+        return [MASTER, *(password for path, password in self.masters.get(host, []) if path.exists())][-1]
 
     def survey(self, conn: FakeConnection) -> tuple[list[Folder], dict[str, FolderStatus]]:
         folders = [
@@ -160,6 +172,13 @@ class FakeServers:
         return Fetched(uid, len(data), date, folder.flags.get(uid, ("\\Seen",)), body, len(data), ())
 
 
+def refused_master(label: str, answer: str = "NO", *, digest_sent: bool = True) -> LoginRefusedError:
+    """What ``open_connection`` raises when the server refuses the master password."""
+    details = {"stage": "X-MASTERAUTH", "answer": answer, "server_text": "X-MASTERAUTH failed", "digest_sent": digest_sent}
+    cause = f"the server refused X-MASTERAUTH: {answer} X-MASTERAUTH failed"
+    return LoginRefusedError(label, cause, "Check the password", **details)
+
+
 @dataclass
 class FakeConnection:
     folders: dict[str, FakeFolder]
@@ -187,6 +206,8 @@ class Archive:
         self.hosts = ["mail1"]
         self.passwords: dict[str, str] = {}
         self.master = MASTER
+        self.other: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
 
     @property
     def catalog_file(self) -> str:
@@ -198,8 +219,8 @@ class Archive:
             catalog.apply_users([UserStep(None, values)])
 
     def options(self, **more: t.Any) -> Options:
-        servers = parse_servers([{"name": host} for host in self.hosts])
-        secrets = Secrets(dict.fromkeys(self.hosts, self.master), self.passwords)
+        servers = parse_servers([{"name": host, "refused": self.refused.get(host, "")} for host in self.hosts])
+        secrets = Secrets(dict.fromkeys(self.hosts, self.master), self.passwords, self.other)
         return Options(str(self.root), servers, parse_profiles(self.profiles, servers), secrets, **more)
 
     def run(self, checkpoint: t.Callable[[str], None] = no_checkpoint, **more: t.Any) -> RunReport:

@@ -141,9 +141,10 @@ def test_servers_have_ports_by_access_and_keep_no_password() -> None:
     assert SERVERS["mail1"] == Server("mail1", "mail1", 993)
     assert (SERVERS["mail2"].port, SERVERS["plain"].port) == (143, 143)
     assert not SERVERS["plain"].encrypted
-    (server,) = parse_servers([{"name": "m", "host": "h", "port": "10993", "master_password": "not-a-secret-x"}]).values()
-    assert (server.host, server.port) == ("h", 10993)
-    assert "not-a-secret-x" not in repr(server)
+    secrets = {"master_password": "not-a-secret-x", "other_master_password": "not-a-secret-y"}
+    (server,) = parse_servers([{"name": "m", "host": "h", "port": "10993", "refused": " it is\nwrong ", **secrets}]).values()
+    assert (server.host, server.port, server.refused) == ("h", 10993, "it is wrong")
+    assert "not-a-secret" not in repr(server)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ REFUSALS: list[tuple[list[Step], str, str, str]] = [
     ([OK_GREETING, Expect(b"X-MASTERAUTH", b"{tag} NO not from there\r\n")], "X-MASTERAUTH", "NO", "not from there"),
     ([OK_GREETING, Expect(b"X-MASTERAUTH", b"{tag} BAD Unknown command\r\n")], "X-MASTERAUTH", "BAD", "Unknown command"),
     ([OK_GREETING, Expect(b"X-MASTERAUTH", b"* BYE go away\r\n")], "X-MASTERAUTH", "BYE", "go away"),
-    ([OK_GREETING, Expect(b"X-MASTERAUTH", b""), close], "X-MASTERAUTH", "closed", "closed the connection"),
+    ([OK_GREETING, ASKED, answered(b""), close], "X-MASTERAUTH", "closed", "closed the connection"),
     ([OK_GREETING, ASKED, answered(b"* BYE too many\r\n"), close], "X-MASTERAUTH", "BYE", "too many"),
     ([OK_GREETING, ASKED, answered(b"+ more\r\n")], "X-MASTERAUTH", "BAD", "asked for more"),
     ([*WELCOME, Expect(b"X-SETUSER .*", b"{tag} NO no such user\r\n")], "X-SETUSER", "NO", "no such user"),
@@ -104,8 +104,20 @@ def test_only_a_no_to_the_digest_proves_a_master_password_wrong(
     digest_refused = answer == "NO" and len(steps) == 3 and stage == "X-MASTERAUTH"
     expected = "right" if stage == "X-SETUSER" else "wrong" if digest_refused else "cannot_tell"
     assert found.answer == expected
+    assert found.source_address == ("127.0.0.1" if stage != "greeting" else "")
     assert found.mailbox == ("refused" if stage == "X-SETUSER" else None)
     assert words in found.text + found.mailbox_text
+
+
+def test_a_connection_that_is_dropped_before_the_password_is_asked_for_is_no_refusal(authority: Authority) -> None:
+    dropped: list[Step] = [OK_GREETING, Expect(b"X-MASTERAUTH", b""), close]
+    with serving(dropped, dropped, context=authority.server_context()) as server:
+        with pytest.raises(NetworkError, match="closed the connection, before it asked for the master password") as lost:
+            open_connection(over_tls(server, authority), Credentials("bob", PASSWORD, master=True))
+        found = try_master_password(over_tls(server, authority), "bob", PASSWORD)
+    assert lost.value.details["stage"] == "X-MASTERAUTH"
+    assert "the IP group of master authentication admits this host" in lost.value.remedy
+    assert (found.answer, found.source_address) == ("cannot_tell", "127.0.0.1")
 
 
 def test_right_master_password_with_and_without_mailbox(authority: Authority) -> None:
