@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 import pytest
 
+from tests.lab import ports
 from tests.lab.fixtures import LabServer
 from tests.play.helpers import Answer, Step, assert_one_sentence, assert_untouched, failed_logins, one, play, switch_master
 
@@ -32,18 +34,18 @@ def master(mail1: LabServer) -> LabServer:
     return mail1
 
 
-def test_the_right_password_is_right_by_every_way_with_tls_also_in_a_check(master: LabServer) -> None:
+def test_the_right_password_is_right_by_every_way_with_tls(master: LabServer) -> None:
     where = f"{master.host}:{master.imaps_port}"
-    ssl, check, tls, opened, refused, unverified = play(
+    ssl, tls, opened, refused, unverified = play(
         login(master),
-        Step("kerio_master_login", login(master).options, check=True),
         login(master, port=master.imap_port, access="IMAP-TLS"),
         login(master, mailbox="alice@example.com"),
         login(master, mailbox="nobody@example.com"),
         login(master, ca_file=None, validate_certs=False),
     )
-    for answer in (ssl, check, tls, opened, refused, unverified):
+    for answer in (ssl, tls, opened, refused, unverified):
         assert_told(answer, "right")
+        assert answer.result["source_address"] == ports.HOST
     assert ssl.msg == f"{where}: the master password is right"
     assert (opened.result["mailbox_answer"], refused.result["mailbox_answer"]) == ("opened", "refused")
     assert "X-SETUSER failed" in refused.result["mailbox_text"]
@@ -52,9 +54,11 @@ def test_the_right_password_is_right_by_every_way_with_tls_also_in_a_check(maste
     assert_untouched(master)
 
 
-@pytest.mark.parametrize("check", [False, True])
-def test_a_wrong_password_is_wrong_and_was_tried_once(master: LabServer, check: bool) -> None:
-    answer = one(Step("kerio_master_login", login(master, password=WRONG, mailbox="alice@example.com").options, check=check))
+def test_a_wrong_password_is_wrong_and_was_tried_once_and_in_a_check_not_at_all(master: LabServer) -> None:
+    wrong = login(master, password=WRONG, mailbox="alice@example.com")
+    check, answer = play(replace(wrong, check=True), wrong)
+    assert_told(check, "cannot_tell", "check mode does not try")
+    assert check.result["source_address"] == ""
     assert_told(answer, "wrong", "NO X-MASTERAUTH failed")
     assert answer.msg == f"{master.host}:{master.imaps_port}: the master password is wrong"
     assert answer.result["mailbox_answer"] == ""
@@ -75,6 +79,7 @@ def test_a_refusal_before_the_password_is_asked_for_cannot_tell(mail1: LabServer
     elsewhere = one(login(mail1))
     assert_told(off, "cannot_tell", "NO X-MASTERAUTH failed")
     assert_told(elsewhere, "cannot_tell", "NO X-MASTERAUTH failed")
+    assert elsewhere.result["source_address"] == ports.HOST
     assert failed_logins(mail1) == []
 
 
