@@ -51,6 +51,13 @@ options:
     description:
       - What messages and diffs call the server. O(api_host) if it is not given.
     type: str
+  expected_ip_address_groups:
+    description:
+      - For check mode, names of IP address groups that a task before this one would have created. Options that name one of them
+        are not refused although the server does not have it yet.
+    type: list
+    elements: str
+    default: []
 requirements:
   - requests, for the Python that runs the module
 notes:

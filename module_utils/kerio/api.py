@@ -18,6 +18,7 @@ T = t.TypeVar("T")
 PAGE_SIZE = 1000
 # Without these nobody can log in.
 NEEDED = ("api_host", "api_user", "api_password")
+CREATE_IT = "Correct the name, or create the group on the server first"
 
 
 @dataclass(frozen=True)
@@ -146,18 +147,23 @@ class Server:
         if not field.reference or not name:
             return name
         known = self.known_name(field, name)
-        found = self._ids(field.reference)[known]
+        found = self._ids(field.reference).get(known)
+        if found is None:
+            raise InputError(f"{self.name}: {field.option} {name!r}", "the server still does not have it", CREATE_IT)
         return {"id": found, "name": known} if field.codec.members else found
 
     def known_name(self, field: Field, name: str) -> str:
         """Return the server's spelling of the name of a referenced object; raises ``InputError`` when it has none."""
-        names: list[str] = sorted({*self._ids(field.reference), *self.expected.get(field.reference, ())})
+        there = self._ids(field.reference)
+        lower = {known.lower() for known in there}
+        new = [known for known in self.expected.get(field.reference, ()) if known.lower() not in lower]
+        names: list[str] = sorted({*there, *new})
         fitting = [known for known in names if known == name] or [known for known in names if known.lower() == name.lower()]
         if len(fitting) != 1:
             raise InputError(
                 f"{self.name}: {field.option} {name!r}",
                 f"the server has {', '.join(map(repr, names)) if names else 'none at all'}",
-                "Correct the name, or create the group on the server first",
+                CREATE_IT,
             )
         return fitting[0]
 
@@ -201,7 +207,9 @@ def session(parameters: t.Mapping[str, t.Any]) -> t.Iterator[Server]:
         timeout=parameters["timeout"],
     )
     with rpc.connect(endpoint, parameters["api_user"], parameters["api_password"]) as client:
-        yield Server(client)
+        server = Server(client)
+        server.expected["ip_address_group"] = set(parameters.get("expected_ip_address_groups") or ())
+        yield server
 
 
 def _refuse_incomplete(parameters: t.Mapping[str, t.Any]) -> None:

@@ -24,6 +24,7 @@ def connection() -> Spec:
         "validate_certs": {"type": "bool", "default": True},
         "timeout": {"type": "float", "default": 30.0},
         "server_name": {"type": "str"},
+        "expected_ip_address_groups": {"type": "list", "elements": "str", "default": []},
     }
 
 
