@@ -195,8 +195,11 @@ def _query(order_by: str, start: int, limit: int) -> Object:
 
 
 @contextlib.contextmanager
-def session(parameters: t.Mapping[str, t.Any]) -> t.Iterator[Server]:
-    """Log in with the connection options of a module, and out again at the end; raises ``InputError`` when one is missing."""
+def session(parameters: t.Mapping[str, t.Any], remember: bool = False) -> t.Iterator[Server]:
+    """Log in with the connection options of a module, and out again at the end; raises ``InputError`` when one is missing.
+
+    ``remember`` is that of ``Server``: for modules that only read.
+    """
     _refuse_incomplete(parameters)
     endpoint = Endpoint(
         name=parameters["server_name"] or parameters["api_host"],
@@ -207,7 +210,7 @@ def session(parameters: t.Mapping[str, t.Any]) -> t.Iterator[Server]:
         timeout=parameters["timeout"],
     )
     with rpc.connect(endpoint, parameters["api_user"], parameters["api_password"]) as client:
-        server = Server(client)
+        server = Server(client, remember)
         server.expected["ip_address_group"] = set(parameters.get("expected_ip_address_groups") or ())
         yield server
 
