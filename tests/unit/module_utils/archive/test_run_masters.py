@@ -67,6 +67,9 @@ def test_the_other_password_is_tried_once_and_used_for_the_rest_of_the_run(
     report = preview(archive) if check else archive.run()
     assert (report.problems(), report.warnings, report.accounts().new) == ([], [WARNING], len(USERS))
     assert len(servers.commands("WRONG")) == 1
+    if not check:
+        ((summary,),) = archive.rows("SELECT summary FROM runs")
+        assert WARNING in summary
 
 
 def test_nothing_is_said_and_nothing_refused_while_the_password_is_right(archive: Archive, servers: FakeServers) -> None:
