@@ -59,7 +59,8 @@ def run(module: AnsibleModule, work: t.Callable[[], Outcome], secrets: t.Iterabl
         # What the operator must know every time, such as a certificate that is not verified, is not less true of a failure.
         for warning in error.details.pop("warnings", ()):
             module.warn(warning)
-        module.fail_json(msg=str(error), error=error.as_result(), changed=changed)
+        # A list of many things may fail in its middle: what was done before is done.
+        module.fail_json(msg=str(error), error=error.as_result(), changed=changed or bool(error.details.get("done")))
     if any(len(secret) < SHORT_SECRET for secret in given):
         module.warn(
             f"A password of fewer than {SHORT_SECRET} characters was given: Ansible masks it also where it is part of a word or "

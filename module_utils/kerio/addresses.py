@@ -12,6 +12,20 @@ def complete(name: str, domain: str) -> str:
     return f"{name}@{domain}" if name and "@" not in name else name
 
 
+def local(name: str, domains: t.Container[str]) -> str:
+    """Return the local part of an address at one of ``domains``, else the whole, lower-case: the server lists local parts."""
+    name = name.strip().lower()
+    head, at, domain = name.rpartition("@")
+    return head if at and domain in domains else name
+
+
+def further(login: str, names: t.Iterable[str], domains: t.Container[str]) -> list[str]:
+    """Return a user's addresses besides the default one, each once, in the form in which they are compared and sent."""
+    found = dict.fromkeys(local(name, domains) for name in names if name.strip())
+    found.pop(login.lower(), None)
+    return list(found)
+
+
 def at_domains(names: t.Iterable[str], domains: t.Sequence[str]) -> list[str]:
     """Return each name at each domain, in order, each address once."""
     return list(dict.fromkeys(complete(name, domain) for domain in domains for name in names if name.strip()))

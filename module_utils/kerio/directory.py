@@ -33,9 +33,9 @@ def read_directory(server: Server, page_size: int) -> Object:
     version = server.version()["version"]
     received = server.objects(kinds.DOMAIN, page_size=page_size)
     domains = [_read_domain(server, entry, page_size) for entry in received]
-    aliases = [alias for domain in domains for alias in _aliases(server.name, domain)]
+    aliases = [alias for domain in domains for alias in read_aliases(server.name, domain.aliases, domain.names)]
     own = {
-        user["id"]: addresses.of_user(_text(server.name, "user", user, "loginName"), user.get("emailAddresses"), domain.names)
+        user["id"]: addresses.of_user(text_of(server.name, "user", user, "loginName"), user.get("emailAddresses"), domain.names)
         for domain in domains
         for user in domain.users
     }
@@ -51,17 +51,21 @@ def read_directory(server: Server, page_size: int) -> Object:
 
 
 def _read_domain(server: Server, entry: Object, page_size: int) -> _Domain:
-    name = _text(server.name, "domain", entry, "name").lower()
-    names = [name, *(str(alias).lower() for alias in entry.get("aliasList") or [])]
+    names = names_of(server.name, entry)
     facts = {
         "id": entry["id"],
-        "name": name,
+        "name": names[0],
         "is_primary": bool(entry.get("isPrimary")),
         "aliases": names[1:],
         "clean_out": _clean_out(entry),
     }
     users, groups, aliases = (server.objects(kind, entry["id"], page_size) for kind in (kinds.USER, kinds.GROUP, kinds.ALIAS))
     return _Domain(facts, names, users, groups, aliases)
+
+
+def names_of(where: str, domain: Object) -> list[str]:
+    """Return a domain's name, then its aliases, lower-case."""
+    return [text_of(where, "domain", domain, "name").lower(), *(str(alias).lower() for alias in domain.get("aliasList") or [])]
 
 
 def _user(user: Object, domain: _Domain, own: list[str], delivered: list[str]) -> Object:
@@ -131,28 +135,28 @@ def _group(where: str, group: Object, domain: _Domain, domains: list[_Domain]) -
     ]
     return {
         "id": group["id"],
-        "name": _text(where, "group", group, "name"),
+        "name": text_of(where, "group", group, "name"),
         "domain": domain.facts["name"],
         "addresses": addresses.at_domains(group.get("emailAddresses") or [], domain.names),
         "members": members,
     }
 
 
-def _aliases(where: str, domain: _Domain) -> list[Object]:
-    """Return one entry for each address of each alias: it is good at the domain's aliases as well."""
+def read_aliases(where: str, aliases: t.Iterable[Object], names: t.Sequence[str]) -> list[Object]:
+    """Return one entry for each address of each alias of a domain: it is good at the domain's aliases as well."""
     return [
         {
             "address": address,
-            "deliver_to": addresses.complete(str(alias.get("deliverTo") or ""), domain.names[0]),
+            "deliver_to": addresses.complete(str(alias.get("deliverTo") or ""), names[0]),
             "deliver_to_id": alias.get("deliverToId") or "",
             "type": ALIAS_TYPES.get(alias.get("type", "TypeEmailAddress"), alias.get("type")),
         }
-        for alias in domain.aliases
-        for address in addresses.at_domains([_text(where, "alias", alias, "name")], domain.names)
+        for alias in aliases
+        for address in addresses.at_domains([text_of(where, "alias", alias, "name")], names)
     ]
 
 
-def _text(where: str, what: str, entry: Object, member: str) -> str:
+def text_of(where: str, what: str, entry: Object, member: str) -> str:
     value = entry.get(member)
     if not isinstance(value, str) or not value:
         raise ProtocolError(

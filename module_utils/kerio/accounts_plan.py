@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Accounts as they are declared, against those of the server: what is meant, what is refused, what follows. Pure."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import addresses, kinds, settings
+from ansible_collections.mailops.kerio.plugins.module_utils.plan import Change
+
+Object = dict[str, t.Any]
+Options = t.Mapping[str, t.Any]
+INTERNAL = "DSInternalSource"
+FULL_ADMIN = "FullAdmin"
+# Roles of administrators that are no account of any domain; only Session.whoAmI tells them.
+BUILT_IN = ("BuiltInAdmin", "BuiltInDomainAdmin")
+# Stands for a password that whoever only compares does not have; it is never sent.
+NOT_TOLD = "(not told)"
+ADDRESS = re.compile(r"[^\s,;<>@*?]+@[^\s,;<>@*?]+")
+NAME = re.compile(r"[^\s,;<>@*?]+(@[^\s,;<>@*?]+)?")
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One of the server's own domains; ``names`` are its name and its aliases, lower-case."""
+
+    id: str
+    names: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+    def address(self, name: str) -> str:
+        """Return ``name`` as an address in the one spelling of all that the domain's aliases allow."""
+        return addresses.complete(addresses.local(name, self.names), self.name)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One declared account; ``key`` is its address, lower-case, ``login`` the login name as it was written."""
+
+    key: str
+    login: str
+    domain: Domain
+    entry: Options
+
+    @property
+    def present(self) -> bool:
+        return bool(self.entry.get("state") != "absent")
+
+    def declared(self) -> Object:
+        """Return the options that are managed; the addresses in the form in which they are compared."""
+        values = {name: self.entry[name] for name in _OPTIONS if self.entry.get(name) is not None}
+        if "addresses" in values:
+            values["addresses"] = addresses.further(self.login, values["addresses"], self.domain.names)
+        if "password" not in self.entry:
+            values["password"] = NOT_TOLD
+        return values
+
+    def claims(self) -> list[str]:
+        """Return every address that the account shall have, as far as it is declared."""
+        return [self.key, *map(self.domain.address, self.declared().get("addresses", ()))]
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account that the server has."""
+
+    domain: Domain
+    received: Object
+
+    @property
+    def login(self) -> str:
+        return str(self.received.get("loginName", ""))
+
+    @property
+    def key(self) -> str:
+        return f"{self.login.lower()}@{self.domain.name}"
+
+    @property
+    def internal(self) -> bool:
+        return bool(self.received.get("itemSource") == INTERNAL)
+
+    @property
+    def full_admin(self) -> bool:
+        """Whether it administers the server, by itself or through a group."""
+        return any(role_of(self.received.get(member)) == FULL_ADMIN for member in ("role", "groupRole", "effectiveRole"))
+
+    def options(self) -> Object:
+        """Return its options as they are declared, without the password, which no server returns."""
+        options = settings.read_options(kinds.USER_FIELDS, self.received)
+        if isinstance(options.get("addresses"), list):
+            options["addresses"] = addresses.further(self.login, options["addresses"], self.domain.names)
+        return options
+
+    def claims(self) -> list[str]:
+        return [self.key, *map(self.domain.address, self.options().get("addresses") or ())]
+
+
+_OPTIONS = tuple(field.option for field in kinds.USER_FIELDS)
+Accounts = t.Mapping[str, Account]
+
+
+def role_of(right: t.Any) -> t.Any:
+    return right.get("userRole") if isinstance(right, dict) else right
+
+
+def check(where: str, options: Options) -> None:
+    """Raise ``InputError`` on what cannot be meant, before anything is asked of the server."""
+    for entry in options["users"]:
+        subject = f"{where}: user {entry['address']}"
+        _require(ADDRESS.fullmatch(entry["address"].strip()), subject, "it is not an e-mail address", "Write one with its domain")
+        settings.check_options(subject, kinds.USER_FIELDS, entry)
+        wrong = [name for name in entry.get("addresses") or () if not NAME.fullmatch(name.strip())]
+        _require(not wrong, subject, f"addresses has {', '.join(map(repr, wrong))}", "Write local parts, one in each entry")
+        _require(
+            entry.get("password") != "",
+            subject,
+            "its password is empty, which would erase the one that is stored",
+            "Declare a password, or remove the option",
+        )
+    _require(options["delete_limit"] >= 0, f"{where}: delete_limit", "it is negative", "Write 0 to remove no account")
+
+
+def _require(holds: object, subject: str, cause: str, remedy: str) -> None:
+    if not holds:
+        raise InputError(subject, cause, remedy)
+
+
+def own_domain(subject: str, name: str, domains: t.Mapping[str, Domain]) -> Domain:
+    """Return the domain of that name; an alias is refused, so that one account has one spelling."""
+    name = name.strip().lower()
+    found = domains.get(name)
+    if found is None:
+        known = sorted({domain.name for domain in domains.values()})
+        raise InputError(
+            subject,
+            f"the server has no domain {name}; it has {', '.join(known) if known else 'none at all'}",
+            "Correct the name, or remove the entry for this server",
+        )
+    _require(found.name == name, subject, f"{name} is an alias of the domain {found.name}", f"Write {found.name} instead")
+    return found
+
+
+def wishes(where: str, users: t.Iterable[Options], domains: t.Mapping[str, Domain]) -> dict[str, Wish]:
+    """Return the declared accounts by address; raises ``InputError`` when two of them contradict each other."""
+    found: dict[str, Wish] = {}
+    for entry in users:
+        login, _, name = entry["address"].strip().rpartition("@")
+        subject = f"{where}: user {entry['address'].strip()}"
+        wish = Wish(entry["address"].strip().lower(), login, own_domain(subject, name, domains), entry)
+        _require(wish.key not in found, subject, "it is declared twice", "Merge the two entries of users")
+        found[wish.key] = wish
+    claimed: dict[str, str] = {}
+    for wish in found.values():
+        for address in wish.claims() if wish.present else ():
+            other = claimed.setdefault(address, wish.key)
+            cause = f"{address} is declared for {other} too"
+            _require(other == wish.key, f"{where}: user {wish.key}", cause, "Declare each address once")
+    return found
+
+
+def desired(where: str, wish: Wish, account: Account | None) -> Object:
+    """Return what is to hold for one account; a password only when it is to be written."""
+    subject, values = f"{where}: user {wish.key}", wish.declared()
+    if account is None:
+        _require(
+            "password" in values,
+            subject,
+            "the account does not exist, and none is created without a password",
+            "Declare password, best from a vault",
+        )
+        # What the server makes of an account about which this is not said is not documented.
+        return {"enabled": True, **values}
+    if wish.entry.get("update_password") != "always":
+        values.pop("password", None)
+    return settings.managed(subject, kinds.USER_FIELDS, values, account.options())
+
+
+def new_object(wish: Wish, values: Options) -> Object:
+    """Return the object of an account that is created; what belongs together is whole in it."""
+    role = {"userRole": "UserRole", "publicFolderRight": False, "archiveFolderRight": False}
+    begun: Object = {"role": role} if any(f.path[:1] == ("role",) for f in kinds.USER_FIELDS if f.option in values) else {}
+    made = settings.write_options(kinds.USER_FIELDS, begun, values)
+    return {"domainId": wish.domain.id, "loginName": wish.login, **made}
+
+
+def holders(domain: Domain, accounts: t.Iterable[Account], groups: t.Sequence[Object], aliases: t.Sequence[Object]) -> Object:
+    """Return who has each address of a domain, in words; a wild card is nobody's."""
+    held = {address: f"the account {account.key}" for account in accounts for address in account.claims()}
+    for group in groups:
+        for name in group.get("emailAddresses") or ():
+            held.setdefault(domain.address(name), f"the group {group.get('name')}")
+    for alias in aliases:
+        name = str(alias.get("name", ""))
+        if not set("*?") & set(name):
+            held.setdefault(domain.address(name), f"the alias {name}, which delivers to {alias.get('deliverTo')}")
+    return held
+
+
+def refuse_taken(where: str, wish: Wish, account: Account | None, held: Options, given_up: t.Container[str]) -> None:
+    """Raise ``InputError`` when an address that the account would get is somebody else's: it would take their mail.
+
+    ``given_up``: what accounts that are changed before this one lose in the same call.
+    """
+    had = account.claims() if account else []
+    for address in wish.claims():
+        if address in had or address not in held or (account and address in given_up):
+            continue
+        what = "the account would be created" if account is None else "it would be added"
+        raise InputError(
+            f"{where}: user {wish.key}",
+            f"{address} is an address of {held[address]}, and would take its mail if {what}",
+            "Take the address from there first, in a run of its own, or declare another one",
+        )
+
+
+def gives_up(change: Change) -> set[str]:
+    """Return the addresses that an account loses by a change."""
+    return set(change.before.get("addresses") or ()) - set(change.after.get("addresses") or ())
+
+
+def warnings(where: str, changes: t.Iterable[Change]) -> list[str]:
+    """Say what a change does not do yet."""
+    waiting = [
+        c.key for c in changes if c.action == "change" and "password_reversible" in c.values and "password" not in c.values
+    ]
+    if not waiting:
+        return []
+    return [
+        f"{where}: password_reversible of {listed(waiting)} says how the next password is stored; the present one stays as it is "
+        "until it is set again (password with update_password: always does it in the same run)"
+    ]
+
+
+def listed(texts: t.Sequence[str], between: str = ", ") -> str:
+    """Return the first texts, and how many more there are."""
+    return between.join(texts[:SHOWN]) + (f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
+
+
+@dataclass(frozen=True)
+class Removals:
+    """Which accounts may not be removed: ``archives`` holds the keys of those that get the archived mail."""
+
+    where: str
+    limit: int
+    login_id: str
+    login_name: str
+    archives: t.Container[str]
+
+    def is_own(self, account: Account) -> bool:
+        """Whether the module is logged in with this account. The built-in administrator has no id and is no account."""
+        if self.login_id:
+            return bool(account.received["id"] == self.login_id)
+        return bool(self.login_name) and account.login.lower() == self.login_name.lower().partition("@")[0]
+
+    def check(self, leavers: t.Sequence[Account]) -> None:
+        """Raise ``InputError`` when one of them must stay, or when they are too many."""
+        for account in leavers:
+            subject = f"{self.where}: user {account.key}"
+            _require(account.internal, subject, "it comes from a directory service", "Remove it in the directory")
+            _require(not self.is_own(account), subject, "this module is logged in with it", "Use another account, or let it stay")
+            _require(
+                account.key not in self.archives,
+                subject,
+                "it would be removed, and it gets the archived mail of the server",
+                "Declare it in users, or declare another archive address first",
+            )
+        names = sorted(account.key for account in leavers)
+        _require(
+            len(names) <= self.limit,
+            f"{self.where}: users",
+            f"{len(names)} accounts would be removed ({listed(names)}), and delete_limit is {self.limit}; nothing was changed",
+            "Declare the accounts that shall stay, or raise delete_limit",
+        )
+
+
+def undeclared(account: Account, declared: t.Container[str]) -> bool:
+    """Whether an account of a whole domain goes because nobody declares it; administrators go only by name."""
+    return account.key not in declared and account.internal and not account.full_admin

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Accounts that are removed, those that stay, errors in the middle of a list, and adoption."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from tests.unit.accounts_script import (
+    ARCHIVE,
+    COM,
+    ORG,
+    PASSWORD,
+    aliases,
+    archiving,
+    change,
+    create,
+    declare,
+    domains,
+    groups,
+    item_error,
+    refused,
+    remove,
+    user,
+    users,
+    who,
+)
+from tests.unit.rpc_script import Call, error, query
+
+
+def test_whole_domain_loses_who_is_not_declared_but_nobody_who_must_stay() -> None:
+    admin = {"userRole": "FullAdmin", "publicFolderRight": False, "archiveFolderRight": False}
+    stay = [user("ldap", itemSource="DSLDAPSource"), user("boss", role=admin), user("chief", effectiveRole=admin), user("me")]
+    now = [user("alice"), user("bob"), user("carol"), *stay]
+    result = declare(
+        domains(),
+        users(*now),
+        who("u-me", "me", "AccountAdmin"),
+        archiving(),
+        remove("bob", "carol"),
+        users(user("alice"), *stay),
+        users=[{"address": "alice@example.com"}],
+        whole_domains=["Example.com"],
+    )
+    assert result["accounts"]["delete"] == ["bob@example.com", "carol@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("identity", "name", "role", "leaves"),
+    [("", "Admin", "BuiltInAdmin", True), ("", "Admin", "AccountAdmin", False), ("u-admin", "x", "AccountAdmin", False)],
+)
+def test_built_in_administrator_is_no_account(identity: str, name: str, role: str, leaves: bool) -> None:
+    calls = [domains(), users(user("admin")), who(identity, name, role), archiving()]
+    result = declare(*calls, check=True, users=[], whole_domains=["example.com"])
+    assert result["changed"] is leaves
+
+
+def test_administrator_is_removed_by_name() -> None:
+    admin = user("boss", role={"userRole": "FullAdmin", "publicFolderRight": False, "archiveFolderRight": False})
+    calls = [domains(), users(admin), who(), archiving(), remove("boss"), users()]
+    assert declare(*calls, users=[{"address": "boss@example.com", "state": "absent"}])["changed"] is True
+
+
+@pytest.mark.parametrize(
+    ("gone", "me", "words"),
+    [
+        (user("bob", itemSource="DSLDAPSource"), "u-admin", "Remove it in the directory"),
+        (user("bob"), "u-bob", "logged in with it"),
+    ],
+)
+def test_removal_that_is_refused(gone: dict[str, t.Any], me: str, words: str) -> None:
+    absent = [{"address": "bob@example.com", "state": "absent"}]
+    refused(domains(), users(gone), who(me), archiving(), words=words, users=absent)
+
+
+ARCHIVES = [
+    ("bob@example.com", {}, []),
+    ("bob", {}, []),
+    ("Keep@Example.NET", {"emailAddresses": ["keep"]}, []),
+    ("keep@example.com", {}, [{"id": "a", "name": "keep", "deliverTo": "bob@example.com", "type": "TypeEmailAddress"}]),
+]
+
+
+@pytest.mark.parametrize(("address", "member", "names"), ARCHIVES)
+@pytest.mark.parametrize(
+    "options", [{"users": [{"address": "bob@example.com", "state": "absent"}]}, {"whole_domains": ["example.com"]}]
+)
+def test_who_gets_the_archived_mail_is_not_removed(
+    address: str, member: dict[str, t.Any], names: list[t.Any], options: dict[str, t.Any]
+) -> None:
+    calls = [domains(), users(user("bob", **member)), who(), archiving(address), aliases(*names)]
+    refused(*calls, words="gets the archived mail", **{"users": [], **options})
+
+
+def test_archive_mailbox_of_a_single_domain_is_not_removed() -> None:
+    own = domains(COM, {**ORG, "useRemoteArchiveAddress": True, "remoteArchiveAddress": "bob@example.com"})
+    calls = [own, users(user("bob")), who(), archiving(), aliases()]
+    refused(*calls, words="gets the archived mail", users=[{"address": "bob@example.com", "state": "absent"}])
+
+
+def test_too_many_removals_change_nothing() -> None:
+    now = [user(name) for name in ("a1", "a2", "a3", "a4", "a5", "a6", "a7")]
+    calls = [domains(), users(*now), who(), archiving()]
+    words = (
+        "7 accounts would be removed (a1@example.com, a2@example.com, a3@example.com, a4@example.com, a5@example.com and 2 more)"
+    )
+    refused(*calls, words=words, users=[ARCHIVE], whole_domains=["example.com"])
+    declare(*calls, check=True, users=[], whole_domains=["example.com"], delete_limit=7)
+
+
+def test_error_of_one_account_names_it_and_tells_what_was_done() -> None:
+    second = {**ARCHIVE, "address": "box@example.com"}
+    answer = {
+        "errors": [item_error(1, 1003, "The limit of %1 users is exceeded.", "25")],
+        "result": [{"inputIndex": 0, "id": "u"}],
+    }
+    result = refused(
+        domains(),
+        users(),
+        groups(),
+        aliases(),
+        create({"loginName": "archive"}, {"loginName": "box"}, answer=answer),
+        words="box@example.com: The limit of 25 users is exceeded. (code 1003); done before: created archive@example.com",
+        users=[second, ARCHIVE],
+    )
+    assert result["changed"] is True
+    assert result["error"]["done"] == {"created": ["archive@example.com"]}
+    assert "licence" in result["msg"]
+
+
+def test_error_of_a_change_names_the_account() -> None:
+    answer = {"errors": [item_error(0, 1001, "Address %1 already exists.", "info")]}
+    result = refused(
+        domains(),
+        users(user("alice")),
+        groups(),
+        aliases(),
+        change("alice", answer, emailAddresses=["info"]),
+        words="alice@example.com: Address info already exists. (code 1001)",
+        users=[{"address": "alice@example.com", "addresses": ["info"]}],
+    )
+    assert (result["changed"], "done before" in result["msg"]) == (False, False)
+
+
+def test_error_of_a_removal_names_the_account_and_what_came_before() -> None:
+    absent = [{"address": f"{name}@example.com", "state": "absent"} for name in ("bob", "carol")]
+    answer = {"errors": [item_error(0, 1004, "Access denied.")]}
+    result = refused(
+        domains(),
+        users(user("alice"), user("bob"), user("carol")),
+        who(),
+        archiving(),
+        change("alice", isEnabled=False),
+        remove("bob", "carol", answer=answer),
+        words="done before: changed alice@example.com, removed carol@example.com",
+        users=[{"address": "alice@example.com", "enabled": False}, *absent],
+    )
+    assert "bob@example.com: Access denied. (code 1004)" in result["msg"]
+
+
+def test_error_without_a_place_is_told_without_a_guess() -> None:
+    answer = {"errors": [item_error(None, 1000, "Failed.")]}
+    script = [domains(), users(), groups(), aliases(), create({"loginName": "archive"}, answer=answer)]
+    result = refused(*script, words="item None: Failed. (code 1000)", users=[ARCHIVE])
+    assert result["changed"] is False
+
+
+def test_success_that_did_not_hold_is_an_error() -> None:
+    made = [domains(), users(), groups(), aliases(), create({"loginName": "archive"})]
+    refused(*made, users(), words="enabled is None instead of True", users=[ARCHIVE])
+    gone = [domains(), users(user("bob")), who(), archiving(), remove("bob"), users(user("bob"))]
+    refused(*gone, words="still there", users=[{"address": "bob@example.com", "state": "absent"}])
+
+
+def test_many_accounts_are_created_in_parts() -> None:
+    declared = [{"address": f"u{number:03}@example.com", "password": PASSWORD} for number in range(150)]
+    names = [{"loginName": f"u{number:03}"} for number in range(150)]
+    calls = [domains(), users(), groups(), aliases(), create(*names[:100]), create(*names[100:])]
+    result = declare(*calls, users(*(user(entry["loginName"]) for entry in names)), users=declared)
+    assert result["plan"]["create"] == 150
+
+
+def test_accounts_of_an_auditor() -> None:
+    answer = error(1000, "Internal database error.")
+    refused(Call("Domains.get", {"query": query("name")}, answer), words="full administrator", users=[ARCHIVE])
