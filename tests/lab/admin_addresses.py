@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-from tests.lab import admin_query, state_defaults
-from tests.lab.admin_rpc import FAILED, QUERY, ApiError, Context, bad_params, exists, method, missing
+import copy
+from collections.abc import Callable
+
+from tests.lab import admin_query, state_defaults, state_groups
+from tests.lab.admin_rpc import FAILED, QUERY, ApiError, Context, bad_params, exists, in_use, method, missing
 from tests.lab.admin_shape import Kind, merged, shown
 from tests.lab.users import Record, new_id
 
@@ -27,8 +30,22 @@ def _entries(call: Context) -> list[Record]:
 
 
 def groups(call: Context) -> dict[str, str]:
-    """id -> name of the groups, which exist through their entries alone."""
-    return {e["groupId"]: e["groupName"] for e in _entries(call)}
+    """id -> name of the groups."""
+    return state_groups.names(call.state.settings)
+
+
+def check_reference(call: Context, kid: str) -> None:
+    """A setting refers to this group; raises 1002 where the switch says that the server looks whether it is there."""
+    if kid and call.how.unknown_group == "refuse" and kid not in groups(call):
+        raise missing(kid)
+
+
+def _check_leaving(call: Context, entry: Record) -> None:
+    """The entry is about to leave its group; raises 1000 for the last one of a group in use, as the switch says."""
+    kid = entry["groupId"]
+    alone = all(e["id"] == entry["id"] or e["groupId"] != kid for e in _entries(call))
+    if alone and call.how.group_in_use == "refuse" and kid in state_groups.references(call.state.settings):
+        raise in_use(entry["groupName"])
 
 
 @method("IpAddressGroups.getGroupList")
@@ -37,9 +54,14 @@ def get_group_list(call: Context, _params: Record) -> Record:
     return {"groups": [{"id": kid, "name": name} for kid, name in found]}
 
 
+def _shown_entry(call: Context, entry: Record) -> Record:
+    child = groups(call).get(entry["childGroupId"], "")
+    return {**shown(ENTRY, {**entry, "childGroupName": child}, call.how), "item": entry["host"] or entry["addr1"]}
+
+
 @method("IpAddressGroups.get", {"query": QUERY})
 def get(call: Context, params: Record) -> Record:
-    rows = [{**shown(ENTRY, e, call.how), "item": e["host"] or e["addr1"]} for e in _entries(call)]
+    rows = [_shown_entry(call, e) for e in _entries(call)]
     answer = admin_query.run(rows, params["query"], call.how, RULES)
     for row in answer["list"]:
         row.pop("item", None)
@@ -73,6 +95,8 @@ def _check_value(call: Context, entry: Record) -> None:
         raise bad_params("type")
     if not all(entry[member] for member in VALUES[entry["type"]]):
         raise ApiError(FAILED, "The value of item %1 is missing.", entry["groupName"])
+    if entry["type"] == "ChildGroup":
+        check_reference(call, entry["childGroupId"])
     if any(e["id"] != entry["id"] and _value(e) == _value(entry) for e in _entries(call)):
         raise exists(f"{entry['groupName']}: {' '.join(_value(entry)[2:])}")
 
@@ -110,49 +134,57 @@ def _changed(call: Context, kid: str, details: Record) -> Record:
 SET = {"groupIds": [""], "details": state_defaults.address_entry("", "")}
 
 
+def _put(call: Context, kid: str, details: Record) -> None:
+    entry = _changed(call, kid, details)
+    entries = _entries(call)
+    place = [e["id"] for e in entries].index(kid)
+    if entry["groupId"] != entries[place]["groupId"]:
+        _check_leaving(call, entries[place])
+    entries[place] = entry
+
+
+def _drop(call: Context, kid: str) -> None:
+    entries = _entries(call)
+    entry = next((e for e in entries if e["id"] == kid), None)
+    if entry is None:
+        raise missing(kid)
+    _check_leaving(call, entry)
+    entries.remove(entry)
+
+
 @method("IpAddressGroups.set", SET, writes=True)
 def change(call: Context, params: Record) -> Record:
-    def apply(kid: str) -> None:
-        entry = _changed(call, kid, params["details"])
-        entries = _entries(call)
-        entries[[e["id"] for e in entries].index(kid)] = entry
-
-    return call.each_only_errors(params["groupIds"], apply)
+    return call.each_only_errors(params["groupIds"], lambda kid: _put(call, kid, params["details"]))
 
 
 @method("IpAddressGroups.remove", {"groupIds": [""]}, writes=True)
 def remove(call: Context, params: Record) -> Record:
-    def drop(kid: str) -> None:
-        entries = _entries(call)
-        if kid not in [e["id"] for e in entries]:
-            raise missing(kid)
-        entries[:] = [e for e in entries if e["id"] != kid]
-
-    return call.each_only_errors(params["groupIds"], drop)
+    return call.each_only_errors(params["groupIds"], lambda kid: _drop(call, kid))
 
 
-def _cut_off(call: Context, after: list[Record]) -> list[Record]:
-    """The warning when remote administration is limited to a group that would no longer admit the caller."""
-    admin = call.state.settings["RemoteAdministration"]
-    if not (admin["isEnabled"] and admin["isLimited"]):
-        return []
-    before = list(_entries(call))
+def _tried(call: Context, ids: list[str], work: Callable[[str], None]) -> Record:
+    """The errors that `work` would bring, and a warning for the item that would cut the caller off (sheet 2.4)."""
+    settings = call.state.settings
+    before = settings["IpAddressGroups"]
+    settings["IpAddressGroups"] = copy.deepcopy(before)
+
+    def one(kid: str) -> None:
+        admitted = call.state.administers(call.client)
+        work(kid)
+        if admitted and not call.state.administers(call.client):
+            raise ApiError(FAILED, "The change would cut off remote administration from %1.", call.client)
+
     try:
-        call.state.settings["IpAddressGroups"] = after
-        admitted = call.state.in_group(admin["groupId"], call.client)
+        return call.each_only_errors(ids, one)
     finally:
-        call.state.settings["IpAddressGroups"] = before
-    warning = ApiError(FAILED, "The change would cut off remote administration from %1.", call.client)
-    return [] if admitted else [warning.item(0, call.how)]
+        settings["IpAddressGroups"] = before
 
 
 @method("IpAddressGroups.validateSet", SET)
 def validate_set(call: Context, params: Record) -> Record:
-    wanted = set(params["groupIds"])
-    after = [_changed(call, e["id"], params["details"]) if e["id"] in wanted else e for e in _entries(call)]
-    return {"errors": _cut_off(call, after)}
+    return _tried(call, params["groupIds"], lambda kid: _put(call, kid, params["details"]))
 
 
 @method("IpAddressGroups.validateRemove", {"groupIds": [""]})
 def validate_remove(call: Context, params: Record) -> Record:
-    return {"errors": _cut_off(call, [e for e in _entries(call) if e["id"] not in params["groupIds"]])}
+    return _tried(call, params["groupIds"], lambda kid: _drop(call, kid))

@@ -108,6 +108,8 @@ class AdminServer:
             reply = await self._reply(request, client)
         except BadRequestError as error:
             reply = Reply(b"", error.args[0])
+        if reply.drop:
+            return False
         if reply.body is None:
             await reader.read()  # silent until the client gives up
             return False

@@ -3,19 +3,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from tests.lab import admin_query, state_defaults
 from tests.lab.admin_rpc import ACCOUNT_ADMINS, FAILED, QUERY, ApiError, Context, bad_params, exists, method, missing
-from tests.lab.admin_shape import Kind, merged, shown
+from tests.lab.admin_shape import Kind, creating, merged, shown
 from tests.lab.users import Record, guid, new_id
 
 DOMAIN = Kind(
     "Domain",
     state_defaults.domain("", ""),
-    read_only=frozenset({"id", "name", "renameInfo", "isDistributed", "isLdapManagementAllowed"}),
+    read_only=frozenset({"id", "renameInfo", "isDistributed", "isLdapManagementAllowed"}),
+    write_once=frozenset({"name"}),
 )
+# Clean-out: days of each ActionAfterDays, from and to (sheet 2.5).
+CLEAN_OUT = {
+    **dict.fromkeys(("deletedItems", "junkEmail", "sentItems", "keepForRecovery"), (0, 24855)),
+    "autoDelete": (30, 24855),
+}
+ROLES = ("UserRole", "Auditor", "AccountAdmin", "FullAdmin")
 GROUP_LIKE = {**state_defaults.group("", "", ""), "role": None}
 GROUP = Kind("Group", GROUP_LIKE, read_only=frozenset({"id", "itemSource"}))
 ALIAS_LIKE = {**state_defaults.alias("", "", "", ""), "deliverToSelect": ""}
@@ -32,7 +38,9 @@ def find(records: list[Record], kid: str) -> Record:
 
 
 def replace(records: list[Record], new: Record) -> None:
-    records[[r["id"] for r in records].index(new["id"])] = new
+    stored = find(records, new["id"])
+    stored.clear()
+    stored.update(new)
 
 
 def domain_of(call: Context, kid: str) -> Record:
@@ -43,6 +51,15 @@ def same_name(records: list[Record], member: str, wanted: Record) -> bool:
     """Is the name taken in that domain by another record?"""
     name = wanted[member].lower()
     return any(r["id"] != wanted["id"] and r["domainId"] == wanted["domainId"] and r[member].lower() == name for r in records)
+
+
+def check_clean_out(sent: Record) -> None:
+    """Raises -32602 for days outside of what the sheet says."""
+    for member, (least, most) in CLEAN_OUT.items():
+        action = sent.get(member)
+        days = action.get("days") if isinstance(action, dict) else None
+        if isinstance(days, int) and sent[member].get("isEnabled") and not least <= days <= most:
+            raise bad_params(f"{member}.days is out of range")
 
 
 # -- domains ----------------------------------------------------------------------------------------------------
@@ -56,8 +73,6 @@ def domains_get(call: Context, params: Record) -> Record:
 
 @method("Domains.create", {"domains": [{}]}, writes=True)
 def domains_create(call: Context, params: Record) -> Record:
-    creating = dataclasses.replace(DOMAIN, read_only=DOMAIN.read_only - {"name"})
-
     def add(sent: Record) -> str:
         if not sent.get("name"):
             raise bad_params("name")
@@ -65,7 +80,8 @@ def domains_create(call: Context, params: Record) -> Record:
         if directory.domain(sent["name"]):
             raise exists(sent["name"])
         new = state_defaults.domain(new_id("domain"), "", isPrimary=not directory.domains)
-        new = merged(creating, new, sent, call.how)
+        check_clean_out(sent)
+        new = merged(creating(DOMAIN), new, sent, call.how)
         directory.domains.append(new)
         return str(new["id"])
 
@@ -75,6 +91,7 @@ def domains_create(call: Context, params: Record) -> Record:
 @method("Domains.set", {"domainIds": [""], "pattern": {}}, writes=True)
 def domains_set(call: Context, params: Record) -> Record:
     def change(kid: str) -> None:
+        check_clean_out(params["pattern"])
         new = merged(DOMAIN, domain_of(call, kid), params["pattern"], call.how)
         domains = call.state.directory.domains
         if new["isPrimary"]:
@@ -124,8 +141,9 @@ def _plain_role(sent: Record) -> Record:
     """The role comes as a string or as an object (unknown): stored as the string."""
     role = sent.get("role")
     if isinstance(role, dict):
-        return {**sent, "role": role.get("userRole", "UserRole")}
-    if role is not None and not isinstance(role, str):
+        role = role.get("userRole", "UserRole")
+        sent = {**sent, "role": role}
+    if role is not None and role not in ROLES:
         raise bad_params("role")
     return sent
 

@@ -9,7 +9,16 @@ import secrets
 import time
 from typing import Any
 
-from tests.lab import admin_addresses, admin_directory, admin_server, admin_settings, admin_users
+from tests.lab import (
+    admin_addresses,
+    admin_directory,
+    admin_server,
+    admin_services,
+    admin_settings,
+    admin_shape,
+    admin_users,
+    switch_methods,
+)
 from tests.lab.admin_rpc import (
     BAD_PARAMS,
     DENIED,
@@ -34,7 +43,7 @@ from tests.lab.state_record import masked
 from tests.lab.switches import Switches
 
 # Importing these fills METHODS.
-MODULES = (admin_addresses, admin_directory, admin_server, admin_settings, admin_users)
+MODULES = (admin_addresses, admin_directory, admin_server, admin_services, admin_settings, admin_users)
 ANONYMOUS = Session("", "", "Anonymous", "", "", "")
 # What an Auditor gets for these is known (sheet 1.4, 2.10): a rights error in disguise, and silence.
 AUDITOR = {"Domains.get": FAILED}
@@ -44,11 +53,12 @@ LOGIN = {"userName": "", "password": "", "application": {"name": "", "vendor": "
 
 @dataclasses.dataclass
 class Reply:
-    """`body` None = the connection stays silent."""
+    """`body` None = the connection stays silent; `drop` = it is closed without an answer."""
 
     body: bytes | None
     status: int = 200
     cookies: tuple[str, ...] = ()
+    drop: bool = False
 
 
 @dataclasses.dataclass
@@ -72,6 +82,7 @@ class Call:
     application: str = ""
     outcome: str = "ok"
     cookies: tuple[str, ...] = ()
+    item_errors: list[tuple[int, int]] = dataclasses.field(default_factory=list)
 
 
 class Dispatcher:
@@ -87,6 +98,8 @@ class Dispatcher:
         status = 200
         try:
             self._open(call)
+            if not self.state.administers(request.client):
+                return self._outside(call)
             with self.state.lock:
                 answer["result"] = self._run(call)
             if call.how.null_error:
@@ -103,10 +116,21 @@ class Dispatcher:
             return Reply(None)
         return Reply(json.dumps(answer, ensure_ascii=False).encode(), status, call.cookies)
 
+    def _outside(self, call: Call) -> Reply:
+        """Remote administration is limited to a group that the caller is not in; how that looks is unknown (switch)."""
+        call.outcome = "outside"
+        self._record(call)
+        if call.how.remote_admin_refusal == "error":
+            error = ApiError(DENIED, "Access denied.").body(call.how)
+            return Reply(json.dumps({"jsonrpc": "2.0", "error": error, "id": call.id}).encode(), call.how.error_status)
+        return Reply(b"", 403, drop=call.how.remote_admin_refusal == "close")
+
     def _record(self, call: Call) -> None:
         spec = METHODS.get(call.name)
         writes = spec is not None and spec.writes
-        who = {"client": call.request.client, "user": call.user, "application": call.application}
+        who: dict[str, Any] = {"client": call.request.client, "user": call.user, "application": call.application}
+        if call.item_errors:
+            who["item_errors"] = call.item_errors
         self.state.recorder.call(call.name, call.params, call.outcome, writes=writes, **who)
         if writes and call.outcome == "ok":
             self._log_change(call)
@@ -134,7 +158,7 @@ class Dispatcher:
         call.name, call.params = envelope["method"], envelope.get("params")
 
     def _run(self, call: Call) -> Any:
-        if call.name in call.how.hang_methods.split(","):
+        if call.name in switch_methods.hanging(call.how.hang_methods):
             raise HangError
         if call.name == "Session.login":
             return self._login(call)
@@ -143,11 +167,12 @@ class Dispatcher:
         spec = _known(call)
         _check_rights(call, spec, session)
         params = check_params(spec, call.params, call.how)
-        _provoked(call, spec)
+        _provoked(call)
         session.used()
         if call.name == "Session.logout":
             self.sessions.pop(session.token, None)
-        context = Context(self.state, call.how, session, call.request.client, list(self.sessions.values()))
+        sessions = list(self.sessions.values())
+        context = Context(self.state, call.how, session, call.request.client, sessions, call.name, call.item_errors)
         result = spec.handler(context, params)
         return None if result == {} and call.how.void_result == "null" else result
 
@@ -171,6 +196,7 @@ class Dispatcher:
         if set(params["application"]) < set(LOGIN["application"]):
             raise bad_params("application is incomplete")
         call.user, call.application = params["userName"], params["application"]["name"]
+        _provoked(call)
         role, user_id = self._authenticate(call, params["userName"], params["password"])
         token, cookie = secrets.token_hex(32), secrets.token_hex(32)
         session = Session(token, cookie, call.user, role, user_id, call.request.client, call.application)
@@ -221,17 +247,41 @@ def _check_rights(call: Call, spec: Method, session: Session) -> None:
             raise HangError
         if call.name in AUDITOR:
             raise ApiError(AUDITOR[call.name], "Operation failed, internal database error.")
+        if call.how.auditor_reads == "most" and not spec.writes:
+            return
     raise ApiError(DENIED, "Access denied.")
 
 
-def _provoked(call: Call, spec: Method) -> None:
+def _provoked(call: Call) -> None:
     """Errors that a test asked for."""
-    wanted = dict(part.split("=") for part in call.how.fail_methods.split(",") if part)
+    wanted = switch_methods.failing(call.how.fail_methods)
     if call.name in wanted:
-        raise ApiError(int(wanted[call.name]), "Operation failed.")
-    if spec.writes and call.how.refuse_writes:
+        raise ApiError(wanted[call.name], "Operation failed.")
+    if METHODS[call.name].writes and call.how.refuse_writes:
         call.outcome = "refused"
         raise ApiError(DENIED, "Access denied.")
+
+
+def check_switches(how: Switches) -> None:
+    """Raises ValueError for a switch that names a method or a member that the double does not have."""
+    named = {
+        "hang_methods": (switch_methods.hanging(how.hang_methods), METHODS),
+        "fail_methods": (switch_methods.failing(how.fail_methods), METHODS),
+        "fail_items": (
+            [one.method for one in switch_methods.failing_items(how.fail_items)],
+            [name for name, spec in METHODS.items() if spec.works_on_items],
+        ),
+        "absent_members": (admin_shape.paths(how.absent_members), _members()),
+    }
+    for switch, (wanted, known) in named.items():
+        unknown = sorted(set(wanted) - set(known))
+        if unknown:
+            raise ValueError(f"switch {switch}: the lab has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+
+
+def _members() -> list[str]:
+    kinds = [value for module in MODULES for value in vars(module).values() if isinstance(value, admin_shape.Kind)]
+    return [f"{kind.name}.{path}" for kind in kinds for path in admin_shape.member_paths(kind.like)]
 
 
 @method("Session.login", LOGIN, roles=EVERYONE)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests.lab import switch_methods
 from tests.lab.state import ServerState
 from tests.lab.switches import Switches
 
@@ -22,6 +23,8 @@ GERMAN = {
     "Access denied.": "Zugriff verweigert.",
     "Item %1 already exists.": "%1 existiert bereits.",
     "Item %1 does not exist.": "%1 existiert nicht.",
+    "Item %1 is in use.": "%1 wird verwendet.",
+    "Operation failed for item %1.": "Vorgang für %1 fehlgeschlagen.",
     "All addresses": "Alle Adressen",
 }
 
@@ -73,6 +76,10 @@ def exists(name: str) -> ApiError:
     return ApiError(EXISTS, "Item %1 already exists.", name)
 
 
+def in_use(name: str) -> ApiError:
+    return ApiError(FAILED, "Item %1 is in use.", name)
+
+
 def bad_params(what: str) -> ApiError:
     return ApiError(BAD_PARAMS, "Invalid params: %1.", what)
 
@@ -109,22 +116,39 @@ class Context:
     session: Session
     client: str
     sessions: list[Session]
+    method: str = ""
+    item_errors: list[tuple[int, int]] = dataclasses.field(default_factory=list)  # (inputIndex, code), for the record
 
     def each(self, items: list[Any], work: Callable[[Any], str | None]) -> dict[str, Any]:
         """Do `work` for every item; its ApiErrors become per-item errors, the ids it returns the `result` list."""
         errors, result = [], []
         for index, item in enumerate(items):
             try:
+                self._provoked(index, item)
                 kid = work(item)
                 result.append({"inputIndex": index, "id": kid})
             except ApiError as error:
                 errors.append(error.item(index, self.how))
+                self.item_errors.append((index, error.code))
         return {"errors": errors, "result": result}
+
+    def _provoked(self, index: int, item: Any) -> None:
+        code = switch_methods.code_of_item(self.how.fail_items, self.method, index)
+        if code:
+            raise ApiError(code, "Operation failed for item %1.", label(item))
 
     def each_only_errors(self, items: list[Any], work: Callable[[Any], str | None]) -> dict[str, Any]:
         return {"errors": self.each(items, work)["errors"]}
 
 
+def label(item: Any) -> str:
+    """What a message calls the item: its name, else its id."""
+    if not isinstance(item, dict):
+        return str(item)
+    return str(next((item[member] for member in LABELS if item.get(member)), ""))
+
+
+LABELS = ("loginName", "groupName", "name", "userId", "groupId", "id")
 Handler = Callable[[Context, dict[str, Any]], dict[str, Any]]
 
 
@@ -137,6 +161,11 @@ class Method:
     writes: bool
     optional: frozenset[str]
     roles: frozenset[str]
+
+    @property
+    def works_on_items(self) -> bool:
+        """Its errors are per item, inside success."""
+        return self.writes and any(isinstance(like, list) for like in self.params.values())
 
 
 METHODS: dict[str, Method] = {}

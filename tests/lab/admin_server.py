@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.lab import admin_directory, admin_query, state_defaults
-from tests.lab.admin_rpc import ACCOUNT_ADMINS, ADMINS, EVERYONE, QUERY, Context, method
+from tests.lab import admin_addresses, admin_directory, admin_query, state_defaults
+from tests.lab.admin_rpc import ACCOUNT_ADMINS, ADMINS, EVERYONE, FAILED, QUERY, ApiError, Context, method
 from tests.lab.users import Record
 
 API_VERSIONS = {"2013": 21, "9.0": 38, "9.4": 45, "10.0": 52}
@@ -120,11 +120,36 @@ def get_remote_administration(call: Context, _params: Record) -> Record:
     return {"setting": dict(call.state.settings["RemoteAdministration"])}
 
 
-@method("Server.setRemoteAdministration", {"setting": {"isEnabled": True, "isLimited": False, "groupId": ""}}, writes=True)
-def set_remote_administration(call: Context, params: Record) -> Record:
+REMOTE = {"setting": {"isEnabled": True, "isLimited": False, "groupId": ""}}
+
+
+def _remote(call: Context, setting: Record) -> Record:
     known = call.state.settings["RemoteAdministration"]
-    known.update({k: v for k, v in params["setting"].items() if k in known})
+    if setting.get("isLimited"):
+        admin_addresses.check_reference(call, setting.get("groupId", known["groupId"]))
+    return {**known, **{k: v for k, v in setting.items() if k in known}}
+
+
+@method("Server.setRemoteAdministration", REMOTE, writes=True)
+def set_remote_administration(call: Context, params: Record) -> Record:
+    """Takes effect with the next call: whoever is outside is cut off, session or not."""
+    call.state.settings["RemoteAdministration"] = _remote(call, params["setting"])
     return {}
+
+
+@method("Server.validateRemoteAdministration", REMOTE)
+def validate_remote_administration(call: Context, params: Record) -> Record:
+    """Warns, as IpAddressGroups.validateSet does, when the caller would be cut off."""
+    settings = call.state.settings
+    before = settings["RemoteAdministration"]
+    settings["RemoteAdministration"] = _remote(call, params["setting"])
+    try:
+        if call.state.administers(call.client):
+            return {"errors": []}
+    finally:
+        settings["RemoteAdministration"] = before
+    warning = ApiError(FAILED, "The change would cut off remote administration from %1.", call.client)
+    return {"errors": [warning.item(0, call.how)]}
 
 
 @method("Version.getApiVersion", roles=EVERYONE)

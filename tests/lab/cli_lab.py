@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.lab import ports, service, switches, users_demo
+from tests.lab import admin_dispatch, ports, service, switches, users_demo
 from tests.lab.dovecot import Dovecot
 from tests.lab.state import ServerState
 
@@ -121,7 +121,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 def make(folder: Path, servers: int, people: int, chosen: dict[str, Any]) -> dict[str, Any]:
     """A lab with fresh data in an empty folder."""
-    switches.Switches.from_mapping(chosen)
+    admin_dispatch.check_switches(switches.Switches.from_mapping(chosen))
     clear(folder)
     folder.mkdir(parents=True)
     entries = [make_server(folder / f"mail{number + 1}", number, people, chosen) for number in range(servers)]

@@ -170,15 +170,16 @@ class Front:
         self.commands = JsonLines(backend.directory.parent / "imap-commands.jsonl")
         self.logins = JsonLines(backend.directory.parent / "imap-logins.jsonl")
 
-    def admits(self, ip: str) -> bool:
-        service = "imaps" if self.implicit_tls else "imap"
-        return self.state.service_allows(service, ip) and not self.state.blocked(ip)
+    @property
+    def service(self) -> str:
+        return "imaps" if self.implicit_tls else "imap"
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(self, reader, writer)
         try:
-            if self.admits(connection.ip):
-                await connection.serve()
+            with self.state.connection(self.service, connection.ip) as served:
+                if served and not self.state.blocked(connection.ip):
+                    await connection.serve()
         except EndError as end:
             if end.args:
                 await connection.send(b"* BYE " + str(end).encode() + b"\r\n")

@@ -94,7 +94,7 @@ class Login:
         if not self.connection.tls and self.connection.ssl_context is not None:
             names.append("STARTTLS")
         names += [f"AUTH={name}" for name in MECHANISMS if self.state.authentication_method(name)]
-        if self.connection.plaintext_refused():
+        if self.connection.plaintext_refused() or not self._login_offered():
             names.append("LOGINDISABLED")
         if switches.master_advertised:
             names.append("X-MASTERAUTH")
@@ -132,7 +132,15 @@ class Login:
         if len(arguments) != 2:
             await self.connection.reply(command.tag, b"BAD LOGIN Expected user name and password")
             return None
+        if not self._login_offered():
+            await self._refuse(command, b"failed: the authentication method is not allowed")
+            return None
         return await self._check(command, arguments[0], arguments[1], "LOGIN")
+
+    def _login_offered(self) -> bool:
+        """Whether the policy's method LOGIN (or PLAIN) means the command LOGIN as well is unknown (switch)."""
+        needs = {"always": "", "as_login": "LOGIN", "as_plain": "PLAIN"}[self.state.switches.login_command]
+        return not needs or self.state.authentication_method(needs)
 
     async def _check(self, command: Command, name: bytes, password: bytes, method: str) -> LoggedIn | None:
         if self.connection.plaintext_refused():
@@ -169,7 +177,7 @@ class Login:
         return base64.b64decode((await self.connection.prompt(challenge)).strip(), validate=True)
 
     async def _cram(self, command: Command) -> LoggedIn | None:
-        """Works only where the server can read the password back (sheet 2.9)."""
+        """Works only where the server can read the password back: not hashed, not in a directory (sheet 2.9)."""
         challenge = f"<{secrets.randbits(32)}.{int(time.time())}@{self.state.hostname}>".encode()
         answer = await self._challenge(base64.b64encode(challenge))
         name, _blank, given = answer.decode("utf-8", "replace").rpartition(" ")
@@ -185,7 +193,7 @@ class Login:
 
     def _reversible(self, user: User) -> bool:
         record = self.state.directory.login(user.address, domain_alias=False)
-        return bool(record and record.get("isPasswordReversible"))
+        return bool(record and record["isPasswordReversible"] and record["authType"] == "UInternalAuth")
 
     # -- master -----------------------------------------------------------------------------------------------
 

@@ -210,8 +210,9 @@ async def serve_smtp(state: ServerState, host: str, port: int, backend: Dovecot 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         dialogue = Dialogue(postman, reader, writer)
         try:
-            if state.service_allows("smtp", dialogue.ip):
-                await dialogue.run()
+            with state.connection("smtp", dialogue.ip) as served:
+                if served:
+                    await dialogue.run()
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass
         finally:

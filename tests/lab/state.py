@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
-import ipaddress
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.lab import cfgfile, cfgfile_fresh, cfgfile_map, state_defaults, switches
+from tests.lab import cfgfile, cfgfile_fresh, cfgfile_map, state_defaults, state_groups, switches
+from tests.lab.ports import HOST
 from tests.lab.state_guard import Guard
 from tests.lab.state_record import Recorder
 from tests.lab.users import Directory, User
@@ -64,6 +66,7 @@ class ServerState:
         self.directory = Directory()
         self.settings: dict[str, Any] = {}
         self.fresh = False
+        self._connections: collections.Counter[str] = collections.Counter()
         self.load()
         self.guard = Guard(lambda: self.settings["SecurityPolicy"], self.in_group)
 
@@ -175,10 +178,17 @@ class ServerState:
     # -- settings ---------------------------------------------------------------------------------------------
 
     def in_group(self, group_id: str, ip: str) -> bool:
-        """Does the IP address group admit the address?"""
+        """Does the IP address group admit the address? Nobody is in a group that does not exist (any more)."""
         with self.lock:
-            entries = [e for e in self.settings["IpAddressGroups"] if e["groupId"] == group_id and e["enabled"]]
-            return any(_entry_admits(entry, ip, self.in_group) for entry in entries)
+            return state_groups.admits(self.settings, group_id, ip)
+
+    def administers(self, ip: str) -> bool:
+        """May the admin API be used from there? Switched off, remote administration leaves the machine itself."""
+        with self.lock:
+            remote = self.settings["RemoteAdministration"]
+            if not remote["isEnabled"]:
+                return ip == HOST
+            return not remote["isLimited"] or self.in_group(remote["groupId"], ip)
 
     def master_authentication(self) -> MasterAuth:
         with self.lock:
@@ -240,10 +250,31 @@ class ServerState:
             admitted = not group["isUsed"] or self.in_group(group["ipGroup"]["id"], ip)
             return bool(service["isRunning"] and admitted)
 
+    @contextlib.contextmanager
+    def connection(self, service_name: str, ip: str) -> Iterator[bool]:
+        """For as long as a connection lasts: is it served? Counts for the service's connectionLimit."""
+        service = self.service(service_name)
+        limit, name = service["connectionLimit"], service["name"]
+        served = self.service_allows(name, ip) and not (limit["isSet"] and self._connections[name] >= limit["value"])
+        self._connections[name] += served
+        try:
+            yield served
+        finally:
+            self._connections[name] -= served
+
+    def authentication_methods(self) -> list[dict[str, Any]]:
+        """The policy's list under the names that this server has for them (switch); one that was never set is enabled."""
+        stored = {_plain(m["value"]): m["enabled"] for m in self.settings["SecurityPolicy"]["authenticationMethods"]}
+        names = [name.strip() for name in self.switches.auth_methods.split(",")]
+        return [{"enabled": stored.get(_plain(name), True), "value": name} for name in names]
+
     def authentication_method(self, name: str) -> bool:
-        """Is e.g. CRAM-MD5 enabled?"""
-        methods = self.settings["SecurityPolicy"]["authenticationMethods"]
-        return any(m["value"] == name and m["enabled"] for m in methods)
+        """Is e.g. CRAM-MD5 enabled, however the list spells it? A method that the list does not know is not offered."""
+        return any(_plain(m["value"]) == _plain(name) and m["enabled"] for m in self.authentication_methods())
+
+
+def _plain(method: str) -> str:
+    return "".join(c for c in method.upper() if c.isalnum())
 
 
 def _domain_archiving(domain: dict[str, Any]) -> DomainArchiving:
@@ -253,21 +284,3 @@ def _domain_archiving(domain: dict[str, Any]) -> DomainArchiving:
         incoming=domain["archiveIncomingMessages"],
         outgoing=domain["archiveOutgoingMessages"],
     )
-
-
-def _entry_admits(entry: dict[str, Any], ip: str, in_group: Callable[[str, str], bool]) -> bool:
-    """One address line. A line that makes no sense admits nobody."""
-    try:
-        address = ipaddress.ip_address(ip)
-        kind = entry["type"]
-        if kind == "Host":
-            return bool(entry["host"] == ip)
-        if kind in ("Network", "IpPrefix"):
-            return address in ipaddress.ip_network(f"{entry['addr1']}/{entry['addr2']}", strict=False)
-        if kind == "Range":
-            return int(ipaddress.ip_address(entry["addr1"])) <= int(address) <= int(ipaddress.ip_address(entry["addr2"]))
-        if kind == "ThisMachine":
-            return address.is_loopback
-        return bool(kind == "ChildGroup" and in_group(entry["childGroupId"], ip))
-    except ValueError:
-        return False

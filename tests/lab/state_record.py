@@ -33,8 +33,11 @@ class Recorder:
         with self._lock, self.path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
-    def call(self, method: str, params: Any, outcome: str, *, writes: bool, **who: str) -> None:
-        """`outcome` is ok, error:<code>, hang or refused (refuse-writes mode); `who` is client, user, application."""
+    def call(self, method: str, params: Any, outcome: str, *, writes: bool, **who: Any) -> None:
+        """`outcome` is ok, error:<code>, hang, refused (refuse-writes mode) or outside (remote administration is limited).
+
+        `who` is client, user, application; `item_errors` the (index, code) of items that failed inside success.
+        """
         self.write("call", method=method, params=masked(params), outcome=outcome, writes=writes, **who)
 
     def login(self, service: str, name: str, client: str, outcome: str) -> None:

@@ -8,6 +8,8 @@ import json
 import typing
 from typing import Any, Literal, get_args, get_origin
 
+from tests.lab import switch_methods
+
 
 @dataclasses.dataclass
 class ApiSwitches:
@@ -38,15 +40,24 @@ class ApiSwitches:
     licensed_users: int = 0  # Users.create beyond it -> 1003; 0 = no limit
     list_limit: int = 0  # most rows that one get returns; 0 = no cap
     api_delay: float = 0.0  # seconds before each answer
+    size_units: Literal["kept", "largest"] = "kept"  # get returns sizes as sent, or in the largest unit that fits
+    absent_members: str = ""  # comma-separated "Kind.member" that this server lacks, e.g. "SecurityPolicy.antiHammering"
     hang_methods: str = ""  # comma-separated methods that never answer
     fail_methods: str = ""  # comma-separated "Method=code" that answer with this error
+    fail_items: str = ""  # "Users.create=1003" (every item), "Services.set:1=1000" (this one): errors inside success
     refuse_writes: bool = False  # every method that changes something -> 1004, recorded
 
 
 @dataclasses.dataclass
 class AccountSwitches:
-    """Logins and master authentication, whatever the protocol."""
+    """Who may do what: groups, rights, logins and master authentication, whatever the protocol."""
 
+    remote_admin_refusal: Literal["forbidden", "error", "close"] = "forbidden"  # HTTP 403, JSON 1004, connection closed
+    group_in_use: Literal["accept", "refuse"] = "accept"  # removal of the last entry of a group that something refers to
+    unknown_group: Literal["accept", "refuse"] = "accept"  # settings that refer to a group that does not exist
+    auditor_reads: Literal["some", "most"] = "some"  # most = every get but those that are known to fail
+    directory_remove: Literal["needs_mode", "any"] = "needs_mode"  # Users.remove of a user from a directory
+    auth_methods: str = "CRAM-MD5,DIGEST-MD5,NTLM,PLAIN,LOGIN"  # the names in the security policy's list
     domain_alias_login: bool = False  # alice@<alias of the domain> is a login too
     empty_group_restriction: Literal["everyone", "nobody"] = "everyone"
     master_failure_counts: bool = True  # a wrong X-MASTERAUTH digest counts for anti-hammering
@@ -68,6 +79,7 @@ class ImapSwitches:
     public_folders: bool = False  # there is a selectable folder below Public Folders
     unselectable_folders: str = ""  # comma-separated: listed, but SELECT, EXAMINE and STATUS answer NO
     list_children: bool = False  # LIST says \\HasChildren and \\HasNoChildren
+    login_command: Literal["always", "as_login", "as_plain"] = "always"  # the authentication method LOGIN needs, if any
     drop_after_commands: int = 0  # the connection breaks after so many commands; 0 = never
 
 
@@ -112,12 +124,19 @@ class Switches(ApiSwitches, AccountSwitches, ImapSwitches, SmtpSwitches, FileSwi
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any]) -> Switches:
-        """Raises ValueError for an unknown name or a value outside its type, naming what is allowed."""
+        """Raises ValueError for an unknown name or a value outside its type, naming what is allowed.
+
+        Whether methods and members that are named exist is checked by `admin_dispatch.check_switches`.
+        """
         hints = typing.get_type_hints(cls)
         unknown = sorted(set(values) - set(hints))
         if unknown:
             raise ValueError(f"unknown switches {', '.join(unknown)}; known: {', '.join(sorted(hints))}")
-        return cls(**{name: _convert(name, hints[name], value) for name, value in values.items()})
+        made = cls(**{name: _convert(name, hints[name], value) for name, value in values.items()})
+        switch_methods.hanging(made.hang_methods)
+        switch_methods.failing(made.fail_methods)
+        switch_methods.failing_items(made.fail_items)
+        return made
 
     def changed(self) -> dict[str, Any]:
         """The switches that are not at their default."""

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 import requests
+import requests.adapters
 
 from tests.lab.fixtures import LabServer
 
@@ -14,15 +15,26 @@ APPLICATION = {"name": "facts", "vendor": "tests", "version": "1"}
 Answer = dict[str, Any]
 
 
-class Plain:
-    """Keeps cookies and token. Use as a context manager."""
+class FromAddress(requests.adapters.HTTPAdapter):
+    def __init__(self, source: str) -> None:
+        self.source = source
+        super().__init__()
 
-    def __init__(self, server: LabServer) -> None:
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        super().init_poolmanager(*args, **more, source_address=(self.source, 0))
+
+
+class Plain:
+    """Keeps cookies and token. Use as a context manager. `source`: the loopback address that it calls from."""
+
+    def __init__(self, server: LabServer, source: str = "") -> None:
         self.server = server
         self.url: str = server.admin_url
         self.http = requests.Session()
         self.http.trust_env = False  # else REQUESTS_CA_BUNDLE of the environment wins over verify
         self.http.verify = server.ca_file
+        if source:
+            self.http.mount("https://", FromAddress(source))
         self.response: requests.Response | None = None
 
     def __enter__(self) -> Plain:
@@ -62,8 +74,8 @@ class Plain:
         return answer
 
 
-def admin(server: LabServer) -> Plain:
+def admin(server: LabServer, source: str = "") -> Plain:
     """Logged in as the built-in administrator."""
-    client = Plain(server)
+    client = Plain(server, source)
     assert "result" in client.login()
     return client
