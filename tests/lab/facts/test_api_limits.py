@@ -46,7 +46,7 @@ def here(server: LabServer) -> Iterator[Plain]:
 
 
 @pytest.fixture
-def there(server: LabServer, here: Plain) -> Iterator[Plain]:
+def there(server: LabServer) -> Iterator[Plain]:
     with admin(server, THERE) as client:
         assert client.result("Session.whoAmI")["userDetails"]["loginName"] == "Admin"
         yield client
@@ -205,7 +205,7 @@ def test_api_114_names_of_groups_follow_their_ids(here: Plain) -> None:
     assert shown() == {""}
 
 
-def test_api_115_nobody_is_in_a_group_that_is_gone_and_rings_end(server: LabServer, here: Plain) -> None:
+def test_api_115_nobody_is_in_a_group_that_is_gone_and_rings_end(server: LabServer) -> None:
     state = ServerState(server.install)
     assert not state.in_group("keriodb://ipaddressgroup/none", HERE)
     rows = [("a", "b"), ("b", "a"), ("c", "c")]
