@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Entries of IP address groups: what one means, whether two mean the same, whether a group admits an address. Pure.
+"""Entries of IP address groups: what one means, in the option and in the API, and whether a group admits an address. Pure.
 
 A value is an option and its text in the one form that is compared and shown: addresses as ``ipaddress`` writes them, a network
 with its prefix length, names in lower case. ``group`` alone keeps its spelling.
@@ -40,16 +40,28 @@ def value_of(where: str, entry: Options) -> Value:
         raise InputError(f"{where} ({option} {text!r})", str(error), _REMEDIES[option]) from None
 
 
+def fold(name: str) -> str:
+    """Return the form of a group's name that is compared: the server's comparisons ignore case."""
+    return name.strip().lower()
+
+
 def key_of(value: Value) -> Value:
     """Return the form in which two values are equal if they mean the same."""
     option, text = value
-    return option, text.casefold()
+    return option, text.lower()
+
+
+def _address(text: str) -> Address:
+    # An interface behind a percent sign means nothing on another machine.
+    if "%" in text:
+        raise ValueError(f"{text} names an interface")
+    return ipaddress.ip_address(text)
 
 
 def _host(text: str) -> str:
     with contextlib.suppress(ValueError):
-        return str(ipaddress.ip_address(text))
-    name = text.casefold()
+        return str(_address(text))
+    name = text.lower()
     last = name.rstrip(".").rpartition(".")[2]
     if not _NAME.fullmatch(name) or last.isdigit():
         raise ValueError("it is neither an IP address nor a DNS name")
@@ -100,10 +112,10 @@ def _range(text: str) -> str:
     first, dash, last = (part.strip() for part in text.partition("-"))
     if not dash:
         raise ValueError("it has no dash between two addresses")
-    return range_of(ipaddress.ip_address(first), ipaddress.ip_address(last))
+    return _ordered(_address(first), _address(last))
 
 
-def range_of(first: Address, last: Address) -> str:
+def _ordered(first: Address, last: Address) -> str:
     if first.version != last.version:
         raise ValueError("its ends are of two address families")
     if int(first) > int(last):
@@ -141,6 +153,92 @@ _REMEDIES = {
 }
 
 
+def read_value(row: t.Mapping[str, t.Any], names: t.Mapping[str, str]) -> Value | None:
+    """Return what a row of the API stands for, or ``None`` when the option has no way to say it.
+
+    ``names`` are those of groups by id. How a server writes a prefix is not documented: an address and a length in ``addr1`` and
+    ``addr2``, or both with a slash in ``host`` or ``addr1``, are all understood, and so are both spellings of a mask.
+    """
+    reader = _ROW_READERS.get(row.get("type"))
+    if reader is None:
+        return None
+    try:
+        return reader({member: str(row.get(member) or "").strip() for member in _VALUE_MEMBERS}, names)
+    except ValueError:
+        return None
+
+
+Members = dict[str, str]
+Names = t.Mapping[str, str]
+_VALUE_MEMBERS = ("host", "addr1", "addr2", "childGroupId")
+
+
+def _read_host(row: Members, _names: Names) -> Value:
+    return _read_network(row, _names) if "/" in row["host"] else ("host", _host(row["host"]))
+
+
+def _read_network(row: Members, _names: Names) -> Value:
+    address, _, mask = (row["addr1"] or row["host"]).partition("/")
+    network = network_of(_address(address), mask or row["addr2"])
+    return ("network" if network.version == 4 else "prefix"), str(network)
+
+
+def _read_range(row: Members, _names: Names) -> Value:
+    return "range", _ordered(_address(row["addr1"]), _address(row["addr2"]))
+
+
+def _read_group(row: Members, names: Names) -> Value | None:
+    name = names.get(row["childGroupId"], "").strip() if row["childGroupId"] else ""
+    return ("group", name) if name else None
+
+
+def _read_this_machine(_row: Members, _names: Names) -> Value:
+    return "this_machine", "true"
+
+
+_ROW_READERS: dict[t.Any, t.Callable[[Members, Names], Value | None]] = {
+    "Host": _read_host,
+    "Network": _read_network,
+    "Range": _read_range,
+    "IpPrefix": _read_network,
+    "ChildGroup": _read_group,
+    "ThisMachine": _read_this_machine,
+}
+
+
+def prefix_in_host(rows: t.Iterable[t.Mapping[str, t.Any]]) -> bool:
+    """Whether this server has a prefix in ``host``, of which a binding says that it may hold one."""
+    return any(row.get("type") == "IpPrefix" and "/" in str(row.get("host")) for row in rows)
+
+
+def written(value: Value, group_id: str = "", in_host: bool = False) -> dict[str, str]:
+    """Return the type and the value members of a row; ``group_id`` is that of the child group, ``in_host`` see above."""
+    option, text = value
+    if option == "prefix" and in_host:
+        return {"type": "IpPrefix", "host": text}
+    if option == "group":
+        return {"type": "ChildGroup", "childGroupId": group_id}
+    if option == "host":
+        return {"type": "Host", "host": text}
+    if option == "this_machine":
+        return {"type": "ThisMachine"}
+    if option == "range":
+        first, last = text.split("-")
+        return {"type": "Range", "addr1": first, "addr2": last}
+    network = ipaddress.ip_network(text)
+    kind, mask = ("Network", str(network.netmask)) if option == "network" else ("IpPrefix", str(network.prefixlen))
+    return {"type": kind, "addr1": str(network.network_address), "addr2": mask}
+
+
+def order_of(value: Value) -> tuple[int, int, int, int, str]:
+    """Return what entries are sorted by: addresses by number, then names, then groups."""
+    option, text = value
+    span = _span(option, text)
+    if span is None:
+        return VALUE_OPTIONS.index(option), 9, 0, 0, text.lower()
+    return VALUE_OPTIONS.index(option), span[0].version, int(span[0]), int(span[1]), text
+
+
 def admits(groups: t.Mapping[str, t.Sequence[Options]], name: str, address: str) -> bool | None:
     """Whether a group of ``groups``, entries in the option's shape by name, holds an address or DNS name.
 
@@ -148,9 +246,9 @@ def admits(groups: t.Mapping[str, t.Sequence[Options]], name: str, address: str)
     shape, or a group that is not among ``groups``. Disabled entries do not count; an address that IPv6 maps from IPv4 is that
     IPv4 address.
     """
-    known = {spelling.casefold(): entries for spelling, entries in groups.items()}
+    known = {fold(spelling): entries for spelling, entries in groups.items()}
     asked = _asked(address)
-    waiting, seen, sure = [name.strip().casefold()], set(), True
+    waiting, seen, sure = [fold(name)], set(), True
     while waiting:
         group = waiting.pop()
         if group in seen:
@@ -159,7 +257,7 @@ def admits(groups: t.Mapping[str, t.Sequence[Options]], name: str, address: str)
         sure = sure and group in known
         for option, text in _enabled(known.get(group, ())):
             if option == "group":
-                waiting.append(text.casefold())
+                waiting.append(text.lower())
                 continue
             answer = _matches(option, text, asked)
             if answer:
@@ -206,9 +304,11 @@ def _span(option: str, text: str) -> Span | None:
     if option in ("network", "prefix"):
         network = ipaddress.ip_network(text)
         return _unmapped(network[0], network[-1])
-    ends = text.split("-") if option == "range" else [text, text]
+    if option not in ("host", "range"):
+        return None
+    ends = text.split("-") if option == "range" else [text]
     try:
-        return _unmapped(ipaddress.ip_address(ends[0]), ipaddress.ip_address(ends[-1])) if option in ("host", "range") else None
+        return _unmapped(_address(ends[0]), _address(ends[-1]))
     except ValueError:
         return None
 

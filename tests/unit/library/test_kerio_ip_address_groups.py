@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kerio_ip_address_groups: the exact calls for groups that are created, changed, refused and removed."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.modules import kerio_ip_address_groups
+from tests.unit.rpc_script import Call, Script, error, failing, listing, login, logout, query, run_module
+
+MAIN = kerio_ip_address_groups.main
+Object = dict[str, t.Any]
+ENTRIES: dict[str, Object] = {
+    "1": {"groupName": "Archive hosts", "type": "Host", "host": "192.0.2.10", "description": "archive1"},
+    "2": {"groupName": "Archive hosts", "type": "Network", "addr1": "10.0.0.0", "addr2": "255.0.0.0"},
+    "3": {"groupName": "Local clients", "type": "Range", "addr1": "10.0.0.1", "addr2": "10.0.0.9"},
+}
+AS_DECLARED = [{"host": "192.0.2.10", "description": "archive1"}, {"network": "10.0.0.0/8"}]
+
+
+def row(key: str, **members: t.Any) -> Object:
+    name = members["groupName"]
+    empty = {"host": "", "addr1": "", "addr2": "", "childGroupId": "", "childGroupName": "", "description": ""}
+    return {"id": f"row-{key}", "groupId": f"group-{name}", "enabled": True, "aMemberOfTomorrow": 1, **empty, **members}
+
+
+def rows(*without: str, **changed: Object) -> list[Object]:
+    entries = {**{key: value for key, value in ENTRIES.items() if key not in without}}
+    for key, members in changed.items():
+        entries[key.lstrip("_")] = {**entries.get(key.lstrip("_"), {}), **members}
+    return [row(key, **members) for key, members in entries.items()]
+
+
+def read(entries: list[Object] | None = None) -> tuple[Call, Call]:
+    entries = rows() if entries is None else entries
+    named = {entry["groupName"]: entry["groupId"] for entry in entries}
+    listed = [{"id": group_id, "name": name} for name, group_id in sorted(named.items())]
+    return (
+        Call("IpAddressGroups.getGroupList", None, {"groups": listed}),
+        Call("IpAddressGroups.get", {"query": query("item")}, listing(*entries)),
+    )
+
+
+def sent(name: str, **members: t.Any) -> Object:
+    return {"groupId": "", "groupName": name, "description": "", "enabled": True, **members}
+
+
+def create(*groups: Object, answer: t.Any = None) -> Call:
+    return Call("IpAddressGroups.create", {"groups": list(groups)}, {"errors": [], "result": []} if answer is None else answer)
+
+
+def on_entries(method: str, *keys: str, answer: t.Any = None, **details: t.Any) -> Call:
+    parameters: Object = {"groupIds": [f"row-{key}" for key in keys]}
+    if details:
+        parameters["details"] = details
+    return Call(f"IpAddressGroups.{method}", parameters, {"errors": []} if answer is None else answer)
+
+
+CUT_OFF = {
+    "errors": [
+        {
+            "inputIndex": 0,
+            "code": 1000,
+            "message": "You will be cut off from remote administration of %1!",
+            "messageParameters": {"positionalParameters": ["mail1"], "plurality": 1},
+        }
+    ]
+}
+CUT_OFF_WORDS = "You will be cut off from remote administration of mail1! (code 1000)"
+
+
+def group(*entries: Object, **more: t.Any) -> list[Object]:
+    return [{"name": "archive HOSTS", **({"entries": list(entries)} if entries else {}), **more}]
+
+
+WANTED = group(
+    {"host": "192.0.2.10", "description": "archive host"},
+    {"prefix": "2001:DB8:0:0::/32"},
+    {"host": "archive2.example.com", "description": "two", "enabled": False},
+)
+CREATES = create(
+    sent("Archive hosts", type="IpPrefix", addr1="2001:db8::", addr2="32"),
+    sent("Archive hosts", type="Host", host="archive2.example.com", description="two", enabled=False),
+)
+NEW_ROWS: dict[str, Object] = {
+    "_8": {"groupName": "Archive hosts", "type": "IpPrefix", "addr1": "2001:db8::", "addr2": "32"},
+    "_9": {
+        "groupName": "Archive hosts",
+        "type": "Host",
+        "host": "archive2.example.com",
+        "description": "two",
+        "enabled": False,
+    },
+}
+CREATED = rows(**NEW_ROWS)
+DONE = rows("2", _1={"description": "archive host"}, **NEW_ROWS)
+AFTER = [
+    {"description": "archive host", "host": "192.0.2.10"},
+    {"description": "two", "enabled": False, "host": "archive2.example.com"},
+    {"prefix": "2001:db8::/32"},
+]
+SETS = (
+    on_entries("validateSet", "1", description="archive host"),
+    on_entries("set", "1", description="archive host"),
+)
+
+
+def test_a_group_gets_exactly_the_declared_entries_in_a_safe_order() -> None:
+    removes = (on_entries("validateRemove", "2"), on_entries("remove", "2"))
+    script = Script(login(), *read(), CREATES, *SETS, *removes, *read(DONE), logout())
+    result = run_module(MAIN, script, groups=WANTED)
+    assert result["changed"] is True
+    assert result["msg"] == "mail1: changed IP address groups (change Archive hosts)"
+    before = [{"description": "archive1", "host": "192.0.2.10"}, {"network": "10.0.0.0/8"}]
+    assert result["diff"]["before"] == {"ip_address_groups": {"Archive hosts": {"entries": before}}}
+    assert result["diff"]["after"] == {"ip_address_groups": {"Archive hosts": {"entries": AFTER}}}
+    assert result["plan"] == {"create": 0, "change": 1, "delete": 0}
+
+
+def test_again_changes_nothing() -> None:
+    result = run_module(MAIN, Script(login(), *read(DONE), logout()), groups=WANTED)
+    assert (result["changed"], result["diff"]["before"], result["warnings"]) == (False, {}, [])
+
+
+def test_a_check_asks_the_server_changes_nothing_and_says_the_same() -> None:
+    asked = (SETS[0], on_entries("validateRemove", "2"))
+    result = run_module(MAIN, Script(login(), *read(), *asked, logout()), check=True, groups=WANTED)
+    assert result["diff"]["after"] == {"ip_address_groups": {"Archive hosts": {"entries": AFTER}}}
+    assert result["warnings"] == []
+
+
+def test_what_means_the_same_is_the_same_and_no_description_is_not_managed() -> None:
+    current = rows(_8={"groupName": "Archive hosts", "type": "Network", "addr1": "10.9.0.7", "addr2": "16"}, _9=IPV6)
+    wanted = group(
+        {"host": " 192.0.2.10"},
+        {"network": "10.0.0.0/255.0.0.0"},
+        {"network": "10.9.0.0/16"},
+        {"host": "2001:DB8:0:0:0:0:0:1"},
+    )
+    assert run_module(MAIN, Script(login(), *read(current), logout()), groups=wanted)["changed"] is False
+
+
+IPV6 = {"groupName": "Archive hosts", "type": "Host", "host": "2001:db8::1"}
+
+
+def test_a_group_without_entries_must_only_exist() -> None:
+    assert run_module(MAIN, Script(login(), *read(), logout()), groups=group())["changed"] is False
+    result = failing(MAIN, Script(login(), *read(), logout()), groups=[{"name": "Nobody"}])
+    assert "IP address group Nobody: the server does not have it" in result["msg"]
+
+
+def test_no_groups_ask_nothing() -> None:
+    assert run_module(MAIN, Script(login(), logout()), groups=[])["changed"] is False
+
+
+def test_child_groups_are_created_first_and_found_by_their_new_id() -> None:
+    groups = [
+        {"name": "All", "entries": [{"group": "offices"}, {"group": "local CLIENTS"}]},
+        {"name": "Offices", "entries": [{"this_machine": True}, {"range": "10.0.0.1 - 10.0.0.3"}]},
+    ]
+    offices = (
+        sent("Offices", type="ThisMachine"),
+        sent("Offices", type="Range", addr1="10.0.0.1", addr2="10.0.0.3"),
+    )
+    everything = (
+        sent("All", type="ChildGroup", childGroupId="group-Offices"),
+        sent("All", type="ChildGroup", childGroupId="group-Local clients"),
+    )
+    offices_there = rows(_5=offices[0] | {"groupId": "group-Offices"}, _6=offices[1] | {"groupId": "group-Offices"})
+    done = [
+        *offices_there,
+        *(row(str(number), **entry | {"groupId": "group-All"}) for number, entry in enumerate(everything, 7)),
+    ]
+    script = Script(login(), *read(), create(*offices), read(offices_there)[0], create(*everything), *read(done), logout())
+    result = run_module(MAIN, script, groups=groups)
+    assert result["diff"]["before"] == {}
+    assert result["diff"]["after"]["ip_address_groups"] == {
+        "All": {"entries": [{"group": "Local clients"}, {"group": "Offices"}]},
+        "Offices": {"entries": [{"range": "10.0.0.1-10.0.0.3"}, {"this_machine": True}]},
+    }
+
+
+def test_a_server_that_has_prefixes_in_host_gets_them_there() -> None:
+    there = rows(_7={"groupName": "Local clients", "type": "IpPrefix", "host": "2001:db8:7::/48"})
+    wanted = group(*AS_DECLARED, {"prefix": "2001:db8::/32"})
+    new = sent("Archive hosts", type="IpPrefix", host="2001:db8::/32")
+    done = [*there, row("9", **new | {"groupId": "group-Archive hosts"})]
+    script = Script(login(), *read(there), create(new), *read(done), logout())
+    assert run_module(MAIN, script, groups=wanted)["changed"] is True
+
+
+def test_entries_are_enabled_before_others_are_disabled_and_alike_ones_go_together() -> None:
+    current = rows(_3={"groupName": "Archive hosts", "enabled": False}, _4=IPV6)
+    wanted = group(
+        {"host": "192.0.2.10", "enabled": False},
+        {"network": "10.0.0.0/8", "enabled": False},
+        {"range": "10.0.0.1-10.0.0.9"},
+        {"host": "2001:db8::1", "description": "six"},
+    )
+    done = rows(
+        _1={"enabled": False},
+        _2={"enabled": False},
+        _3={"groupName": "Archive hosts"},
+        _4={**IPV6, "description": "six"},
+    )
+    calls = (
+        on_entries("validateSet", "3", enabled=True),
+        on_entries("set", "3", enabled=True),
+        on_entries("validateSet", "4", description="six"),
+        on_entries("set", "4", description="six"),
+        on_entries("validateSet", "1", "2", enabled=False),
+        on_entries("set", "1", "2", enabled=False),
+    )
+    run_module(MAIN, Script(login(), *read(current), *calls, *read(done), logout()), groups=wanted)
+
+
+def test_a_refused_removal_takes_back_what_was_done_before() -> None:
+    set_done = copy.deepcopy(CREATED)
+    set_done[0]["description"] = "archive host"
+    script = Script(
+        login(),
+        *read(),
+        CREATES,
+        *SETS,
+        on_entries("validateRemove", "2", answer=CUT_OFF),
+        *read(set_done),
+        on_entries("set", "1", description="archive1"),
+        on_entries("remove", "8", "9"),
+        *read(),
+        logout(),
+    )
+    result = failing(MAIN, script, groups=WANTED)
+    assert f"Archive hosts: network 10.0.0.0/8: {CUT_OFF_WORDS}" in result["msg"]
+    assert "Keep an enabled entry that admits the address" in result["msg"]
+    assert "so that nothing is changed" in result["msg"]
+    assert result["error"]["errors"][0]["code"] == 1000
+
+
+def test_a_refused_change_takes_back_the_created_entries_alone() -> None:
+    refused = on_entries("validateSet", "1", description="archive host", answer=CUT_OFF)
+    back = (on_entries("remove", "8", "9"), *read())
+    script = Script(login(), *read(), CREATES, refused, *read(CREATED), *back, logout())
+    assert "so that nothing is changed" in failing(MAIN, script, groups=WANTED)["msg"]
+
+
+def test_what_cannot_be_taken_back_is_told() -> None:
+    refused = on_entries("validateSet", "1", description="archive host", answer=CUT_OFF)
+    kept = (on_entries("remove", "8", "9"), *read(CREATED))
+    script = Script(login(), *read(), CREATES, refused, *read(CREATED), *kept, logout())
+    assert "Not everything that was done before could be taken back" in failing(MAIN, script, groups=WANTED)["msg"]
+    broken = on_entries("remove", "8", "9", answer=error(1000, "disk full"))
+    script = Script(login(), *read(), CREATES, refused, *read(CREATED), broken, logout())
+    message = failing(MAIN, script, groups=WANTED)["msg"]
+    assert CUT_OFF_WORDS in message
+    assert "failed as well (disk full (code 1000)): look at Archive hosts" in message
+
+
+def test_nothing_to_take_back_asks_nothing_more() -> None:
+    refused = on_entries("validateRemove", "2", answer=CUT_OFF)
+    result = failing(MAIN, Script(login(), *read(), refused, logout()), groups=group(AS_DECLARED[0]))
+    assert CUT_OFF_WORDS in result["msg"]
+    assert "Nothing was changed" in result["msg"]
+
+
+def test_an_entry_that_is_refused_takes_back_those_that_were_not() -> None:
+    answer = {
+        "errors": [{"inputIndex": 1, "code": 1001, "message": "This address group already exists!"}],
+        "result": [{"inputIndex": 0, "id": "row-8"}],
+    }
+    refused = create(*t.cast("dict[str, t.Any]", CREATES.params)["groups"], answer=answer)
+    half = rows(_8=NEW_ROWS["_8"])
+    script = Script(login(), *read(), refused, *read(half), on_entries("remove", "8"), *read(), logout())
+    result = failing(MAIN, script, groups=WANTED)
+    assert "Archive hosts: host archive2.example.com: This address group already exists! (code 1001)" in result["msg"]
+    assert "so that nothing is changed" in result["msg"]
+
+
+def test_a_check_without_new_entries_fails_as_the_run_would() -> None:
+    refused = on_entries("validateRemove", "2", answer=CUT_OFF)
+    result = failing(MAIN, Script(login(), *read(), refused, logout()), check=True, groups=group(AS_DECLARED[0]))
+    assert CUT_OFF_WORDS in result["msg"]
+
+
+def test_a_check_warns_where_new_entries_may_let_us_in() -> None:
+    refused = on_entries("validateRemove", "2", answer=CUT_OFF)
+    wanted = group(AS_DECLARED[0], {"network": "10.0.0.0/16"})
+    result = run_module(MAIN, Script(login(), *read(), refused, logout()), check=True, groups=wanted)
+    assert result["changed"] is True
+    assert CUT_OFF_WORDS in result["warnings"][0]
+    assert "without the new entries" in result["warnings"][0]
+    disabled = group(AS_DECLARED[0], {"network": "10.0.0.0/16", "enabled": False})
+    assert failing(MAIN, Script(login(), *read(), refused, logout()), check=True, groups=disabled)["changed"] is False
+
+
+ADVANCED = {"masterAuthentication": {"isEnabled": False, "groupRestriction": "", "password": ""}}
+POLICY: Object = {
+    "authenticationExceptionGroup": {"enabled": False, "id": "group-Local clients", "name": "Local clients"},
+    "encryptionExceptionGroup": {"enabled": False, "id": "", "name": ""},
+}
+
+
+def service(name: str, group_id: str = "", used: bool = True) -> Object:
+    return {"id": name, "name": name, "group": {"isUsed": used and bool(group_id), "ipGroup": {"id": group_id, "name": ""}}}
+
+
+def references(advanced: Object = ADVANCED, policy: Object = POLICY, *services: Object) -> list[Call]:
+    return [
+        Call("AdvancedOptions.get", None, {"options": advanced}),
+        Call("SecurityPolicy.get", None, {"options": policy}),
+        Call("Services.get", None, {"services": [service("SMTP"), *services]}),
+    ]
+
+
+GONE = [{"name": "local clients", "state": "absent", "entries": None}]
+
+
+def test_a_group_goes_with_all_of_its_entries() -> None:
+    switched_off = service("NNTP", "group-Local clients", used=False)
+    script = Script(
+        login(),
+        *read(),
+        *references(ADVANCED, POLICY, switched_off),
+        on_entries("validateRemove", "3"),
+        on_entries("remove", "3"),
+        *read(rows("3")),
+        logout(),
+    )
+    result = run_module(MAIN, script, groups=GONE)
+    assert result["msg"] == "mail1: changed IP address groups (delete Local clients)"
+    assert result["diff"]["before"] == {"ip_address_groups": {"Local clients": {"entries": [{"range": "10.0.0.1-10.0.0.9"}]}}}
+    assert result["diff"]["after"] == {}
+
+
+def test_a_group_that_is_not_there_is_gone() -> None:
+    assert run_module(MAIN, Script(login(), *read(rows("3")), logout()), groups=GONE)["changed"] is False
+
+
+USED = {"masterAuthentication": {"isEnabled": False, "groupRestriction": "group-Local clients", "password": ""}}
+EXEMPT = {
+    **POLICY,
+    "authenticationExceptionGroup": {"enabled": True, "id": "group-Local clients", "name": "Local clients"},
+    "antiHammering": {
+        "isEnabled": False,
+        "failedLoginsToBlock": 5,
+        "minutesToBlock": 5,
+        "exceptionIpGroup": {"enabled": True, "id": "group-Local clients", "name": "Local clients"},
+    },
+}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_group_in_use_is_not_removed_and_its_users_are_named(check: bool) -> None:
+    child = rows(_4={"groupName": "All", "type": "ChildGroup", "childGroupId": "group-Local clients"})
+    asked = references(USED, EXEMPT, service("IMAP", "group-Local clients"))
+    words = (
+        "IP address group Local clients: it is still used by master authentication (ip_address_group), "
+        "security policy (authentication_exception_group), security policy (anti_hammering_exception_group), "
+        "service IMAP, IP address group All"
+    )
+    if not check:
+        assert words in failing(MAIN, Script(login(), *read(child), *asked, logout()), groups=GONE)["msg"]
+        return
+    foreseen = on_entries("validateRemove", "3")
+    result = run_module(MAIN, Script(login(), *read(child), *asked, foreseen, logout()), check=True, groups=GONE)
+    assert words in result["warnings"][0]
+
+
+def test_a_group_goes_together_with_the_one_that_has_it_as_entry_which_goes_first() -> None:
+    child = rows(_4={"groupName": "Zone", "type": "ChildGroup", "childGroupId": "group-Local clients"})
+    calls = (on_entries("validateRemove", "4", "3"), on_entries("remove", "4", "3"))
+    script = Script(login(), *read(child), *references(), *calls, *read(rows("3")), logout())
+    run_module(MAIN, script, groups=[*GONE, {"name": "Zone", "state": "absent"}])
+
+
+def test_what_does_not_hold_is_an_error_that_names_it() -> None:
+    removes = (on_entries("validateRemove", "2"), on_entries("remove", "2"))
+    half = rows(_9=NEW_ROWS["_9"])
+    script = Script(login(), *read(), CREATES, *SETS, *removes, *read(half), logout())
+    message = failing(MAIN, script, groups=WANTED)["msg"]
+    assert "no prefix 2001:db8::/32" in message
+    assert "host 192.0.2.10 otherwise (description)" in message
+    assert "network 10.0.0.0/8 still there" in message
+
+
+def test_another_id_of_a_group_that_stays_is_an_error() -> None:
+    moved = [{**entry, "groupId": "another"} if entry["groupName"] == "Archive hosts" else entry for entry in DONE]
+    removes = (on_entries("validateRemove", "2"), on_entries("remove", "2"))
+    script = Script(login(), *read(), CREATES, *SETS, *removes, *read(moved), logout())
+    assert "Archive hosts has another id" in failing(MAIN, script, groups=WANTED)["msg"]
+
+
+def test_a_session_that_ends_in_the_middle_is_renewed_and_the_call_repeated() -> None:
+    expired = create(*t.cast("dict[str, t.Any]", CREATES.params)["groups"], answer=error(-32001, "Session expired."))
+    removes = (on_entries("validateRemove", "2"), on_entries("remove", "2"))
+    script = Script(login(), *read(), expired, login(), CREATES, *SETS, *removes, *read(DONE), logout())
+    assert run_module(MAIN, script, groups=WANTED)["changed"] is True
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        (group({"host": "10.0.0.256"}), "archive HOSTS: entry 1 (host '10.0.0.256'): it is neither an IP address nor a DNS"),
+        (group({"host": "a.example.com"}, {"host": "10.0.0.0/8"}), "entry 2 (host '10.0.0.0/8')"),
+        (group({"host": ""}), "entry 1 (host '')"),
+        (group({"network": "10.0.0.5/8"}), "10.0.0.5 is an address inside the network 10.0.0.0/8"),
+        (group({"network": "10.0.0.0/255.0.255.0"}), "255.0.255.0 is not a network mask"),
+        (group({"network": "10.0.0.0/33"}), "prefix length of 33"),
+        (group({"network": "10.0.0.0"}), "it has no mask"),
+        (group({"network": "2001:db8::/32"}), "for IPv6 there is prefix"),
+        (group({"prefix": "10.0.0.0/8"}), "for IPv4 there is network"),
+        (group({"range": "10.0.0.9-10.0.0.1"}), "it ends before it begins"),
+        (group({"range": "10.0.0.9-2001:db8::1"}), "two address families"),
+        (group({"range": "10.0.0.9"}), "it has no dash"),
+        (group({"host": "fe80::1%eth0"}), "neither an IP address nor a DNS name"),
+        (group({"this_machine": False}), "this_machine: true"),
+        (group({"host": "10.0.0.1", "range": "10.0.0.1-10.0.0.2"}), "entry 1: it has host and range. Write exactly one of"),
+        (group({"description": "nothing"}), "entry 1: it has no value. Write exactly one of"),
+        (group({"host": "::1"}, {"host": "0:0::1"}), "entry 2: host ::1 is declared twice"),
+        (group({"network": "10.0.0.0/8"}, {"network": "10.0.0.0/255.0.0.0"}), "declared twice"),
+        (group({"group": "A"}, {"group": "a "}), "declared twice"),
+        ([{"name": "Empty", "entries": []}], "IP address group Empty: a group exists through its entries"),
+        ([{"name": " ", "entries": None}], "its name is empty"),
+        ([*group(), {"name": "Archive hosts "}], "IP address group Archive hosts: it is declared twice"),
+        (group({"group": "archive hosts"}), "it would contain itself"),
+        (
+            [*group({"group": "Offices"}), {"name": "offices", "entries": [{"group": "Archive hosts"}]}],
+            "it would contain itself through",
+        ),
+        ([*group({"group": "Offices"}), {"name": "offices", "state": "absent"}], "which is declared absent"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_read(groups: list[Object], words: str) -> None:
+    result = failing(MAIN, Script(login(), logout()), groups=groups)
+    assert words in result["msg"]
+    assert result["error"]["kind"] == "input"
+
+
+def test_what_does_not_fit_the_server_is_refused_before_anything_is_changed() -> None:
+    unknown = group({"group": "Nobody"})
+    assert "Archive hosts, Local clients" in failing(MAIN, Script(login(), *read(), logout()), groups=unknown)["msg"]
+    child = rows(_4={"groupName": "Local clients", "type": "ChildGroup", "childGroupId": "group-Archive hosts"})
+    circle = group({"group": "Local clients"})
+    assert "contain itself" in failing(MAIN, Script(login(), *read(child), logout()), groups=circle)["msg"]
+    twice = [*rows(), row("5", groupName="ARCHIVE HOSTS", type="Host", host="192.0.2.10")]
+    assert "several groups" in failing(MAIN, Script(login(), *read(twice), logout()), groups=WANTED)["msg"]
+
+
+def test_an_entry_that_no_option_can_say_is_shown_and_removed() -> None:
+    odd = rows(_4={"groupName": "Archive hosts", "type": "Country", "host": "xx"})
+    calls = (on_entries("validateRemove", "4"), on_entries("remove", "4"))
+    script = Script(login(), *read(odd), *calls, *read(), logout())
+    result = run_module(MAIN, script, groups=group(*AS_DECLARED))
+    assert {"unreadable": "Country xx"} in result["diff"]["before"]["ip_address_groups"]["Archive hosts"]["entries"]
