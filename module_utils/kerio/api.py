@@ -67,19 +67,29 @@ class Server:
     def read(self, kind: SettingsKind, received: Object | None = None) -> Reading:
         """Return one kind of settings, out of a structure that was ``received`` just now if there is one."""
         received = self.receive(kind.source) if received is None else received
-        options = settings.read_options(kind.fields, received)
-        for field in kind.fields:
+        return Reading(received, self.options(kind.fields, received))
+
+    def options(self, fields: t.Iterable[Field], received: Object) -> Object:
+        """Return the options of what was received; ids of other objects are names in them."""
+        fields = list(fields)
+        options = settings.read_options(fields, received)
+        for field in fields:
             if field.reference and options.get(field.option):
                 options[field.option] = self._name_of(field, options[field.option])
-        return Reading(received, options)
+        return options
+
+    def changed(self, fields: t.Iterable[Field], received: Object, values: t.Mapping[str, t.Any]) -> Object:
+        """Return ``received`` with ``values`` set, names of other objects turned into their ids."""
+        fields = list(fields)
+        encoded = {field.option: self._reference(field, values) for field in fields if field.option in values}
+        return settings.write_options(fields, received, encoded)
 
     def write(self, kind: SettingsKind, reading: Reading, values: t.Mapping[str, t.Any]) -> None:
         """Send the whole structure with ``values`` set, read it back, compare; raises ``ApiError`` naming what did not hold."""
-        encoded = {field.option: self._reference(field, values) for field in kind.fields if field.option in values}
-        changed = settings.write_options(kind.fields, reading.received, encoded)
+        changed = self.changed(kind.fields, reading.received, values)
         written = [field.path for field in kind.fields if field.secret and field.option in values]
         payload = settings.sendable(kind.source, changed, written)
-        self._client.call(kind.source.set, {kind.source.member: payload}, Effect.SETTLE)
+        self._write(kind.source.set, {kind.source.member: payload}, Effect.SETTLE)
         self._proved(kind.name, kind.source.set, kind.fields, self.read(kind).options, values)
 
     def objects(self, kind: ObjectKind, domain_id: str = "", page_size: int = PAGE_SIZE) -> list[Object]:
@@ -91,20 +101,23 @@ class Server:
         if not kind.paged:
             return list(self._member(self._client.call(kind.get, parameters or None), kind.get, kind.member, list))
         found: dict[str, Object] = {}
+        totals: list[int] = []
         start = 0
         while True:
             query = _query(kind.order_by, start, page_size)
             result = self._client.call(kind.get, {"query": query, **parameters})
             page = self._member(result, kind.get, kind.member, list)
-            total = self._member(result, kind.get, "totalItems", int)
+            totals.append(self._member(result, kind.get, "totalItems", int))
             found.update((self._member(entry, kind.get, "id", str), entry) for entry in page)
             start += len(page)
-            if start >= total or not page:
+            if start >= totals[-1] or not page:
                 break
-        if len(found) != total:
+        # One that is removed while pages are read moves another one onto a page that was read: the count alone would still fit.
+        if {len(found)} != set(totals):
+            counts = ", then ".join(map(str, dict.fromkeys(totals)))
             raise ProtocolError(
                 f"{self.name}: {kind.get}",
-                f"{len(found)} different objects came although the server counts {total}",
+                f"{len(found)} different objects came although the server counts {counts}",
                 "Run again: objects were added or removed meanwhile, or the server cuts its answers short",
             )
         return list(found.values())
@@ -116,11 +129,26 @@ class Server:
         # What belongs together is sent together, also the half that stays as it was.
         members = [member for field in touched for member in (field.path[:1] or field.codec.members)]
         pattern = {member: changed[member] for member in members}
-        self.call(kind.set, {kind.set_ids: [object_id], kind.set_pattern: pattern})
+        parameters = {kind.set_ids: [object_id], kind.set_pattern: settings.without_empty_passwords(pattern)}
+        self.call(kind.set, parameters)
 
-    def call(self, method: str, parameters: Object, effect: Effect = Effect.SETTLE) -> Object:
-        """Call a method that writes; errors of items raise ``ItemError``."""
+    def call(self, method: str, parameters: Object, effect: Effect = Effect.SETTLE, items: t.Sequence[str] = ()) -> Object:
+        """Call a method that writes; errors of items raise ``ItemError``.
+
+        ``items`` are what the operator calls the things that it is about, in the order of the input; errors name them.
+        """
+        # What refers to other objects does not create them, but such a call may.
         self._names.clear()
+        try:
+            return self._write(method, parameters, effect)
+        except ApiError as error:
+            if items:
+                _name_items(error, items)
+            raise
+
+    def _write(self, method: str, parameters: Object, effect: Effect) -> Object:
+        if self._remembered is not None:
+            self._remembered.clear()
         return self._client.call(method, parameters, effect)
 
     def prove_objects(
@@ -186,6 +214,17 @@ class Server:
                 "Compare the server's version with the supported ones",
             )
         return value
+
+
+def _name_items(error: ApiError, items: t.Sequence[str]) -> None:
+    """Put the names of what the call was about into its error: those of the items that failed in place of their numbers."""
+    entries = error.details.get("errors")
+    if isinstance(entries, list):
+        for entry in entries:
+            entry["item"] = items[entry["index"]] if entry["index"] in range(len(items)) else f"item {entry['index']}"
+        error.cause = "; ".join(f"{entry['item']}: {entry['message']} (code {entry['code']})" for entry in entries)
+    else:
+        error.subject = f"{error.subject} ({', '.join(items)})"
 
 
 def _query(order_by: str, start: int, limit: int) -> Object:

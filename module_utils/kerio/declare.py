@@ -28,6 +28,9 @@ def settle(server: Server, kind: SettingsKind, reading: Reading, options: Option
         if not check_mode:
             server.write(kind, reading, change.values)
         _warn_after(server, kind, change)
+    outcome = {**reading.options, **(plan.changes[0].values if plan.changes else {})}
+    caution = kind.caution(outcome) if kind.caution else ""
+    server.warnings.extend([f"{server.name}: {caution}"] if caution else [])
     return plan
 
 

@@ -21,7 +21,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
 )
 
 NO_SESSION = -32001
-FULL_ADMINISTRATOR = "Use an account whose role on the server is full administrator (FullAdmin)"
+# An operator of the modules knows the one name of a connection option, an operator of the role the other.
+API_HOST = "api_host (kerio_connect_host in the role)"
+API_PORT = "api_port (kerio_connect_port in the role)"
+FULL_ADMINISTRATOR = (
+    "Use an account whose role on the server is full administrator (FullAdmin) as api_user (kerio_connect_user in the role)"
+)
 # What the operator can do, where a code says more than its text does.
 REMEDIES = {
     -32601: "The server does not have this method: compare its version with the supported ones",
@@ -95,7 +100,7 @@ def _parse(where: str, method: str, reply: Reply) -> dict[str, t.Any]:
     raise ProtocolError(
         f"{where}: {method}",
         f"the answer is not one of the admin API: {_beginning(reply.body)}",
-        "Check api_port: the administration listens on 4040 unless it was moved",
+        f"Check {API_PORT}: the administration listens on 4040 unless it was moved",
     )
 
 
@@ -106,7 +111,7 @@ def _status_error(where: str, method: str, reply: Reply) -> ProtocolError | Gate
     return ProtocolError(
         f"{where}: {method}",
         cause,
-        "Check api_host and api_port: the administration listens on 4040 unless it was moved",
+        f"Check {API_HOST} and {API_PORT}: the administration listens on 4040 unless it was moved",
         status=reply.status,
     )
 

@@ -58,12 +58,16 @@ class Source:
 
 @dataclass(frozen=True)
 class SettingsKind:
-    """Settings that a server has once. ``module``: whose options they are; empty while no module writes them."""
+    """Settings that a server has once. ``module``: whose options they are.
+
+    ``caution`` takes the options as they will be and returns what the operator must be told about them, or nothing.
+    """
 
     name: str
     source: Source
     fields: tuple[Field, ...]
     module: str = ""
+    caution: t.Callable[[t.Mapping[str, t.Any]], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,14 +103,37 @@ def _group(option: str, *path: str, **more: t.Any) -> Field:
 
 
 def _newer_number(option: str, *path: str) -> Field:
-    return Field(option, path, codecs.INTEGER, varies=True, known_to="newer servers")
+    return Field(option, path, codecs.POSITIVE, varies=True, known_to="newer servers")
 
 
+def _no_plain_login(options: t.Mapping[str, t.Any]) -> str:
+    """Say that nobody whose password is stored as SHA or checked by a directory can log in (securing-kerio-connect-1239)."""
+    methods = options.get("authentication_methods")
+    plain = [on for name, on in methods.items() if name.upper() in ("PLAIN", "LOGIN")] if isinstance(methods, dict) else []
+    if not plain or any(plain):
+        return ""
+    return (
+        "PLAIN and LOGIN are both off, so that users of a directory, or with a password stored as SHA, cannot log in, "
+        "and archivers that log in as users may fail"
+    )
+
+
+# Marked read-only in the interface description of AdvancedOptions.
+_CHECKED = (
+    "timeFromLastCheck",
+    "downloadedFile",
+    "updateInfo",
+    "kocVersion",
+    "koffVersion",
+    "kspVersion",
+    "kscVersion",
+)
 _ARCHIVE = Source("Archive.get", "Archive.set", "options")
 _ADVANCED = Source(
     "AdvancedOptions.get",
     "AdvancedOptions.set",
     "options",
+    read_only=tuple(("updateChecker", member) for member in _CHECKED),
     write_only=(("masterAuthentication", "password"), ("httpProxy", "password")),
 )
 _SECURITY = Source("SecurityPolicy.get", "SecurityPolicy.set", "options")
@@ -180,6 +207,8 @@ ADVANCED_OPTIONS = SettingsKind(
 SECURITY_POLICY = SettingsKind(
     "security_policy",
     _SECURITY,
+    module="kerio_security_policy",
+    caution=_no_plain_login,
     fields=(
         Field(
             "mode",
@@ -195,14 +224,21 @@ SECURITY_POLICY = SettingsKind(
         Field("authentication_methods", ("authenticationMethods",), codecs.SWITCHES),
         _switch("allow_ntlm_for_kerberos_users", "allowNtlmForKerberosUsers"),
         _switch("lockout", "enableLockout"),
-        Field("failed_logins_to_lock", ("failedLoginsToLock",), codecs.INTEGER),
-        Field("minutes_to_unlock", ("minutesToUnlock",), codecs.INTEGER),
+        Field("failed_logins_to_lock", ("failedLoginsToLock",), codecs.POSITIVE),
+        Field("minutes_to_unlock", ("minutesToUnlock",), codecs.POSITIVE),
         _group("authentication_exception_group", "authenticationExceptionGroup"),
         _group("encryption_exception_group", "encryptionExceptionGroup"),
         _switch("anti_hammering", "antiHammering", "isEnabled", varies=True, known_to="newer servers", when_absent=False),
         _newer_number("anti_hammering_failed_logins", "antiHammering", "failedLoginsToBlock"),
         _newer_number("anti_hammering_minutes", "antiHammering", "minutesToBlock"),
-        _group("anti_hammering_exception_group", "antiHammering", "exceptionIpGroup", varies=True, known_to="newer servers"),
+        _group(
+            "anti_hammering_exception_group",
+            "antiHammering",
+            "exceptionIpGroup",
+            varies=True,
+            known_to="newer servers",
+            when_absent="",
+        ),
     ),
 )
 
@@ -221,7 +257,7 @@ DOMAIN_ARCHIVING_FIELDS = (
 )
 
 SERVICE_FIELDS = (
-    # Read-only in the object: Services.start and Services.stop change it.
+    # Services.start and Services.stop change it; in the object it is sent as received.
     _switch("running", "isRunning"),
     Field("start_up", ("howToStart",), codecs.choice({"automatic": "Automatic", "manual": "Manual"})),
     Field("listeners", ("listeners",), codecs.LISTENERS),

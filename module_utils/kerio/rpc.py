@@ -22,6 +22,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     SessionExpiredError,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope import (
+    API_PORT,
     FULL_ADMINISTRATOR,
     GatewayError,
     Reply,
@@ -44,8 +45,9 @@ _RANDOM = secrets.SystemRandom()
 class Effect(enum.Enum):
     """What a call does to the server, hence whether it may be repeated.
 
-    A ``READ`` is repeated while the server is not there, and after a new login. ``SETTLE`` writes a whole value: repeating it
-    changes nothing more, so it is repeated after a new login. ``WRITE`` adds or removes: never repeated.
+    Any call that is answered with "no session" (-32001) was not carried out, so it is repeated after a new login. A ``READ`` is
+    repeated while the server is not there as well. ``SETTLE`` writes a whole value, ``WRITE`` adds or removes: when their answer
+    is lost, nobody knows whether they were carried out, and they are not repeated.
     """
 
     READ = "read"
@@ -109,14 +111,15 @@ class Client:
             raise LoginRefusedError(
                 f"{self.name}: login of {self._user}",
                 error.cause,
-                "Check api_user and api_password; it is not tried again, because failed logins lock the account",
+                "Check api_user and api_password (kerio_connect_user and kerio_connect_password in the role); it is not tried "
+                "again, because failed logins lock the account",
                 method="Session.login",
                 code=error.details.get("code"),
             ) from None
         token = result.get("token")
         if not isinstance(token, str) or not token:
             raise ProtocolError(
-                f"{self.name}: Session.login", "the answer has no token", "Check that api_port is the administration"
+                f"{self.name}: Session.login", "the answer has no token", f"Check that {API_PORT} is the administration"
             )
         self._token = token
 
@@ -139,8 +142,6 @@ class Client:
         except SessionExpiredError as error:
             if self._renewed:
                 raise self._no_rights(error) from None
-            if effect is Effect.WRITE:
-                raise
         self._renewed = True
         self.login()
         try:

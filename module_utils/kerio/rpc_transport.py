@@ -18,7 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     MissingLibraryError,
     NetworkError,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope import Reply
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope import API_HOST, API_PORT, Reply
 
 try:
     import requests
@@ -28,18 +28,21 @@ except ImportError as import_error:
 else:
     MISSING = None
 
-CHECK_PORT = "Check api_port: the administration listens on 4040, with TLS, unless it was moved"
+CHECK_PORT = f"Check {API_PORT}: the administration listens on 4040, with TLS, unless it was moved"
 # Silence here is no matter of rights, which are not known before.
 LOGIN = "Session.login"
 # OpenSSL's verification results that have a remedy of their own (X509_V_ERR_*).
 HOST_MISMATCH, ADDRESS_MISMATCH, EXPIRED, NOT_YET_VALID = 62, 64, 10, 9
 CERTIFICATE_REMEDIES = {
-    HOST_MISMATCH: "Use a name that the certificate carries as api_host, or give the server a certificate for this name",
-    ADDRESS_MISMATCH: "Use a name that the certificate carries as api_host, or give the server a certificate for this address",
+    HOST_MISMATCH: f"Use a name that the certificate carries as {API_HOST}, or give the server a certificate for this name",
+    ADDRESS_MISMATCH: f"Use a name that the certificate carries as {API_HOST}, or give the server a certificate for this address",
     EXPIRED: "Renew the server's certificate",
     NOT_YET_VALID: "Compare the clocks of this host and of the server",
 }
-TRUST = "Point ca_file at the certificate of the authority that signed it (or at the server's own, if it signed itself)"
+TRUST = (
+    "Point ca_file at the certificate of the authority that signed it, or at the server's own if it signed itself "
+    "(kerio_connect_ca_file in the role)"
+)
 
 
 class ConnectionRefusedByHostError(NetworkError):
@@ -115,7 +118,7 @@ def explain(endpoint: Endpoint, method: str, error: Exception) -> NetworkError:
         return CertificateError(endpoint.where, text, CERTIFICATE_REMEDIES.get(certificate.verify_code, TRUST))
     if isinstance(error, requests.exceptions.ConnectTimeout):
         text = f"no connection within {endpoint.timeout:g} s"
-        return NetworkError(endpoint.where, text, "Check api_host, and that a firewall lets this host through to api_port")
+        return NetworkError(endpoint.where, text, f"Check {API_HOST}, and that a firewall lets this host through to {API_PORT}")
     if isinstance(error, requests.exceptions.Timeout):
         return _hang(endpoint, method)
     return _explain_system(endpoint, method, error)
@@ -132,16 +135,16 @@ def _explain_system(endpoint: Endpoint, method: str, error: Exception) -> Networ
         return NetworkError(endpoint.where, f"what listens there does not speak HTTP: {said!r}", CHECK_PORT)
     unknown = _underlying(error, socket.gaierror)
     if unknown is not None:
-        return NetworkError(endpoint.where, f"the name cannot be resolved: {unknown.strerror}", "Check api_host")
+        return NetworkError(endpoint.where, f"the name cannot be resolved: {unknown.strerror}", f"Check {API_HOST}")
     system = _underlying(error, OSError)
     if isinstance(system, ConnectionRefusedError):
         return ConnectionRefusedByHostError(
             endpoint.where,
             f"nothing listens there: {system.strerror}",
-            "Check that Kerio Connect is running there, and that api_port is the administration's (4040 unless it was moved)",
+            f"Check that Kerio Connect is running there, and that {API_PORT} is the administration's: 4040 unless it was moved",
         )
     if system is not None and system.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EHOSTDOWN):
-        return NetworkError(endpoint.where, f"the host cannot be reached: {system.strerror}", "Check api_host and the network")
+        return NetworkError(endpoint.where, f"the host cannot be reached: {system.strerror}", f"Check {API_HOST} and the network")
     return NetworkError(
         f"{endpoint.where}: {method}", f"the connection broke: {_innermost(error)}", f"Run again. If it stays so: {CHECK_PORT}"
     )
@@ -158,7 +161,8 @@ def _hang(endpoint: Endpoint, method: str) -> NetworkError:
     return NetworkError(
         f"{endpoint.where}: {method}",
         f"no answer within {endpoint.timeout:g} s; the server may have executed the call all the same",
-        "Use an account with full administration (to others some methods hang), or raise the timeout if the server is slow",
+        "Use an account with full administration as api_user (kerio_connect_user in the role): to others some methods hang; or "
+        "raise timeout (kerio_connect_timeout in the role) if the server is slow",
         method=method,
     )
 

@@ -61,7 +61,7 @@ def sendable(source: Source, changed: Object, written: t.Collection[Path]) -> Ob
 
     An empty password is left out wherever it stands: sending it would erase the one that is stored.
     """
-    kept: Object = copy.deepcopy(_without_empty_passwords(changed))
+    kept: Object = copy.deepcopy(without_empty_passwords(changed))
     for path in (*source.read_only, *(path for path in source.write_only if path not in written)):
         parent = _at(kept, path[:-1])
         if isinstance(parent, dict):
@@ -69,13 +69,14 @@ def sendable(source: Source, changed: Object, written: t.Collection[Path]) -> Ob
     return kept
 
 
-def _without_empty_passwords(value: t.Any) -> t.Any:
+def without_empty_passwords(value: t.Any) -> t.Any:
+    """Return ``value`` without members that hold an empty password: sending one erases the password that is stored."""
     if isinstance(value, list):
-        return [_without_empty_passwords(item) for item in value]
+        return [without_empty_passwords(item) for item in value]
     if not isinstance(value, dict):
         return value
     kept = {name: inner for name, inner in value.items() if not (_PASSWORD.search(name) and inner in ("", None))}
-    return {name: _without_empty_passwords(inner) for name, inner in kept.items()}
+    return {name: without_empty_passwords(inner) for name, inner in kept.items()}
 
 
 def check_options(where: str, fields: t.Iterable[Field], desired: t.Mapping[str, t.Any]) -> None:
@@ -87,7 +88,7 @@ def check_options(where: str, fields: t.Iterable[Field], desired: t.Mapping[str,
 
 
 def managed(where: str, fields: t.Iterable[Field], desired: t.Mapping[str, t.Any], current: Object) -> Object:
-    """Return the declared options; raise ``InputError`` on one that the server does not have.
+    """Return the declared options in the server's words; raise ``InputError`` on one that the server does not have.
 
     Declaring what such a server does anyway is no error, so that one inventory fits servers of several versions.
     """
@@ -104,8 +105,33 @@ def managed(where: str, fields: t.Iterable[Field], desired: t.Mapping[str, t.Any
                 f"the server does not have this setting{f' (known to {field.known_to})' if field.known_to else ''}",
                 "Remove the option for this server, or upgrade the server",
             )
-        wanted[field.option] = value
+        wanted[field.option] = _resolved(where, field, value, current)
     return wanted
+
+
+def _resolved(where: str, field: Field, value: t.Any, current: Object) -> t.Any:
+    resolve = field.codec.resolve
+    return value if resolve is None else resolve(f"{where}: {field.option}", value, current[field.option])
+
+
+def declarable(fields: t.Iterable[Field], options: Object) -> Object:
+    """Return the options that a module would take as they are: not those whose value the codec could only pass on."""
+    return {field.option: options[field.option] for field in fields if _fits(field, options.get(field.option))}
+
+
+def _fits(field: Field, value: t.Any) -> bool:
+    codec = field.codec
+    types: dict[str, type] = {"bool": bool, "int": int, "str": str, "dict": dict, "list": list}
+    if type(value) is not types[codec.option_type] or (codec.choices and value not in codec.choices):
+        return False
+    try:
+        if codec.resolve is not None:
+            codec.resolve(field.option, value, value)
+        if codec.check is not None:
+            codec.check(field.option, value)
+    except InputError:
+        return False
+    return True
 
 
 def rules(fields: t.Iterable[Field]) -> dict[str, Rule]:

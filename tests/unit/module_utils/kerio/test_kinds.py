@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of kinds is refused when its rows contradict each other, and codecs go both ways."""
+"""The table of kinds is refused when its rows contradict each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import typing as t
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import codecs, kinds
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field, ObjectKind, SettingsKind, Source
 
@@ -56,40 +55,26 @@ def test_every_password_of_a_structure_is_known_as_write_only() -> None:
     assert set(kinds.MASTER_AUTHENTICATION.source.write_only) == {("masterAuthentication", "password"), ("httpProxy", "password")}
 
 
+def test_what_the_update_check_found_is_read_only() -> None:
+    # Marked so in the interface description; a server may refuse to be told.
+    assert ("updateChecker", "updateInfo") in kinds.ADVANCED_OPTIONS.source.read_only
+    assert ("updateChecker", "autoCheck") not in kinds.ADVANCED_OPTIONS.source.read_only
+
+
 @pytest.mark.parametrize(
-    ("codec", "api", "option"),
+    ("methods", "said"),
     [
-        (codecs.TIME_OF_DAY, {"hour": 2, "min": 5}, "02:05"),
-        (codecs.choice({"day": "periodDay"}), "periodDay", "day"),
-        (codecs.choice({"day": "periodDay"}), "periodOfTomorrow", "periodOfTomorrow"),
-        (codecs.switched_address("on", "text"), {"on": True, "text": "a@b.example", "more": 1}, "a@b.example"),
-        (codecs.switched_address("on", "text"), {"on": False, "text": "a@b.example"}, ""),
-        (
-            codecs.SWITCHES,
-            [{"value": "LOGIN", "enabled": True}, {"value": "NTLM", "enabled": False}],
-            {"LOGIN": True, "NTLM": False},
-        ),
+        ({"PLAIN": False, "LOGIN": False, "CRAM-MD5": True}, True),
+        ({"plain": False, "NTLM": True}, True),
+        ({"PLAIN": False, "LOGIN": True}, False),
+        ({"PLAIN": True, "LOGIN": False}, False),
+        ({"CRAM-MD5": False}, False),  # what the server does not offer, it does not switch off either
+        (["a shape of tomorrow"], False),
+        (None, False),
     ],
 )
-def test_codecs_go_both_ways(codec: codecs.Codec, api: t.Any, option: t.Any) -> None:
-    assert codec.decode(api) == option
-    assert codec.encode(option, api) == api
-
-
-def test_time_that_is_new_to_us_is_passed_on() -> None:
-    assert codecs.TIME_OF_DAY.decode({"hour": "2", "min": "5"}) == {"hour": "2", "min": "5"}
-
-
-def test_switch_that_is_not_named_is_sent_as_received() -> None:
-    # A method that is missing from SecurityPolicy.set comes back enabled.
-    current = [{"value": "CRAM-MD5", "enabled": True}, {"value": "NTLM", "enabled": False}, {"value": "LOGIN", "enabled": True}]
-    assert codecs.SWITCHES.encode({"CRAM-MD5": False}, current) == [
-        {"value": "CRAM-MD5", "enabled": False},
-        {"value": "NTLM", "enabled": False},
-        {"value": "LOGIN", "enabled": True},
-    ]
-
-
-def test_switch_that_the_server_does_not_know_is_refused() -> None:
-    with pytest.raises(InputError, match="it knows LOGIN"):
-        codecs.SWITCHES.encode({"APOP": False}, [{"value": "LOGIN", "enabled": True}])
+def test_caution_when_nobody_can_send_a_plain_password(methods: t.Any, said: bool) -> None:
+    assert kinds.SECURITY_POLICY.caution is not None
+    text = kinds.SECURITY_POLICY.caution({"authentication_methods": methods})
+    assert ("PLAIN and LOGIN are both off" in text) is said
+    assert bool(text) is said

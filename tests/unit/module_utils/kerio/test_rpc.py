@@ -72,15 +72,34 @@ def test_calls_are_recorded_with_those_of_the_logout(clock: Clock) -> None:
     assert session.calls == ["Session.login", "Archive.get", "Session.logout"]
 
 
-@pytest.mark.parametrize("effect", [Effect.READ, Effect.SETTLE])
+@pytest.mark.parametrize("effect", Effect)
 def test_expired_session_is_renewed_once_and_the_call_repeated(clock: Clock, effect: Effect) -> None:
+    # What is answered with "no session" was not carried out, so that even a create may be repeated.
     script = Script(login(), Call("Archive.get", None, EXPIRED), login(), LATER, logout())
     assert call(script, clock, effect) == {"options": 1}
 
 
-def test_call_that_adds_or_removes_is_not_repeated(clock: Clock) -> None:
-    script = Script(login(), Call("Archive.get", None, EXPIRED), logout())
-    with pytest.raises(SessionExpiredError):
+@pytest.mark.parametrize("effect", [Effect.SETTLE, Effect.WRITE])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        NetworkError("mail1: Archive.get", "the connection broke: reset by peer", "Run again"),
+        NetworkError("mail1: Archive.get", "no answer within 30 s", "Raise timeout"),
+        Reply(504, b""),
+        Reply(500, b"<html>"),
+        Reply(200, b""),
+    ],
+)
+def test_write_whose_answer_is_lost_is_not_repeated(clock: Clock, effect: Effect, lost: t.Any) -> None:
+    script = Script(login(), Call("Archive.get", None, lost), logout())
+    with pytest.raises((NetworkError, ProtocolError)):
+        call(script, clock, effect)
+
+
+def test_answer_that_is_lost_after_the_new_login_is_not_asked_for_again(clock: Clock) -> None:
+    broken = NetworkError("mail1: Archive.get", "the connection broke: reset by peer", "Run again")
+    script = Script(login(), Call("Archive.get", None, EXPIRED), login(), Call("Archive.get", None, broken), logout())
+    with pytest.raises(NetworkError, match="broke"):
         call(script, clock, Effect.WRITE)
 
 
