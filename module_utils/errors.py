@@ -137,3 +137,9 @@ class UserPlanError(ArchiveToolError):
     """The set of archive users that is asked for contradicts itself or would remove too much."""
 
     kind = "users"
+
+
+class RelationError(ArchiveToolError):
+    """Declared settings, today's and the archive side contradict each other; ``details['relations']`` lists all findings."""
+
+    kind = "relation"

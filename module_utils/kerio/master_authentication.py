@@ -8,9 +8,12 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import declare, kinds
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Server
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_access import open_to_all
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import Plan
 
 SHORTEST_PASSWORD = 12
+# What can be read back.
+COMPARED = ("enabled", "ip_address_group")
 STATES = ("right", "wrong", "cannot_tell", "unset")
 Options = t.Mapping[str, t.Any]
 
@@ -25,10 +28,20 @@ def declare_master_authentication(server: Server, options: Options, check_mode: 
     reading = server.read(kinds.MASTER_AUTHENTICATION)
     current = reading.options
     _refuse_any_address(server.name, options, current)
-    wanted = {name: options[name] for name in ("enabled", "ip_address_group")}
+    wanted = {name: options[name] for name in COMPARED}
     if _writes_password(server, options, bool(current.get("enabled"))):
         wanted["password"] = options["password"]
     return declare.settle(server, kinds.MASTER_AUTHENTICATION, reading, wanted, check_mode)
+
+
+def compare_master_authentication(server: Server, options: Options) -> Plan:
+    """Return what ``declare_master_authentication`` would change, the password left aside, and change nothing.
+
+    An outcome that it would refuse is not refused here: that is a relation, which whoever compares may accept.
+    """
+    reading = server.read(kinds.MASTER_AUTHENTICATION)
+    wanted = {name: options[name] for name in COMPARED}
+    return declare.settle(server, kinds.MASTER_AUTHENTICATION, reading, wanted, True)
 
 
 def check_password(where: str, password: str | None) -> None:
@@ -48,14 +61,11 @@ def _outcome(options: Options, current: Options, name: str) -> t.Any:
 
 def _refuse_any_address(where: str, options: Options, current: Options) -> None:
     """Refuse an outcome in which master authentication is on and open to every address."""
-    declares = any(options[name] is not None for name in ("enabled", "ip_address_group", "password"))
-    open_to_all = _outcome(options, current, "enabled") and not _outcome(options, current, "ip_address_group")
-    if declares and open_to_all and not options["allow_any_address"]:
-        raise InputError(
-            f"{where}: master authentication",
-            "it would be on without an IP address group, so that every address may try the password of all mailboxes",
-            "Set ip_address_group to a group that holds the archive host, or set allow_any_address to true",
-        )
+    declares = any(options[name] is not None for name in (*COMPARED, "password"))
+    outcome = {name: _outcome(options, current, name) for name in COMPARED}
+    problem = open_to_all(where, {**outcome, "allow_any_address": options["allow_any_address"]})
+    if declares and problem is not None:
+        raise InputError(*problem)
 
 
 def _writes_password(server: Server, options: Options, on_now: bool) -> bool:
