@@ -11,6 +11,7 @@ import yaml
 
 from ansible_collections.mailops.kerio.plugins.doc_fragments import job as job_fragment
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run, run_check
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_module as run_module_of_archive
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.modules import archive_run
 from tests.unit.library.module_run import run_module
@@ -75,6 +76,13 @@ def test_passwords_are_not_logged() -> None:
     assert archive_run.ARGUMENTS["passwords"]["no_log"] is True
     for name in ("master_password", "other_master_password"):
         assert archive_run.ARGUMENTS["servers"]["options"][name]["no_log"] is True
+
+
+def test_every_password_is_a_secret() -> None:
+    given = {"servers": [server(other_master_password=OTHER)], "passwords": {"journal": "not-a-secret-journal"}}
+    params = options(Path("/archive"), only=[], mailbox=None, fail_on_errors=True, **given)
+    assert set(run_module_of_archive.secrets_of(params)) == {MASTER, OTHER, "not-a-secret-journal"}
+    assert "not-a-secret" not in repr(run_module_of_archive.options_of({**params, "reserve": 0}))
 
 
 def test_examples_and_return_values_are_yaml() -> None:

@@ -22,6 +22,7 @@ from tests.unit.module_utils.archive.engine_fake import (
     MULTIPLE,
     OTHER,
     Archive,
+    FakeConnection,
     FakeServers,
     mail,
     multidrop,
@@ -172,6 +173,25 @@ def test_a_mailbox_with_its_own_wrong_password_is_told_beside_the_servers_troubl
     archive.profiles = [MULTIPLE, multidrop()]
     archive.passwords = {"journal": "not-a-secret-wrong"}
     servers.folder("mail1", JOURNAL)
+    assert [problem.where for problem in archive.run().problems()] == ["mail1", f"mail1 {JOURNAL}"]
+
+
+class Changed(FakeServers):
+    """The archive mailbox gets another password after its first login."""
+
+    def open(self, endpoint: Endpoint, credentials: Credentials) -> FakeConnection:
+        if credentials.user == JOURNAL and any(JOURNAL in line for line in self.commands("LOGIN")):
+            raise LoginRefusedError(endpoint.label, "NO LOGIN failed", "Check the password", stage="LOGIN", answer="NO")
+        return super().open(endpoint, credentials)
+
+
+def test_a_mailbox_that_workers_cannot_open_is_told_beside_the_servers_trouble(tmp_path: Path) -> None:
+    servers = Changed(tmp_path / "imap.log")
+    archive = Archive(tmp_path / "archive", servers)
+    archive.refused, archive.profiles = {"mail1": TOLD}, [MULTIPLE, multidrop()]
+    archive.passwords = {"journal": f"not-a-secret-{JOURNAL}"}
+    archive.user(ALICE)
+    servers.folder("mail1", JOURNAL).add(mail(1))
     assert [problem.where for problem in archive.run().problems()] == ["mail1", f"mail1 {JOURNAL}"]
 
 
