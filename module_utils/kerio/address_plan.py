@@ -211,10 +211,13 @@ def _refuse_unknown_children(where: str, declared: t.Mapping[str, Declared], kno
 
 
 def _children_first(names: t.Iterable[str], graph: Graph) -> list[str]:
+    """Return names with children first. Circles of the server among groups whose entries are not declared have no first."""
     ordered: list[str] = []
+    begun: set[str] = set()
 
     def visit(name: str) -> None:
-        if name not in ordered:
+        if name not in begun:
+            begun.add(name)
             for child in graph.get(name, ()):
                 if child in wanted:
                     visit(child)
