@@ -114,7 +114,10 @@ options:
         type: int
         default: 300
   stop_timeout:
-    description: Seconds that the stop may take. The service's own script gives up after 300 and kills the server.
+    description:
+      - Seconds that the stop may take. The service's own script gives up after 300 and kills the server.
+      - A systemd unit kills the server after its own C(TimeoutStopSec), by default 90 seconds. When that is more than 30 seconds
+        shorter than this option, a warning says how to raise it.
     type: int
     default: 330
   start_timeout:
@@ -253,9 +256,11 @@ ARGUMENTS = {
     "job_heard": {"type": "list", "elements": "str"},
 }
 
+ONE_OF = [("permanent_delete", "variables")]
+
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_one_of=[("permanent_delete", "variables")])
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_one_of=ONE_OF)
     runner.run(module, lambda: runner.Outcome(**cfg_module.declare(module.params, module.check_mode, platform.system())))
 
 

@@ -266,7 +266,7 @@ def _alive(begun: Data) -> bool:
 
 
 def _lost(folder: Path, begun: Data) -> Data:
-    cause = f"its process {begun['pid']} ended without a result: it was killed, or the host was restarted"
+    cause = f"its process {begun['pid']} ended without a result: it was killed, the host was restarted, or the disk is full"
     return JobError(f"job {folder.name}", cause, f"See {folder / 'log'} on the host and run it again", id=begun["id"]).as_result()
 
 

@@ -14,11 +14,15 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, CfgError
 from ansible_collections.mailops.kerio.plugins.module_utils.job import sync_folder, write_record
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_memory import boot_id, digest_of
 
-_READ_REMEDY = "Set path to the mailserver.cfg of the server and run the module with become"
+_READ_REMEDY = (
+    "Set path (kerio_mailserver_cfg_path of the role) to the mailserver.cfg of the server and run the module with become"
+)
 _WRITE_REMEDY = "See the cause: the disk, the file system or the rights; the file was not replaced"
 # Attributes that went away or that the file system does not keep; anything else that cannot be copied stops the edit.
 _FORGIVEN = (errno.ENOTSUP, errno.ENODATA)
+_ACL = "system.posix_acl_access"
 # A write in place takes far less; a file that was changed later than this after it began is somebody else's work.
 _TORN_SECONDS = 60.0
 
@@ -53,6 +57,11 @@ class CfgFile:
         info = self.path.stat()
         return max(info.st_mtime, info.st_ctime)
 
+    def identity(self) -> tuple[int, int]:
+        """Return what no change of the file leaves as it is: the number of the inode and the time of its last change, in ns."""
+        info = self.path.stat()
+        return info.st_ino, info.st_ctime_ns
+
     def check_writable(self) -> None:
         """Raise ``CfgError`` when backup and replacement do not fit on the disk or cannot be written: better before the service
         stops than after."""
@@ -79,7 +88,12 @@ class CfgFile:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 cause = f"a job with another state_dir is changing it ({error.strerror}); nothing was done"
-                raise BusyError(str(self.path), cause, "Use one state_dir for one server", holder="another state_dir") from error
+                raise BusyError(
+                    str(self.path),
+                    cause,
+                    "Use one state_dir (kerio_mailserver_cfg_state_dir of the role) for one server",
+                    holder="another state_dir",
+                ) from error
             yield
         finally:
             os.close(handle)
@@ -98,7 +112,11 @@ class CfgFile:
             path = self.path.with_name(f"{self.path.name}.kerio-archive.{stamp}.{number}")
         with self._refusing():
             self._create(path, data)
-            for old in self.backups()[:-keep]:
+            # The name must be durable before a write in place relies on it.
+            sync_folder(self.path.parent)
+            # A clock that was set back gives the new one an older name than the others have.
+            others = [other for other in self.backups() if other != path]
+            for old in others[: max(len(others) + 1 - keep, 0)]:
                 old.unlink()
         return path
 
@@ -113,15 +131,27 @@ class CfgFile:
             raise CfgError(str(self.path), "it reads back differently from what was written", "Check the disk")
 
     def torn_backup(self) -> Path | None:
-        """Return the backup of a write in place that was interrupted, unless the file was written anew since; it may be torn."""
+        """Return the backup of a write in place that was interrupted; None when the file is whole or was written anew since.
+
+        Raises ``CfgError`` when it is not clear which bytes are the right ones.
+        """
+        remedy = f"Put the file in order by hand, then remove {self._journal}"
         try:
-            if self.path.stat().st_mtime > self._journal.stat().st_mtime + _TORN_SECONDS:
-                return None
-            backup = Path(json.loads(self._journal.read_bytes())["backup"])
+            noted = json.loads(self._journal.read_bytes())
+            backup, digests, boot = Path(noted["backup"]), list(noted["digests"]), noted["boot"]
+            began = self._journal.stat().st_mtime
         except FileNotFoundError:
             return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CfgError(str(self.path), f"it may be torn, and {self._journal} cannot be read: {error}", remedy) from error
+        if digest_of(self.read()) in digests:
+            return None
+        if self.path.stat().st_mtime > began + _TORN_SECONDS:
+            if boot == boot_id():
+                return None
+            cause = f"the host went down while it was written in place, and it was written again since; before, it was {backup}"
+            raise CfgError(str(self.path), cause, f"The server may have started on half a file. {remedy}")
         if not backup.exists():
-            remedy = f"Put the file in order by hand, then remove {self._journal}"
             raise CfgError(str(self.path), f"it may be torn, and its backup {backup} is gone", remedy)
         return backup
 
@@ -132,6 +162,11 @@ class CfgFile:
                 data = torn.read_bytes()
             self.write(data, torn)
         self._journal.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what a write that was killed left beside the file."""
+        with self._refusing():
+            self._new.unlink(missing_ok=True)
 
     def _write_beside(self, data: bytes, backup: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -149,7 +184,8 @@ class CfgFile:
             self._write_in_place(data, backup)
 
     def _write_in_place(self, data: bytes, backup: Path) -> None:
-        write_record(self._journal, {"backup": str(backup)})
+        digests = [digest_of(backup.read_bytes()), digest_of(data)]
+        write_record(self._journal, {"backup": str(backup), "digests": digests, "boot": boot_id()})
         handle = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -181,6 +217,10 @@ class CfgFile:
         for name in names:
             with _forgiving():
                 os.setxattr(target, name, os.getxattr(self.path, name))
+        if _ACL not in names:
+            # A folder with a default ACL gives one to every new file, and with it rights that the file did not grant.
+            with _forgiving():
+                os.removexattr(target, _ACL)
 
     @contextlib.contextmanager
     def _refusing(self) -> t.Iterator[None]:

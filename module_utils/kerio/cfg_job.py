@@ -7,19 +7,19 @@ start, read again. Whatever goes wrong, the bytes from after the stop are put ba
 
 from __future__ import annotations
 
-import json
 import time
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, CfgError, JobError, ServiceError
-from ansible_collections.mailops.kerio.plugins.module_utils.job import Reporter, write_record
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_memory
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.mailserver_cfg import Document, Selector
 
 if t.TYPE_CHECKING:
     from types import TracebackType
 
+    from ansible_collections.mailops.kerio.plugins.module_utils.job import Reporter
     from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
     from ansible_collections.mailops.kerio.plugins.module_utils.kerio.service import Process, Service
 
@@ -49,11 +49,12 @@ class Probe:
     values: t.Mapping[str, str | None]
     reasons: t.Sequence[str]
     process: Process | None
+    document: Document | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass
 class GuardedEdit:
-    """``applied`` is a file that remembers which process was started on which values."""
+    """``applied`` is the file of ``cfg_memory``."""
 
     file: CfgFile
     service: Service
@@ -62,6 +63,7 @@ class GuardedEdit:
     applied: Path
     _original: bytes | None = field(default=None, init=False)
     _backup: Path | None = field(default=None, init=False)
+    _started_on: Document | None = field(default=None, init=False)
 
     def probe(self) -> Probe:
         """Look, and touch nothing. Raises ``CfgError`` when a variable cannot be found, ``ServiceError`` when the server cannot
@@ -73,15 +75,16 @@ class GuardedEdit:
         if torn is not None:
             reason = f"an edit of {self.file.path} was interrupted while it wrote in place; {torn} will be restored first"
             return Probe({item.label: None for item in self.wanted}, [reason], process)
-        values = self._values(self._read())
+        document = self._read()
+        values = self._values(document)
         reasons = [
             f"{item.label} is {values[item.label]}, not {item.value}" for item in self.wanted if values[item.label] != item.value
         ]
         if process is None:
             reasons.append("the service is not running")
-        elif not self._applied_by(process, values):
+        elif not self._applied_by(process, document):
             reasons.append(f"process {process.pid} was started before the file was last changed, so it may not have read it")
-        return Probe(dict(values), reasons, process)
+        return Probe(dict(values), reasons, process, document)
 
     def __call__(self, reporter: Reporter) -> Data:
         """Do it; the work of the job. Raises ``CfgError`` or ``ServiceError``, ``details['state']`` tells what is true then."""
@@ -109,7 +112,8 @@ class GuardedEdit:
                         str(self.file.path), cause, "Compare the variable with the documentation of this server's version"
                     )
         down = time.monotonic() - began
-        self._remember(process, after)
+        with _Noting([]):
+            self._remember(process, t.cast("Document", self._started_on))
         reporter.progress(f"the service is back after {down:.0f} s")
         variables = [{"variable": item.label, "before": before[item.label], "after": item.value} for item in self.wanted]
         return {
@@ -128,10 +132,11 @@ class GuardedEdit:
         """
         reporter.progress(f"{cause}; bringing the service back")
         notes: list[str] = []
-        torn = self.file.torn_backup()
         with _Noting(notes):
+            torn = self.file.torn_backup()
             self.service.stop()
             self.file.restore_torn(torn)
+            self.file.tidy()
         with _Noting(notes):
             self.service.start()
         state = dict(self.truth(), restored=False, repair_errors=notes)
@@ -144,7 +149,8 @@ class GuardedEdit:
             raise ServiceError(
                 "Kerio Connect service",
                 f"no process runs {self.service.process}, yet something listens on {ports}; nothing was done",
-                "Set service.process to the server's program and service.pid_file to its pid file, or free the port",
+                "Set service.process to the server's program and service.pid_file to its pid file (variable "
+                "kerio_mailserver_cfg_service of the role), or free the port",
             )
 
     def _refuse_early(self, probe: Probe, reporter: Reporter) -> None:
@@ -153,7 +159,10 @@ class GuardedEdit:
         missing = self.service.ready.missing() if probe.process else []
         if missing:
             cause = f"it runs, but there is no answer from {', '.join(missing)}; nothing was done"
-            remedy = "Set ready.api_port and ready.imap_port to where the server listens on this host (0: not asked)"
+            remedy = (
+                "Set ready.api_port and ready.imap_port (variable kerio_mailserver_cfg_ready of the role) to where the server "
+                "listens on this host (0: not asked)"
+            )
             raise ServiceError("Kerio Connect service", cause, remedy)
         if reporter.stop_requested:
             raise ServiceError("Kerio Connect service", "the job was asked to end before it stopped it", "Run it again")
@@ -168,6 +177,7 @@ class GuardedEdit:
         if document.data != self._original:
             self._backup = self.file.backup(self._original, self.backup_keep)
             self.file.write(document.data, self._backup)
+        self._started_on = document
         return before
 
     def restore(self) -> bool:
@@ -205,32 +215,50 @@ class GuardedEdit:
             places[place] = item.label
         return {item.label: document.get(item.selector) for item in self.wanted}
 
-    def _applied_by(self, process: Process, values: Mapping) -> bool:
-        """Tell whether ``process`` read these values at its start: it is younger than the file, or we started it on them.
+    def _applied_by(self, process: Process, document: Document) -> bool:
+        """Tell whether ``process`` read these values at its start: by what is remembered, else by the clock.
 
-        The second is for servers that save the file after admin changes, which makes it younger than any process.
+        By the clock it must be younger than the file, and so must be its pid file: the start of a process is known in ticks since
+        the boot, so a clock that was set forth since makes it look younger than it is, but not what it wrote at its start. A
+        server that saves the file after admin changes makes it younger than any process; then only the memory tells.
         """
-        if process.started + CLOCK_GRAIN_SECONDS >= self.file.changed_at():
-            return True
-        return self._remembers(process, values)
-
-    def _remembers(self, process: Process, values: Mapping) -> bool:
-        try:
-            known = json.loads(self.applied.read_bytes())
-            read = dict(known["values"]) if known["process"] == process.identity else {}
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-        return all(name in read and read[name] == value for name, value in values.items())
+        memory = cfg_memory.recall(self.applied)
+        known = memory.verdict(process.identity, self._file_state(document), self._places(document)) if memory else None
+        if known is not None:
+            return known
+        written = self.service.pid_file_written(process)
+        started = process.started if written is None else min(process.started, written)
+        return started + CLOCK_GRAIN_SECONDS >= self.file.changed_at()
 
     def settle(self, probe: Probe) -> None:
         """Remember what a probe without reasons has proven, so that a backup tool that touches the inode causes no restart."""
-        if probe.process is not None and not self._remembers(probe.process, probe.values):
-            self._remember(probe.process, probe.values)
-
-    def _remember(self, process: Process, values: Mapping) -> None:
+        if probe.process is None or probe.document is None:
+            return
         with _Noting([]):
-            self.applied.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_record(self.applied, {"process": process.identity, "values": dict(values)})
+            self.file.restore_torn(None)
+        memory = cfg_memory.recall(self.applied)
+        if memory is None or not memory.covers(probe.process.identity, self._places(probe.document)):
+            with _Noting([]):
+                self._remember(probe.process, probe.document)
+
+    def _remember(self, process: Process, read: Document) -> None:
+        """Note that ``process`` has read ``read``. Variables of other tasks stay noted, or they would restart it in turns."""
+        memory = cfg_memory.recall(self.applied)
+        places = {*self._places(read), *(memory.values if memory else ())}
+        values = {item.path: item.value for item in read.variables if item.path in places}
+        digest = self._file_state(read).digest
+        if memory and memory.process == process.identity:
+            # What it has read at its start does not change any more.
+            values, digest = {**values, **memory.values}, memory.digest
+        cfg_memory.note(self.applied, process.identity, digest, values, self._file_state(self._read()))
+
+    def _places(self, document: Document) -> Mapping:
+        found = [document.find(item.selector) for item in self.wanted]
+        return {variable.path: variable.value for variable in found}
+
+    def _file_state(self, document: Document) -> cfg_memory.FileState:
+        inode, changed_ns = self.file.identity()
+        return cfg_memory.FileState(cfg_memory.digest_of(document.data), inode, changed_ns)
 
 
 class _Noting:

@@ -26,6 +26,8 @@ def declare(params: Data, check_mode: bool, system: str) -> Data:
     wanted = wanted_variables(params)
     if system != "Linux":
         cfg_manual.refuse(system, {item.label: item.value for item in wanted})
+    if params["backup_keep"] < 1:
+        raise InputError("backup_keep", f"it is {params['backup_keep']}", "Keep one backup at least: a failed edit needs it")
     call = _Call(params, wanted)
     if check_mode:
         return call.forecast()
@@ -74,6 +76,7 @@ class _Call:
         self.name = f"mailserver_cfg-{hashlib.sha256(self.path.encode()).hexdigest()[:8]}"
         self.about = {"path": self.path, "variables": [[item.label, item.value] for item in wanted]}
         self.probe: Probe | None = None
+        self.warnings: list[str] = []
         # The second may have been made by others before the first was closed to them.
         for folder in (self.state_dir, self.state_dir / self.name):
             job_folder.refuse_unsafe(folder)
@@ -82,7 +85,9 @@ class _Call:
         """Return what a run would do."""
         probe = self._edit().probe()
         now = job.status(self.state_dir, self.name)
-        warnings = [f"A job is changing {self.path} right now, started by {now.owner}"] if now.state == job.RUNNING else []
+        warnings = list(self.warnings)
+        if now.state == job.RUNNING:
+            warnings.append(f"A job is changing {self.path} right now, started by {now.owner}")
         return _outcome(bool(probe.reasons), self._sentence(probe, "would be"), self._diff(probe), warnings, self._data(probe))
 
     def follow(self) -> Data:
@@ -98,7 +103,8 @@ class _Call:
             seen=params["job_seen"],
         )
         data = turn.as_data()
-        warnings = [_told(report) for report in turn.previous]
+        # The call that starts the job, or that finds nothing to do, has looked at the service.
+        warnings = [_told(report) for report in turn.previous] + self.warnings
         if turn.holder is not None:
             text = f"{self.path} is being changed for {turn.holder}; nothing was done here"
             return _outcome(False, text, None, [*warnings, text], dict(data, holder=turn.holder))
@@ -129,6 +135,7 @@ class _Call:
     def _edit(self) -> GuardedEdit:
         options, ready = self.params["service"], self.params["ready"]
         start, stop = service.find_commands(options["name"], options["script"])
+        self.warnings = list(filter(None, [service.hasty_stop(stop, self.params["stop_timeout"])]))
         folder = self.state_dir / self.name
         control = service.Service(
             start_command=start,

@@ -8,7 +8,9 @@ only prints. Nothing here believes an exit code: processes and ports are looked 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -26,6 +28,11 @@ DEFAULT_SCRIPT = "/etc/init.d/kerio-connect"
 DEFAULT_PID_FILE = "/var/run/kms.pid"
 DEFAULT_WATCHDOG = "kerio-connect-watchdog"
 POLL_SECONDS = 0.2
+# What the default of stop_timeout has beyond the time that the stop itself may take.
+PROOF_SECONDS = 30.0
+_VARIABLE = "(variable kerio_mailserver_cfg_service of the role)"
+# How systemctl writes a span of time.
+_SPANS = {"us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "month": 2629800, "y": 31557600}
 # What an init script may expect; the environment of a module (Python's and Ansible's variables, a C locale) is not the server's.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
 
@@ -137,6 +144,14 @@ class Service:
                 )
             time.sleep(POLL_SECONDS)
 
+    def pid_file_written(self, process: Process) -> float | None:
+        """Return when ``process`` wrote the pid file, in seconds since the epoch as the clock was then; None when it did not."""
+        path = Path(self.pid_file)
+        try:
+            return path.stat().st_mtime if int(path.read_text(encoding="ascii")) == process.pid else None
+        except (OSError, ValueError):
+            return None
+
     def _pid_file_process(self) -> Process | None:
         """Return the process that the pid file names, unless its number was given to another one since."""
         try:
@@ -150,7 +165,7 @@ class Service:
 
     def _run(self, command: t.Sequence[str], seconds: float) -> str:
         """Run a service command and return what it said, its exit code included: an answer for the operator, not for us."""
-        with self.log.open("ab") as log:
+        with self._open_log() as log:
             begin = log.tell()
             try:
                 program = subprocess.Popen(
@@ -164,8 +179,17 @@ class Service:
                 program.kill()
                 program.wait()
                 end = f"was ended after {seconds:.0f} s"
-        text = self.log.read_bytes()[begin:].decode("utf-8", "replace").strip()
+        text = ""
+        with contextlib.suppress(OSError):
+            text = self.log.read_bytes()[begin:].decode("utf-8", "replace").strip()
         return f"{' '.join(command)}: {text[-500:]} ({end})"
+
+    def _open_log(self) -> t.IO[bytes]:
+        """Return the log, or /dev/null when its disk has failed: a server must not stay stopped for want of a log."""
+        try:
+            return self.log.open("ab")
+        except OSError:
+            return Path(os.devnull).open("ab")
 
     def _error(self, cause: str, said: str) -> ServiceError:
         return ServiceError("Kerio Connect service", f"{cause} ({said})", f"See the logs of the server and {self.log}")
@@ -180,7 +204,7 @@ def find_commands(unit: str | None, script: str | None) -> tuple[list[str], list
     if script is None:
         systemctl = shutil.which("systemctl", path=ENVIRONMENT["PATH"])
         if unit is not None and systemctl is None:
-            raise ServiceError(unit, "there is no systemctl on this host", "Set service.script instead")
+            raise ServiceError(unit, "there is no systemctl on this host", f"Set service.script instead {_VARIABLE}")
         if systemctl is not None and (unit is not None or _unit_is_loaded(systemctl)):
             return [systemctl, "start", unit or DEFAULT_UNIT], [systemctl, "stop", unit or DEFAULT_UNIT]
         script = DEFAULT_SCRIPT
@@ -188,7 +212,7 @@ def find_commands(unit: str | None, script: str | None) -> tuple[list[str], list
         raise ServiceError(
             "Kerio Connect service",
             f"there is neither a loaded unit {DEFAULT_UNIT} nor an executable {script}",
-            "Set service.name to its systemd unit, or service.script to its init script",
+            f"Set service.name to its systemd unit, or service.script to its init script {_VARIABLE}",
         )
     return [script, "start"], [script, "stop"]
 
@@ -196,9 +220,39 @@ def find_commands(unit: str | None, script: str | None) -> tuple[list[str], list
 def _unit_is_loaded(systemctl: str) -> bool:
     if not Path("/run/systemd/system").is_dir():
         return False
-    command = [systemctl, "show", "--property=LoadState", "--value", DEFAULT_UNIT]
+    return _shown(systemctl, DEFAULT_UNIT, "LoadState") == "loaded"
+
+
+def _shown(systemctl: str, unit: str, name: str) -> str:
+    command = [systemctl, "show", f"--property={name}", "--value", unit]
     answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=ENVIRONMENT, check=False, timeout=60)
-    return answer.stdout.strip() == b"loaded"
+    return answer.stdout.decode("utf-8", "replace").strip()
+
+
+def hasty_stop(stop_command: t.Sequence[str], stop_timeout: float) -> str:
+    """Return a warning when systemd would kill the server before the end of the stop that ``stop_timeout`` allows; else ""."""
+    systemctl, unit = stop_command[0], stop_command[-1]
+    if Path(systemctl).name != "systemctl":
+        return ""
+    needed = stop_timeout - PROOF_SECONDS
+    span = _shown(systemctl, unit, "TimeoutStopUSec")
+    limit = _seconds(span)
+    if limit is None or limit >= needed:
+        return ""
+    return (
+        f"systemd kills {unit} when its stop takes longer than {span} (TimeoutStopSec), and a stop of Kerio Connect may take "
+        f"{needed:.0f} s while it writes its stores: run 'systemctl edit {unit}', write [Service] and "
+        f"TimeoutStopSec={stop_timeout:.0f}, then run 'systemctl daemon-reload'. Where the stop never takes so long, declare a "
+        "smaller stop_timeout (kerio_mailserver_cfg_stop_timeout of the role)"
+    )
+
+
+def _seconds(span: str) -> float | None:
+    """Return the seconds of a span such as ``1min 30s``; None for ``infinity`` and for what is not known."""
+    parts = re.findall(r"([0-9.]+)([a-z]+)", span)
+    if not parts or "".join(number + unit for number, unit in parts) != span.replace(" ", ""):
+        return None
+    return sum(float(number) * _SPANS[unit] for number, unit in parts) if all(unit in _SPANS for _, unit in parts) else None
 
 
 def _pids() -> list[int]:

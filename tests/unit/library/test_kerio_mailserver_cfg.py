@@ -259,7 +259,7 @@ def test_role_passes_every_option_on_and_has_the_same_defaults() -> None:
     ]
     defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text(encoding="utf-8"))
     passed = task["mailops.kerio.kerio_mailserver_cfg"]
-    assert set(passed) == set(module.ARGUMENTS) - {"job_owner", "job_wait", "job_seen", "job_heard", "settle"}
+    assert set(passed) == set(module.ARGUMENTS) - {"job_owner", "job_wait", "job_seen", "job_heard"}
     assert {name: option["default"] for name, option in options.items() if "default" in option} == defaults
     for name in passed:
         option = options[f"kerio_mailserver_cfg_{name}"]

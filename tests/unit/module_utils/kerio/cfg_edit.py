@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_memory
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_job import GuardedEdit, Wanted
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.mailserver_cfg import Selector
@@ -36,6 +40,15 @@ class Quiet(job.Reporter):
 def edit(fake: FakeKerio, *wanted: Wanted, path: Path | None = None, keep: int = 5, **overrides: t.Any) -> GuardedEdit:
     file = CfgFile(str(path or fake.cfg), fake.folder / "state" / "in-place.json")
     return GuardedEdit(file, fake.service(**overrides), wanted or (DELETE,), keep, fake.folder / "state" / "applied.json")
+
+
+def journal(fake: FakeKerio, backup: Path, *, age: float = 0, boot: str | None = None) -> Path:
+    """Leave the journal of a write in place that was interrupted ``age`` seconds ago."""
+    file = fake.folder / "state" / "in-place.json"
+    noted = {"backup": str(backup), "digests": [], "boot": boot or cfg_memory.boot_id()}
+    file.write_text(json.dumps(noted), encoding="utf-8")
+    os.utime(file, (time.time() - age, time.time() - age))
+    return file
 
 
 def leftovers(fake: FakeKerio) -> list[str]:

@@ -2,7 +2,7 @@
 """A Kerio Connect for the tests of the guarded edit: a start/stop script around a process with a pid file and two ports.
 
 The process reads mailserver.cfg at its start and rewrites it from memory when it stops. Files in its folder switch faults on;
-the names are the attributes of ``FakeKerio`` below. Each fault is read at the moment when it matters.
+each is read at the moment when it matters. ``at_stop`` is a shell script that runs when the server has saved its file.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ CFG = (
 )
 
 SERVER = r"""
-import os, pathlib, select, signal, socket, ssl, sys, time
+import os, pathlib, select, signal, socket, ssl, subprocess, sys, time
 folder = pathlib.Path(__file__).parent
-api, imap = (int(word) for word in (folder / "ports").read_text().split())
+api, imap = (int(word) for word in (folder / "ports").read_text().split()[:2])
 def fault(name):
     return (folder / name).exists()
 if os.fork():
@@ -86,6 +86,8 @@ while fault("stops_slowly"):
     time.sleep(0.02)
 if not fault("keeps_file_at_stop"):
     (folder / "mailserver.cfg").write_bytes(memory.replace(b"<!-- kept -->", b"<!-- saved -->"))
+if fault("at_stop"):
+    subprocess.run(["/bin/sh", folder / "at_stop"], cwd=folder)
 for listener in listeners:
     listener.close()
 (folder / "kms.pid").unlink()

@@ -156,6 +156,7 @@ def test_file_system_without_extended_attributes(fake: FakeKerio, monkeypatch: p
 
 def test_server_that_saves_its_file_later_is_not_restarted_for_it(fake: FakeKerio) -> None:
     edit(fake)(Quiet())
+    fake.cfg.write_bytes(fake.cfg.read_bytes().replace(b"<!-- saved -->", b"<!-- saved again -->"))
     now = time.time() + 5
     os.utime(fake.cfg, (now, now))
     assert edit(fake).probe().reasons == []

@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import threading
 import time
 import typing as t
 from pathlib import Path
@@ -18,14 +17,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     ArchiveToolError,
     BusyError,
     CfgError,
-    JobError,
     ServiceError,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import service
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_job import GuardedEdit, Wanted
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.mailserver_cfg import Selector
-from tests.unit.module_utils.kerio.cfg_edit import CFG, DELETE, EDITED, SAVED, Quiet, edit, leftovers
+from tests.unit.module_utils.kerio.cfg_edit import DELETE, EDITED, SAVED, Quiet, edit, journal, leftovers
 from tests.unit.module_utils.kerio.fake_kerio import FakeKerio
 
 
@@ -112,51 +110,6 @@ def test_request_to_end_before_the_stop_is_obeyed(fake: FakeKerio) -> None:
     assert fake.calls() == []
 
 
-def test_stop_that_is_refused(fake: FakeKerio) -> None:
-    process = fake.service().processes()
-    fake.set("refuses_stop")
-    state = failure(edit(fake, stop_timeout=1), ServiceError)
-    assert_runs(fake, state, CFG)
-    assert fake.service().processes() == process
-    assert (state["values"], state["restored"]) == ({"AutoExpungeOnDelete": "1"}, False)
-    assert "not today (exit code 0)" in state["said"]
-    assert leftovers(fake) == []
-
-
-def test_process_that_survives(fake: FakeKerio) -> None:
-    fake.end()
-    (fake.folder / "kms.pid").unlink()
-    fake.set("ignores_term", "stop_returns_early")
-    fake.service().start()
-    state = failure(edit(fake, stop_timeout=1), ServiceError)
-    assert_runs(fake, state, CFG)
-    assert state["restored"] is False
-
-
-def test_service_that_comes_back_while_it_should_be_stopped(fake: FakeKerio) -> None:
-    fake.set("comes_back")
-    state = failure(edit(fake, settle=20), ServiceError)
-    assert_runs(fake, state, SAVED)
-
-
-def test_file_that_is_broken_after_the_stop(fake: FakeKerio) -> None:
-    fake.set("keeps_file_at_stop")
-    work = edit(fake)
-    stop = fake.service().stop_command
-
-    class Breaking(service.Service):
-        def stop(self) -> None:
-            super().stop()
-            fake.cfg.write_bytes(b"<config>")
-
-    work.service = Breaking(**vars(work.service))
-    state = failure(work, CfgError)
-    assert "not well-formed" in state["said"]
-    assert_runs(fake, state, b"<config>")
-    assert state["values"] == {"AutoExpungeOnDelete": None}
-    assert stop == work.service.stop_command
-
-
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_rename_that_fails(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     real = Path.replace
@@ -181,29 +134,12 @@ def test_backup_that_cannot_be_written(fake: FakeKerio, monkeypatch: pytest.Monk
     assert_runs(fake, failure(edit(fake), CfgError), SAVED)
 
 
-def test_write_that_reads_back_differently_is_restored(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = CfgFile._write_beside
-    broken: list[int] = []
-
-    def write(self: CfgFile, data: bytes, backup: Path) -> None:
-        real(self, data, backup)
-        if not broken:
-            broken.append(1)
-            fake.cfg.write_bytes(data[:-40])
-
-    monkeypatch.setattr(CfgFile, "_write_beside", write)
-    state = failure(edit(fake), CfgError)
-    assert "reads back differently" in state["said"]
-    assert state["restored"] is True
-    assert_runs(fake, state, SAVED)
-
-
 def test_write_in_place_that_was_torn_is_repaired_by_the_next_run(fake: FakeKerio) -> None:
     fake.service().stop()
     backup = fake.folder / "mailserver.cfg.kerio-archive.20010101T000000Z"
     backup.write_bytes(SAVED)
     fake.cfg.write_bytes(SAVED[:50])
-    (fake.folder / "state" / "in-place.json").write_text(f'{{"backup": "{backup}"}}', encoding="utf-8")
+    journal(fake, backup)
     assert "was interrupted while it wrote in place" in edit(fake).probe().reasons[0]
     edit(fake)(Quiet())
     assert fake.cfg.read_bytes() == EDITED
@@ -211,58 +147,56 @@ def test_write_in_place_that_was_torn_is_repaired_by_the_next_run(fake: FakeKeri
 
 
 def test_file_that_was_written_anew_after_a_torn_write_is_left_to_whoever_wrote_it(fake: FakeKerio) -> None:
-    journal, backup = fake.folder / "state" / "in-place.json", fake.folder / "mailserver.cfg.kerio-archive.20010101T000000Z"
+    backup = fake.folder / "mailserver.cfg.kerio-archive.20010101T000000Z"
     backup.write_bytes(b"<config/>")
-    journal.write_text(f'{{"backup": "{backup}"}}', encoding="utf-8")
-    os.utime(journal, (time.time() - 61, time.time() - 61))
+    file = journal(fake, backup, age=61)
     edit(fake)(Quiet())
     assert fake.cfg.read_bytes() == EDITED
-    assert not journal.exists()
+    assert not file.exists()
 
 
-def test_torn_write_without_its_backup_is_told_before_the_stop(fake: FakeKerio) -> None:
-    (fake.folder / "state" / "in-place.json").write_text('{"backup": "/nowhere/backup"}', encoding="utf-8")
-    with pytest.raises(CfgError, match=r"its backup /nowhere/backup is gone\. .* then remove .*in-place\.json"):
+def test_file_that_was_written_after_the_host_went_down_in_a_write_is_not_trusted(fake: FakeKerio) -> None:
+    backup = fake.folder / "mailserver.cfg.kerio-archive.20010101T000000Z"
+    backup.write_bytes(SAVED)
+    journal(fake, backup, age=61, boot="another boot")
+    with pytest.raises(CfgError, match="the host went down while it was written in place, and it was written again since"):
         edit(fake)(Quiet())
     assert fake.calls() == []
 
 
-def test_start_that_fails_once_is_repaired_with_the_old_file(fake: FakeKerio) -> None:
-    fake.set("refuses_start_once")
-    ready = service.Ready("127.0.0.1", fake.api_port, fake.imap_port, 3)
-    state = failure(edit(fake, ready=ready), ServiceError)
-    assert_runs(fake, state, SAVED)
-    assert (state["restored"], state["values"]) == (True, {"AutoExpungeOnDelete": "1"})
-    assert fake.read_at_start() == SAVED
+def test_write_in_place_that_was_complete_is_no_torn_one(fake: FakeKerio) -> None:
+    (fake.folder / "second-name").hardlink_to(fake.cfg)
+    kept: list[bytes] = []
+    real, path = Path.unlink, fake.folder / "state" / "in-place.json"
+
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        if self == path and self.exists():
+            kept.append(self.read_bytes())
+        real(self, missing_ok)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        edit(fake)(Quiet())
+    path.write_bytes(kept[-1])
+    work = edit(fake)
+    assert work.probe().reasons == []
+    work.settle(work.probe())
+    assert not path.exists(), "or it would be taken for torn once the server has saved its file"
 
 
-def test_start_that_fails_for_good_is_said_loudly(fake: FakeKerio) -> None:
-    fake.set("refuses_start")
-    ready = service.Ready("127.0.0.1", fake.api_port, fake.imap_port, 0.5)
-    state = failure(edit(fake, ready=ready), ServiceError)
-    assert "THE SERVICE DOES NOT RUN; the repair failed: " in state["said"]
-    assert (state["running"], state["pid"], state["restored"]) == (False, None, True)
-    assert fake.cfg.read_bytes() == SAVED
-    fake.unset("refuses_start")
-    edit(fake)(Quiet())
-    assert fake.cfg.read_bytes() == EDITED
-    assert fake.service().ready.missing() == []
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"backup": "/x"}'])
+def test_journal_that_cannot_be_read_is_told_before_the_stop(fake: FakeKerio, content: bytes) -> None:
+    (fake.folder / "state" / "in-place.json").write_bytes(content)
+    with pytest.raises(CfgError, match=r"it may be torn, and .*in-place\.json cannot be read"):
+        edit(fake)(Quiet())
+    assert fake.calls() == []
 
 
-def test_ports_that_never_open_are_said(fake: FakeKerio) -> None:
-    fake.set("opens_no_port")
-    ready = service.Ready("127.0.0.1", fake.api_port, fake.imap_port, 1)
-    state = failure(edit(fake, ready=ready), ServiceError)
-    assert (state["running"], len(state["not_answering"]), state["restored"]) == (True, 2, True)
-    assert "but there is no answer from admin API" in state["said"]
-    assert fake.cfg.read_bytes() == SAVED
-
-
-def test_value_that_the_server_does_not_keep(fake: FakeKerio) -> None:
-    fake.set("loses_value_once")
-    state = failure(edit(fake), CfgError)
-    assert "the server did not keep AutoExpungeOnDelete = 0: it is 1 after the start" in state["said"]
-    assert_runs(fake, state, SAVED)
+def test_torn_write_without_its_backup_is_told_before_the_stop(fake: FakeKerio) -> None:
+    journal(fake, Path("/nowhere/backup"))
+    with pytest.raises(CfgError, match=r"its backup /nowhere/backup is gone\. .* then remove .*in-place\.json"):
+        edit(fake)(Quiet())
+    assert fake.calls() == []
 
 
 def test_bug_in_the_middle_leaves_the_service_running(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,21 +238,6 @@ def test_signal_between_stop_and_start_does_not_leave_the_service_stopped(fake: 
     assert fake.service().ready.missing() == []
 
 
-def test_job_that_is_killed_between_stop_and_start_is_rescued(fake: FakeKerio) -> None:
-    running = start_job(fake)
-    os.kill(running.pid, signal.SIGKILL)
-    timer = threading.Timer(0.3, fake.unset, ["stops_slowly"])
-    timer.start()
-    done = end_of_job(fake)
-    timer.join()
-    with pytest.raises(JobError) as caught:
-        done.outcome()
-    assert f"process {running.pid} was killed by signal 9" in caught.value.cause
-    assert_runs(fake, dict(caught.value.details["state"], said=caught.value.cause), SAVED)
-    edit(fake)(Quiet())
-    assert fake.cfg.read_bytes() == EDITED
-
-
 def test_job_and_guardian_killed_leave_it_to_the_next_run(fake: FakeKerio) -> None:
     start_job(fake)
     state = job._read(fake.folder / "state" / "edit" / "state.json")
@@ -334,5 +253,5 @@ def test_job_and_guardian_killed_leave_it_to_the_next_run(fake: FakeKerio) -> No
 
 
 def test_path_that_is_no_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CfgError, match=r"No such file .* Set path to the mailserver\.cfg"):
+    with pytest.raises(CfgError, match=r"No such file .* Set path .* to the mailserver\.cfg"):
         CfgFile(str(tmp_path / "missing"), tmp_path / "journal")
