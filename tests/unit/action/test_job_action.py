@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import shell_loader
 from ansible.utils.display import Display
 
 from ansible_collections.mailops.kerio.plugins.action import _job
@@ -209,15 +210,59 @@ def test_async_is_refused_by_ansible_itself() -> None:
     assert (_job.JobAction._supports_async, _job.JobAction._supports_check_mode) == (False, True)
 
 
-def test_windows_host_is_told_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = Host(monkeypatch)
-    host.family = "powershell"
-    host.task.args["variables"] = [{"path": "Imap/X", "value": 1}]
-    with pytest.raises(AnsibleActionFail, match=r"mailserver\.cfg on Windows") as caught:
-        host.run(ActionModule)
-    assert "(Imap/X) to 1" in str(caught.value)
-    assert "(AutoExpungeOnDelete) to 0" in str(caught.value)
+class Windows(Host):
+    """A host behind one of Ansible's own shells for Windows; the module, which is Python, must never be sent there."""
+
+    def run(self, cls: type[_job.JobAction] = ActionModule) -> Data:
+        plugin = cls.__new__(cls)
+        plugin._task = self.task
+        plugin._connection = SimpleNamespace(_shell=shell_loader.get(self.family))
+        plugin._execute_module = self._call
+        return plugin.run(task_vars={"inventory_hostname": "mail1"})
+
+
+def refusal(host: Windows, family: str, check: bool) -> str:
+    host.family, host.task.check_mode = family, check
+    with pytest.raises(AnsibleActionFail) as caught:
+        host.run()
     assert host.calls == []
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("family", ["powershell", "cmd"])
+@pytest.mark.parametrize("check", [True, False])
+def test_windows_host_is_told_the_steps(monkeypatch: pytest.MonkeyPatch, family: str, check: bool) -> None:
+    host = Windows(monkeypatch)
+    host.task.args["variables"] = [{"path": "Imap/X", "value": False}, {"name": "Y", "value": "a b"}]
+    said = refusal(host, family, check)
+    assert said.startswith("mailserver.cfg on Windows: the guarded edit supports Linux servers only. By hand: 1. ")
+    file = r"C:\Program Files\Kerio\MailServer\mailserver.cfg"
+    steps = [
+        "1. Stop the server with Kerio Connect Monitor and wait (up to 5 minutes) until Task Manager shows no mailserver.exe",
+        f"2. Copy {file} to a safe place",
+        f'3. In {file} set the text of the one <variable name="X"> (Imap/X) to 0',
+        f'4. In {file} set the text of the one <variable name="Y"> (Y) to a b',
+        f'5. In {file} set the text of the one <variable name="AutoExpungeOnDelete"> (AutoExpungeOnDelete) to 0',
+        "6. Save with the same encoding and line ends",
+        "7. Start the server with Kerio Connect Monitor",
+        "8. Open the file again: the value must still be there",
+    ]
+    assert "; ".join(steps) in said
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({"variables": [{"name": "AdminPassword", "value": "x"}]}, "it holds a password"),
+        ({"variables": [{"value": "x"}]}, "one of the following is required: name, path"),
+        ({"variables": ["X=1"]}, "variables"),
+        ({}, "one of the following is required: permanent_delete, variables"),
+    ],
+)
+def test_windows_host_is_told_what_is_wrong_with_the_options(monkeypatch: pytest.MonkeyPatch, args: Data, words: str) -> None:
+    host = Windows(monkeypatch)
+    host.task.args = args
+    assert words in refusal(host, "powershell", False)
 
 
 def test_linux_host_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
