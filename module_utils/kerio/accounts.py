@@ -45,17 +45,7 @@ def read_users(server: Server) -> list[Object]:
     """Return all accounts as the option ``users`` takes them, without passwords; an option that it cannot take is left out."""
     reader = _Reader(server)
     found = [account for domain in reader.own() for account in reader.accounts(domain).values()]
-    return [{"address": account.key, **_declarable(account.options())} for account in found]
-
-
-def _declarable(options: Object) -> Object:
-    types = {"str": str, "bool": bool, "int": int, "list": list}
-    fitting = [f for f in kinds.USER_FIELDS if type(options.get(f.option)) is types[f.codec.option_type]]
-    return {
-        field.option: options[field.option]
-        for field in fitting
-        if not field.codec.choices or options[field.option] in field.codec.choices
-    }
+    return [{"address": account.key, **settings.declarable(kinds.USER_FIELDS, account.options())} for account in found]
 
 
 class _Reader:
@@ -208,6 +198,9 @@ class _Writer:
             self._server.set_object(kinds.USER, received["id"], received, change.values)
         except ItemError as error:
             raise self._named(error, [change]) from None
+        except ApiError as error:
+            error.subject = f"{error.subject} ({change.key})"
+            raise
         self.done.append(change)
 
     def _batches(self, changes: t.Sequence[Change], method: str, member: str, entry: t.Callable[[Change], Object]) -> None:
@@ -225,8 +218,8 @@ class _Writer:
         failed = [entry["index"] for entry in error.details["errors"]]
         if set(failed) <= set(keys):
             self.done += [change for index, change in enumerate(batch) if index not in failed]
-        named = [{**entry, "user": keys.get(entry["index"], f"item {entry['index']}")} for entry in error.details["errors"]]
-        texts = [f"{entry['user']}: {entry['message']} (code {entry['code']})" for entry in named]
+        named = [{**entry, "item": keys.get(entry["index"], f"item {entry['index']}")} for entry in error.details["errors"]]
+        texts = [f"{entry['item']}: {entry['message']} (code {entry['code']})" for entry in named]
         return ItemError(error.subject, accounts_plan.listed(texts, "; "), error.remedy, **{**error.details, "errors": named})
 
     def _prove(self, plan: Plan) -> None:

@@ -191,15 +191,14 @@ def new_object(wish: Wish, values: Options) -> Object:
 
 
 def holders(domain: Domain, accounts: t.Iterable[Account], groups: t.Sequence[Object], aliases: t.Sequence[Object]) -> Object:
-    """Return who has each address of a domain, in words; a wild card is nobody's."""
+    """Return who has each address of a domain, in words. A wild card stays one, so that no declared address meets it."""
     held = {address: f"the account {account.key}" for account in accounts for address in account.claims()}
     for group in groups:
         for name in group.get("emailAddresses") or ():
             held.setdefault(domain.address(name), f"the group {group.get('name')}")
     for alias in aliases:
         name = str(alias.get("name", ""))
-        if not set("*?") & set(name):
-            held.setdefault(domain.address(name), f"the alias {name}, which delivers to {alias.get('deliverTo')}")
+        held.setdefault(domain.address(name), f"the alias {name}, which delivers to {alias.get('deliverTo')}")
     return held
 
 
@@ -227,9 +226,7 @@ def gives_up(change: Change) -> set[str]:
 
 def warnings(where: str, changes: t.Iterable[Change]) -> list[str]:
     """Say what a change does not do yet."""
-    waiting = [
-        c.key for c in changes if c.action == "change" and "password_reversible" in c.values and "password" not in c.values
-    ]
+    waiting = [c.key for c in changes if "password_reversible" in c.values and "password" not in c.values]
     if not waiting:
         return []
     return [

@@ -196,6 +196,11 @@ def test_address_that_is_anothers_is_not_added_unless_given_up_before() -> None:
     assert result["accounts"]["change"] == ["bob@example.com", "alice@example.com"]
 
 
+def test_address_of_an_account_that_is_declared_absent_may_be_declared_for_another() -> None:
+    declared = [{"address": "alice@example.com", "addresses": ["gone"]}, {"address": "gone@example.com", "state": "absent"}]
+    assert declare(domains(), users(user("alice", emailAddresses=["gone"])), users=declared)["changed"] is False
+
+
 def test_wild_card_alias_is_nobodys_and_an_absent_account_takes_nothing() -> None:
     catch_all = aliases({"id": "a", "name": "*", "deliverTo": "bob"})
     people = [user("bob", emailAddresses=["gone"])]

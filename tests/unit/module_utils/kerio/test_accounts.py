@@ -7,6 +7,9 @@ import typing as t
 
 import pytest
 
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import rpc
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.accounts import declare_users, read_users
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Server
 from tests.unit.accounts_script import (
     ARCHIVE,
     COM,
@@ -26,7 +29,8 @@ from tests.unit.accounts_script import (
     users,
     who,
 )
-from tests.unit.rpc_script import Call, error, query
+from tests.unit.rpc_script import PASSWORD as ADMIN_PASSWORD
+from tests.unit.rpc_script import Call, Script, error, login, query
 
 
 def test_whole_domain_loses_who_is_not_declared_but_nobody_who_must_stay() -> None:
@@ -109,6 +113,10 @@ def test_too_many_removals_change_nothing() -> None:
     declare(*calls, check=True, users=[], whole_domains=["example.com"], delete_limit=7)
 
 
+def test_negative_limit_is_refused() -> None:
+    refused(words="Write 0 to remove no account", users=[], delete_limit=-1)
+
+
 def test_error_of_one_account_names_it_and_tells_what_was_done() -> None:
     second = {**ARCHIVE, "address": "box@example.com"}
     answer = {
@@ -184,3 +192,69 @@ def test_many_accounts_are_created_in_parts() -> None:
 def test_accounts_of_an_auditor() -> None:
     answer = error(1000, "Internal database error.")
     refused(Call("Domains.get", {"query": query("name")}, answer), words="full administrator", users=[ARCHIVE])
+
+
+def test_error_of_a_whole_change_names_the_account() -> None:
+    calls = [domains(), users(user("alice")), change("alice", error(1004, "Access denied."), isEnabled=False)]
+    words = "mail1: Users.set (alice@example.com): Access denied. (code 1004)"
+    refused(*calls, words=words, users=[{"address": "alice@example.com", "enabled": False}])
+
+
+def server_of(*calls: Call) -> Server:
+    """Return a server that answers by a script; it is read once, and nobody logs out."""
+    client = rpc.Client("mail1", "Admin", ADMIN_PASSWORD, Script(login(), *calls))
+    client.login()
+    return Server(client)
+
+
+def adopted() -> list[t.Any]:
+    """Users with a value for every option, spelled as servers do; one has values that no option can take."""
+    right = {"userRole": "FullAdmin", "publicFolderRight": True, "archiveFolderRight": False}
+    limits = {
+        "diskSizeLimit": {"isActive": True, "limit": {"value": 3, "units": "GigaBytes"}},
+        "itemLimit": {"isActive": True, "limit": 9},
+    }
+    odd = {"role": {**right, "userRole": "RoleOfTomorrow"}, "diskSizeLimit": {"isActive": True, "limit": "much"}}
+    return [
+        user("Alice", fullName="Alice", emailAddresses=["Sales", "alice"], role=right, **limits),
+        user("bob", itemSource="DSLDAPSource", isEnabled=False, **odd),
+    ]
+
+
+def test_accounts_are_read_as_they_are_declared_and_declaring_them_again_changes_nothing() -> None:
+    found = read_users(server_of(domains(), users(*adopted()), users(user("carol", "d2"), domain="d2")))
+    assert [entry["address"] for entry in found] == ["alice@example.com", "bob@example.com", "carol@example.org"]
+    assert found[0] == {
+        "address": "alice@example.com",
+        "full_name": "Alice",
+        "description": "",
+        "enabled": True,
+        "addresses": ["sales"],
+        "role": "full_admin",
+        "public_folder_right": True,
+        "archive_folder_right": False,
+        "in_global_address_list": True,
+        "may_change_password": True,
+        "password_reversible": False,
+        "disk_limit_mb": 3072,
+        "item_limit": 9,
+    }
+    assert not {"role", "disk_limit_mb"} & set(found[1])
+    again = [domains(), users(*adopted()), users(user("carol", "d2"), domain="d2")]
+    assert declare(*again, users=found, whole_domains=["example.com", "example.org"])["changed"] is False
+
+
+def test_who_only_compares_needs_no_passwords_and_cannot_write() -> None:
+    entries = [
+        {"address": "new@example.com", "state": "present"},
+        {"address": "alice@example.com", "update_password": "always"},
+        {"address": "bob@example.com", "update_password": "on_create"},
+    ]
+    server = server_of(domains(), users(user("alice"), user("bob")), groups(), aliases())
+    plan = declare_users(server, {"users": entries, "whole_domains": None, "delete_limit": None}, True)
+    assert [(c.action, c.key, c.after["password"]) for c in plan.changes] == [
+        ("create", "new@example.com", "(new secret)"),
+        ("change", "alice@example.com", "(new secret)"),
+    ]
+    with pytest.raises(ValueError, match="cannot be written"):
+        declare_users(server_of(), {"users": entries}, False)
