@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import typing as t
 import uuid
 from dataclasses import dataclass, replace
 
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, JobError
 from ansible_collections.mailops.kerio.plugins.module_utils.job import (
     ATTENDED_SECONDS,
     NONE,
@@ -93,7 +94,9 @@ def attend(
                 return _told(state_dir, name, Turn(None), alone)
             now = _started_by_whom(state_dir, name, work, about, owner, secrets)
             continue
-        touch(state_dir, name, owner)
+        # Who asks is worth less than the answer: the disk may be full by now.
+        with contextlib.suppress(JobError):
+            touch(state_dir, name, owner)
         now = wait(state_dir, name, min(seconds, ATTENDED_SECONDS / 2), seen)
         if now.state != RUNNING and now.about == about:
             return _told(state_dir, name, Turn(now), alone)
