@@ -213,7 +213,7 @@ def work(module: AnsibleModule) -> runner.Outcome:
     with api.session(module.params, remember=True) as server:
         found = compare.compare(server, module.params)
         refusing = module.params["fail_on_refusal"]
-        warnings = list(dict.fromkeys([*server.warnings, *found.warnings(refusing)]))
+        warnings = found.warnings(server.warnings, refusing)
         if refusing:
             found.refuse(warnings)
         # Warnings and calls of the session may still grow until it ends: the logout comes last.

@@ -89,12 +89,13 @@ class Comparison:
             "today": self.today,
         }
 
-    def warnings(self, refusing: bool) -> list[str]:
-        """Return what is said as a warning: what is not accepted, and what would be refused if it were not accepted.
+    def warnings(self, told: t.Sequence[str], refusing: bool) -> list[str]:
+        """Return what is said as a warning: what was ``told`` while planning, unless a relation says the same, then relations.
 
-        ``refusing``: refusals end the module, so they are no warnings.
+        ``refusing``: refusals end the module, so they are no warnings. What would be refused if it were not accepted is one.
         """
-        return [
+        own = [text for text in dict.fromkeys(told) if not any(text in finding.text for finding in self.findings)]
+        return own + [
             f"{finding.text.rstrip('.')} ({finding.relation.id}{', accepted' if finding.accepted else ''})."
             for finding in self.findings
             if not (refusing and finding.refuses) and not (finding.accepted and finding.relation.severity == relations.WARN)
@@ -140,7 +141,7 @@ def _rows(kind: str, change: Change) -> t.Iterator[Object]:
             "option": option,
             "server": server,
             "declared": declared,
-            "meaning": meanings.meaning(change.kind, option, server, declared),
+            "meaning": meanings.meaning(change.kind, option, server),
         }
 
 
@@ -149,7 +150,15 @@ def _options(change: Change) -> list[tuple[str, t.Any, t.Any]]:
         return [(STATE, ABSENT, PRESENT)]
     if change.action == "delete":
         return [(STATE, PRESENT, ABSENT)]
-    return [(option, change.before.get(option), declared) for option, declared in change.after.items()]
+    return [(option, *_apart(change.before.get(option), declared)) for option, declared in change.after.items()]
+
+
+def _apart(server: t.Any, declared: t.Any) -> tuple[t.Any, t.Any]:
+    """Return what differs of two values: of dictionaries, the keys that do."""
+    if not (isinstance(server, dict) and isinstance(declared, dict)):
+        return server, declared
+    names = [name for name in declared if declared[name] != server.get(name)]
+    return {name: server.get(name) for name in names}, {name: declared[name] for name in names}
 
 
 def _counted(count: int, noun: str) -> str:

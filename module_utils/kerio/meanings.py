@@ -217,7 +217,7 @@ MEANINGS: dict[str, dict[str, Meaning]] = {
 _OFF = (False, None, "", "absent")
 
 
-def meaning(kind: str, option: str, server: t.Any, _declared: t.Any = None) -> str:
+def meaning(kind: str, option: str, server: t.Any) -> str:
     """Return what it means that the server has ``server``; raises ``KeyError`` on an option that has no sentence."""
     found = MEANINGS[kind][option]
     if isinstance(found, str):
