@@ -16,6 +16,7 @@ import yaml
 
 from ansible_collections.mailops.kerio.plugins.doc_fragments.job import ModuleDocFragment
 from ansible_collections.mailops.kerio.plugins.module_utils import job
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import service
 from ansible_collections.mailops.kerio.plugins.modules import kerio_mailserver_cfg
 from tests.unit.library.module_run import run_module
 from tests.unit.module_utils.kerio.fake_kerio import CFG, FakeKerio
@@ -114,6 +115,7 @@ def test_value_is_written_as_kerio_writes_it(fake: FakeKerio, value: t.Any, text
         ({"variables": [{"name": "Nothing", "value": 1}]}, "there is no variable 'Nothing' in it"),
         ({"path": "/nowhere/mailserver.cfg"}, "No such file"),
         ({"service": {"script": "/nowhere/init"}}, "nor an executable /nowhere/init"),
+        ({"backup_keep": 0}, "Keep one backup at least"),
         ({"variables": [{"value": 1}]}, "one of the following is required: name, path"),
         ({"service": {"name": "a", "script": "/b"}}, "mutually exclusive"),
     ],
@@ -135,6 +137,24 @@ def test_failure_tells_the_state(fake: FakeKerio) -> None:
     assert (state["running"], state["values"], state["restored"]) == (True, {"AutoExpungeOnDelete": "1"}, False)
     after = run(fake)
     assert (after["changed"], after["warnings"]) == (True, []), "the failure was delivered, so it is not told again"
+
+
+def test_unit_that_would_kill_the_server_is_warned_of_in_check_and_in_real_runs(
+    fake: FakeKerio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl = fake.folder / "bin" / "systemctl"
+    systemctl.parent.mkdir()
+    systemctl.write_text(f'#!/bin/sh\n[ "$1" = show ] && echo "1min 30s" || exec {fake.script} "$1"\n', encoding="utf-8")
+    systemctl.chmod(0o755)
+    monkeypatch.setitem(service.ENVIRONMENT, "PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+    options = {"name": "kms.service", "pid_file": str(fake.folder / "kms.pid"), "watchdog": str(fake.folder / "watchdog")}
+    expected = "systemd kills kms.service when its stop takes longer than 1min 30s (TimeoutStopSec)"
+    for check, changed in ((True, True), (False, True), (False, False), (True, False)):
+        result = run(fake, check=check, service=options)
+        assert (result["failed"], result["changed"]) == (False, changed)
+        assert [warning[: len(expected)] for warning in result["warnings"]] == [expected]
+    assert fake.calls() == ["stop", "start"]
+    assert run(fake, check=True, service=options, stop_timeout=100)["warnings"] == []
 
 
 def wait_for_the_stop(fake: FakeKerio) -> None:
