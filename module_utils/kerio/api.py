@@ -133,13 +133,15 @@ class Server:
         self.call(kind.set, parameters)
 
     def call(self, method: str, parameters: Object, effect: Effect = Effect.SETTLE, items: t.Sequence[str] = ()) -> Object:
-        """Call a method that writes; errors of items raise ``ItemError``.
+        """Call a method that writes, or that asks whether one would succeed; errors of items raise ``ItemError``.
 
         ``items`` are what the operator calls the things that it is about, in the order of the input; errors name them.
         """
-        # What refers to other objects does not create them, but such a call may.
-        self._names.clear()
         try:
+            if effect is Effect.READ:
+                return self._client.call(method, parameters, effect)
+            # What refers to other objects does not create them, but such a call may.
+            self._names.clear()
             return self._write(method, parameters, effect)
         except ApiError as error:
             if items:
