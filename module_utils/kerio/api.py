@@ -74,7 +74,8 @@ class Server:
         fields = list(fields)
         options = settings.read_options(fields, received)
         for field in fields:
-            if field.reference and options.get(field.option):
+            # What the codec could only pass on is no id.
+            if field.reference and options.get(field.option) and isinstance(options[field.option], str):
                 options[field.option] = self._name_of(field, options[field.option])
         return options
 
