@@ -7,6 +7,8 @@ import imaplib
 import ssl
 import typing as t
 
+import pytest
+
 from tests.lab.fixtures import LabServer
 from tests.play.helpers import Step, assert_one_sentence, assert_untouched, connection, one, play, settle, written
 
@@ -83,6 +85,37 @@ def logs_in(server: LabServer, name: str, password: str) -> bool:
             return client.login(name, password)[0] == "OK"
         except imaplib.IMAP4.error:
             return False
+
+
+# Positions of what nobody knows about real servers.
+SERVERS: list[dict[str, t.Any]] = [
+    {"unknown_members": "reject", "read_only_members": "reject", "incomplete_struct": "reject", "void_result": "null"},
+    {"profile": "2013", "language": "de", "write_only": "absent", "list_limit": 2, "session_calls": 10},
+    {"profile": "9.4", "extra_members": True, "group_role": "object", "null_error": True},
+]
+
+
+@pytest.mark.parametrize("positions", SERVERS, ids=["strict", "old", "talkative"])
+def test_accounts_are_declared_on_servers_of_every_kind(mail1: LabServer, positions: dict[str, t.Any]) -> None:
+    alice = {
+        "address": "alice@example.com",
+        "role": "auditor",
+        "disk_limit_mb": 700,
+        "item_limit": 70,
+        "password_reversible": True,
+    }
+    step = users(mail1, {**VAULT, "archive_folder_right": True, "item_limit": 9}, alice, absent("carol"))
+    with mail1.switched(**positions):
+        real, again = play(step, step)
+    assert (real.status, again.status) == ("changed", "ok"), (real, again)
+    assert real.result["accounts"] == {
+        "create": ["vault@example.com"],
+        "change": ["alice@example.com"],
+        "delete": ["carol@example.com"],
+    }
+    found = accounts(mail1)
+    assert found["vault"]["role"] == {"userRole": "UserRole", "publicFolderRight": False, "archiveFolderRight": True}
+    assert found["alice"]["itemLimit"] == {"isActive": True, "limit": 70}
 
 
 def test_what_was_changed_by_hand_is_put_right_and_nothing_else(mail1: LabServer) -> None:
