@@ -13,7 +13,7 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status test test-packages lint format clean
+.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status bench test test-packages lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ lab-status: ## Say what of the lab runs
 
 lab-stop: ## End the lab
 	@$(BIN)/python -m tests.lab stop --dir $(LAB_DIR) --remove
+
+bench: $(VENV)/run.stamp lab-packages ## Time the role kerio_connect on 1 and on 20 servers that are already right; build/bench.json
+	@$(BIN)/python -m tests.bench.role_cost
 
 test-packages:
 	@.ci/packages test

@@ -11,22 +11,30 @@ short_description: Read version and settings of a Kerio Connect server
 description:
   - Returns today's settings in exactly the shape that the modules of this collection take, so that an existing server is adopted
     by pasting them into the inventory. Settings that the server does not know are left out, and so are passwords.
+  - The playbook C(adopt.yml) of this collection does that.
 version_added: 0.1.0
 options:
   gather:
-    description: Which settings to read. The empty list reads the version alone.
+    description:
+      - Which settings to read. The empty list reads the version alone.
+      - V(users) are all accounts of all domains, which can be many.
     type: list
     elements: str
-    choices: [archiving, master_authentication, advanced_options]
-    default: [archiving, master_authentication, advanced_options]
+    choices: [ip_address_groups, services, users, archiving, master_authentication, advanced_options, security_policy]
+    default: [ip_address_groups, services, archiving, master_authentication, advanced_options, security_policy]
 extends_documentation_fragment:
   - mailops.kerio.kerio
   - mailops.kerio.attributes.info
   - mailops.kerio.attributes.kerio
 seealso:
+  - module: mailops.kerio.kerio_ip_address_groups
+  - module: mailops.kerio.kerio_services
+  - module: mailops.kerio.kerio_users
   - module: mailops.kerio.kerio_archiving
   - module: mailops.kerio.kerio_master_authentication
   - module: mailops.kerio.kerio_advanced_options
+  - module: mailops.kerio.kerio_security_policy
+  - module: mailops.kerio.kerio_compare
 author:
   - mailops (@mailops)
 """
@@ -65,13 +73,35 @@ settings:
   returned: success
   type: dict
   contains:
+    ip_address_groups:
+      description: Option O(mailops.kerio.kerio_ip_address_groups#module:groups), all groups with all entries.
+      type: list
+      sample: [{name: Archive hosts, entries: [{host: 192.0.2.7, enabled: true}]}]
+      returned: when gathered
+    services:
+      description: Option O(mailops.kerio.kerio_services#module:services).
+      type: list
+      sample: [{name: Secure IMAP, running: true, start_up: automatic, listeners: [{address: all, port: 993}]}]
+      returned: when gathered
+    users:
+      description: Option O(mailops.kerio.kerio_users#module:users), without passwords.
+      type: list
+      sample: [{address: archive@example.com, enabled: true, role: user}]
+      returned: when gathered
+    security_policy:
+      description: Options of mailops.kerio.kerio_security_policy.
+      type: dict
+      sample: {authentication_methods: {CRAM-MD5: false, PLAIN: true}, lockout: true}
+      returned: when gathered
     archiving:
       description: Options of mailops.kerio.kerio_archiving.
       type: dict
       sample: {enabled: true, remote_address: archive@example.com, local_messages: true}
       returned: when gathered
     master_authentication:
-      description: Options of mailops.kerio.kerio_master_authentication, without the password.
+      description:
+        - Options of mailops.kerio.kerio_master_authentication, without the password. C(allow_any_address) is there when master
+          authentication is on without a group.
       type: dict
       sample: {enabled: true, ip_address_group: Archive host}
       returned: when gathered
@@ -95,14 +125,14 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio import api, ar
 
 
 def work(module: AnsibleModule) -> runner.Outcome:
-    with api.session(module.params) as server:
+    with api.session(module.params, remember=True) as server:
         data = info.gather(server, module.params["gather"])
         message = f"{server.name}: {data['product']} {data['version']}"
         return runner.Outcome(False, message, warnings=server.warnings, data={**data, "calls": server.calls})
 
 
 def main() -> None:
-    gather = {"type": "list", "elements": "str", "choices": list(info.GATHERED), "default": list(info.GATHERED)}
+    gather = {"type": "list", "elements": "str", "choices": list(info.GATHERED), "default": list(info.DEFAULT)}
     module = AnsibleModule(argument_spec={**arguments.connection(), "gather": gather}, supports_check_mode=True)
     runner.run(module, lambda: work(module), [module.params["api_password"]])
 

@@ -7,16 +7,25 @@ import typing as t
 
 import pytest
 
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import info
 from ansible_collections.mailops.kerio.plugins.modules import (
     kerio_advanced_options,
     kerio_archiving,
     kerio_info,
+    kerio_ip_address_groups,
     kerio_master_authentication,
+    kerio_security_policy,
+    kerio_services,
+    kerio_users,
 )
+from tests.unit.library import test_kerio_ip_address_groups as groups
+from tests.unit.library import test_kerio_security_policy as policy
 from tests.unit.library.test_kerio_archiving import archive, archive_of_2013, domain, domains, read
-from tests.unit.rpc_script import Call, Script, error, failing, login, logout, run_module
+from tests.unit.module_utils.kerio import services_script as services
+from tests.unit.rpc_script import Call, Script, error, failing, listing, login, logout, query, run_module
 
 MAIN = kerio_info.main
+OLDER = ["archiving", "master_authentication", "advanced_options"]
 ADVANCED = {
     "masterAuthentication": {"isEnabled": True, "groupRestriction": "keriodb://g/1", "password": ""},
     "miscellaneous": {"insertXEnvelopeTo": True, "logHostNames": False},
@@ -34,8 +43,8 @@ def advanced(**changed: t.Any) -> Call:
 
 @pytest.mark.parametrize("check", [False, True])
 def test_settings_have_the_shape_of_the_modules(check: bool) -> None:
-    script = Script(login(), version(), read(), advanced(), GROUPS, domains(domain("example.com")), logout())
-    result = run_module(MAIN, script, check=check)
+    script = Script(login(), version(), read(), domains(domain("example.com")), advanced(), GROUPS, logout())
+    result = run_module(MAIN, script, check=check, gather=OLDER)
     assert (result["changed"], result["product"], result["version"]) == (False, "Kerio Connect", "10.0.8.9228")
     assert result["settings"]["advanced_options"] == {"insert_x_envelope_to": True, "log_host_names": False}
     assert result["settings"]["master_authentication"] == {"enabled": True, "ip_address_group": "Archive host"}
@@ -67,8 +76,8 @@ def test_settings_have_the_shape_of_the_modules(check: bool) -> None:
 
 
 def test_pasted_settings_change_nothing() -> None:
-    script = Script(login(), version(), read(), advanced(), GROUPS, domains(domain("example.com")), logout())
-    settings = run_module(MAIN, script)["settings"]
+    script = Script(login(), version(), read(), domains(domain("example.com")), advanced(), GROUPS, logout())
+    settings = run_module(MAIN, script, gather=OLDER)["settings"]
     for main, pasted, calls in (
         (kerio_archiving.main, settings["archiving"], [read(), domains(domain("example.com"))]),
         (kerio_master_authentication.main, settings["master_authentication"], [advanced(), GROUPS]),
@@ -109,3 +118,87 @@ def test_result_with_the_password_in_it_is_refused() -> None:
     script = Script(login(), version(), read(known), domains(), logout())
     result = failing(MAIN, script, gather=["archiving"])
     assert result["error"]["kind"] == "secret_in_result"
+
+
+NEWER = ["ip_address_groups", "services", "security_policy"]
+ALICE = {
+    "id": "keriodb://user/1",
+    "domainId": "keriodb://domain/1",
+    "loginName": "archive",
+    "fullName": "Mail archive",
+    "isEnabled": True,
+    "emailAddresses": ["copies"],
+    "role": {"userRole": "UserRole", "publicFolderRight": False, "archiveFolderRight": False},
+    "itemLimit": {"isActive": False, "limit": 10},
+    "aMemberOfTomorrow": 1,
+}
+
+
+def gathered(*calls: Call, gather: list[str]) -> dict[str, t.Any]:
+    return run_module(MAIN, Script(login(), version(), *calls, logout()), gather=gather)
+
+
+def test_groups_services_and_policy_change_nothing_when_pasted() -> None:
+    group = groups.rows()[0]
+    used = {"isUsed": True, "ipGroup": {"id": group["groupId"], "name": group["groupName"]}}
+    listed = services.read(services.imap(), services.pop(group=used))
+    known = policy.policy(antiHammering={"isEnabled": True, "failedLoginsToBlock": 9, "minutesToBlock": 5})
+    settings = gathered(*groups.read(), listed, policy.read(known), gather=NEWER)["settings"]
+    assert list(settings) == NEWER
+    assert [entry["ip_address_group"] for entry in settings["services"]] == ["", group["groupName"]]
+    # This server has no group for exceptions from the block.
+    assert "anti_hammering_exception_group" not in settings["security_policy"]
+    for main, pasted, calls in (
+        (kerio_ip_address_groups.main, {"groups": settings["ip_address_groups"]}, groups.read()),
+        (kerio_services.main, {"services": settings["services"]}, [listed, groups.read()[0]]),
+        (kerio_security_policy.main, settings["security_policy"], [policy.read(known)]),
+    ):
+        result = run_module(main, Script(login(), *calls, logout()), **pasted)
+        assert (result["failed"], result["changed"], result["warnings"]) == (False, False, []), main
+
+
+def test_users_are_read_when_asked_for_alone() -> None:
+    assert "users" not in info.DEFAULT
+    listed = Call("Users.get", {"query": query("loginName"), "domainId": "keriodb://domain/1"}, listing(ALICE))
+    entry = {"id": "keriodb://domain/1", "name": "example.com", "aliasList": [], "isPrimary": True}
+    (user,) = gathered(domains(entry), listed, gather=["users"])["settings"]["users"]
+    assert (user["address"], user["addresses"], user["role"], user["item_limit"]) == (
+        "archive@example.com",
+        ["copies"],
+        "user",
+        0,
+    )
+    assert "password" not in user
+    assert "disk_limit_mb" not in user
+    result = run_module(kerio_users.main, Script(login(), domains(entry), listed, logout()), users=[user])
+    assert (result["failed"], result["changed"]) == (False, False)
+
+
+def test_literal_of_tomorrow_is_left_out_rather_than_declared() -> None:
+    strange = policy.policy(mode="SPQuantumRequired")
+    found = gathered(policy.read(strange), gather=["security_policy"])["settings"]["security_policy"]
+    assert "mode" not in found
+    assert found["failed_logins_to_lock"] == 5
+
+
+def test_method_that_an_old_server_lacks_leaves_its_settings_out_and_says_so() -> None:
+    refused = Call("SecurityPolicy.get", None, error(-32601, "Method not found."))
+    archiving = read(archive_of_2013()), domains({"id": "d", "name": "example.com"})
+    result = gathered(*archiving, refused, gather=["security_policy", "archiving"])
+    assert list(result["settings"]) == ["archiving"]
+    (warning,) = result["warnings"]
+    assert warning.startswith("mail1: security_policy is left out") and "Method not found" in warning
+
+
+def test_other_errors_of_a_method_fail() -> None:
+    refused = Call("SecurityPolicy.get", None, error(1004, "Operation failed."))
+    result = failing(MAIN, Script(login(), version(), refused, logout()), gather=["security_policy"])
+    assert "Operation failed" in result["msg"]
+
+
+def test_master_authentication_from_every_address_can_be_pasted() -> None:
+    anywhere = advanced(masterAuthentication={"isEnabled": True, "groupRestriction": "", "password": ""})
+    pasted = gathered(anywhere, gather=["master_authentication"])["settings"]["master_authentication"]
+    assert pasted == {"enabled": True, "ip_address_group": "", "allow_any_address": True}
+    result = run_module(kerio_master_authentication.main, Script(login(), anywhere, logout()), **pasted)
+    assert (result["failed"], result["changed"]) == (False, False)
