@@ -3,12 +3,7 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
-from xml.sax import saxutils
-
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CfgError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.mailserver_cfg import Document, Selector
@@ -173,87 +168,3 @@ def test_no_message_quotes_a_value() -> None:
             broken()
         assert "not-a-secret" not in str(caught.value) + repr(caught.value.details)
     assert "not-a-secret" not in repr(whole.variables)
-
-
-ENCODINGS = [
-    ("UTF-8", "utf-8"),
-    ("UTF-8", "utf-8-sig"),
-    (None, "utf-8"),
-    ("UTF-16", "utf-16"),
-    (None, "utf-16"),
-    ("ISO-8859-1", "latin-1"),
-    ("US-ASCII", "ascii"),
-    ("windows-1252", "cp1252"),
-]
-# Names and values that a file may hold; the tricky ones are drawn often.
-PIECES = st.sampled_from(
-    ["a", "0", "é", "€", "ü&", "<", ">", "]]>", '"', "'", "/>", "\t", "\U0001f600", " ", "--", "</variable>"]
-)
-NAMES = st.text("abcXYZ019_-.", min_size=1, max_size=6)
-GAPS = st.sampled_from(["", " ", "\r\n", "\n\t", "<!-- x <variable name='N'>y</variable> -->", "<?php x?>", "\r\n  "])
-XML_TEXT = st.lists(PIECES, max_size=5).map("".join)
-
-
-@st.composite
-def variables(draw: st.DrawFn, name: str) -> str:
-    value = draw(XML_TEXT)
-    quote = draw(st.sampled_from(["'", '"']))
-    space = draw(st.sampled_from([" ", "\n", "  "]))
-    attributes = f"{space}name={quote}{name}{quote}" + draw(st.sampled_from(["", " ", ' a="/>"', " b='>'"]))
-    if draw(st.booleans()) and "]]>" not in value:
-        return f"<variable{attributes}><![CDATA[{value}]]></variable>"
-    if value == "" and draw(st.booleans()):
-        return f"<variable{attributes}/>"
-    return f"<variable{attributes}>{saxutils.escape(value)}</variable{draw(st.sampled_from(['', ' ']))}>"
-
-
-@st.composite
-def files(draw: st.DrawFn) -> tuple[str, list[str]]:
-    """Return the text of a file, and the unique names of the variables in its tables."""
-    names = draw(st.lists(NAMES, min_size=1, max_size=6, unique=True))
-    parts = []
-    for name in names:
-        opened, closed = draw(
-            st.sampled_from(
-                [("", ""), ('<table name="T">', "</table>"), ('<table name="T"><table name="S">', "</table></table>")]
-            )
-        )
-        parts.append(opened + draw(GAPS) + draw(variables(name)) + draw(GAPS) + closed)
-    parts.append('<list name="L"><listitem>' + draw(variables("item")) + "</listitem></list>")
-    body = draw(GAPS).join(draw(st.permutations(parts)))
-    root = draw(st.sampled_from(["<config>", "<config a='1'>"]))
-    return root + body + "</config>" + draw(st.sampled_from(["", "\n", "\r\n \n", "<!-- z -->"])), names
-
-
-def values_by_another_parser(data: bytes) -> list[tuple[str | None, str]]:
-    return [(element.get("name"), element.text or "") for element in ET.fromstring(data).iter("variable")]
-
-
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    drawn=files(),
-    encoding=st.sampled_from(ENCODINGS),
-    value=XML_TEXT | st.sampled_from(["0", "1", "", "\r\n", "\x85", "\x80"]),
-    which=st.integers(0, 5),
-)
-def test_any_file_any_value_everything_else_equal_to_the_byte(
-    drawn: tuple[str, list[str]], encoding: tuple[str | None, str], value: str, which: int
-) -> None:
-    body, names = drawn
-    declared, codec = encoding
-    name = names[which % len(names)]
-    head = f"<?xml version='1.0' encoding=\"{declared}\"?>\r\n" if declared else ""
-    data = (head + body).encode(codec, "xmlcharrefreplace") if "CDATA" not in body else (head + body).encode(codec, "ignore")
-    document = Document(data, "cfg")
-    variable = document.find(Selector(name=name))
-
-    changed = document.replace(Selector(name=name), value)
-
-    assert changed.data.startswith(data[: variable.start])
-    assert changed.data.endswith(data[variable.end :])
-    before, after = values_by_another_parser(data), values_by_another_parser(changed.data)
-    assert after == [(key, value if key == name else old) for key, old in before]
-    middle = changed.data[variable.start : len(changed.data) - len(data[variable.end :])]
-    assert b"<variable" not in middle
-    again = changed.replace(Selector(name=name), document.get(Selector(name=name)))
-    assert values_by_another_parser(again.data) == before
