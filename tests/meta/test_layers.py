@@ -27,6 +27,7 @@ MAY_IMPORT = {
 
 PURE = [
     "plan.py",
+    "kerio/accounts_plan.py",
     "kerio/kinds.py",
     "kerio/mailserver_cfg.py",
     "archive/layout.py",
