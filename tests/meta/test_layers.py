@@ -30,6 +30,8 @@ PURE = [
     "kerio/accounts_plan.py",
     "kerio/kinds.py",
     "kerio/mailserver_cfg.py",
+    "kerio/meanings.py",
+    *sorted(f"kerio/{path.name}" for path in (UTILS / "kerio").glob("relations*.py")),
     "archive/layout.py",
     "archive/copykey.py",
     "archive/ledger.py",
