@@ -229,7 +229,7 @@ def _take_back(server: Server, before: Groups, work: t.Sequence[Work]) -> str:
     """Undo what was created and set, look, and say what is true now."""
     names = ", ".join(item.group for item in work)
     try:
-        _undo(server, before, work)
+        _undo(server, work)
         now = _read(server)
     except ArchiveToolError as error:
         return f"Taking back what was done before failed as well ({error.cause}): look at {names} on the server"
@@ -238,7 +238,7 @@ def _take_back(server: Server, before: Groups, work: t.Sequence[Work]) -> str:
     return f"Not everything that was done before could be taken back: look at {names} on the server"
 
 
-def _undo(server: Server, before: Groups, work: t.Sequence[Work]) -> None:
+def _undo(server: Server, work: t.Sequence[Work]) -> None:
     now = _read(server)
     there = {row.id: row for group in now.values() for row in group.rows}
     for item in work:
@@ -246,13 +246,10 @@ def _undo(server: Server, before: Groups, work: t.Sequence[Work]) -> None:
             old = {member: getattr(row, member) for member in details}
             if row.id in there and old != {member: getattr(there[row.id], member) for member in details}:
                 server.call(ENTRY.set, _setting(old, [(item.group, row)]), items=_labels([(item.group, row)]))
-    known = {row.id for group in before.values() for row in group.rows}
+    # None of these was there before, or it would not have been created; what somebody else created meanwhile stays.
     ours = {(fold(item.group), key_of(entry.value)) for item in work for entry in item.creates}
     created = [
-        (group.name, row)
-        for name, group in now.items()
-        for row in group.rows
-        if row.id not in known and row.value and (name, key_of(row.value)) in ours
+        (group.name, row) for name, group in now.items() for row in group.rows if row.value and (name, key_of(row.value)) in ours
     ]
     if created:
         created.sort(key=lambda pair: pair[1].received.get("type") != "ChildGroup")

@@ -258,6 +258,32 @@ def test_what_cannot_be_taken_back_is_told() -> None:
     assert "failed as well (disk full (code 1000)): look at Archive hosts" in message
 
 
+def test_what_is_taken_back_goes_parents_first_and_leaves_what_somebody_else_created() -> None:
+    groups = [
+        {"name": "All", "entries": [{"group": "Offices"}]},
+        {"name": "Offices", "entries": [{"this_machine": True}]},
+        *group(AS_DECLARED[0]),
+    ]
+    offices, everything = sent("Offices", type="ThisMachine"), sent("All", type="ChildGroup", childGroupId="group-Offices")
+    first = rows(_5={**offices, "groupId": "group-Offices"})
+    stranger = row("6", groupName="Offices", type="Host", host="192.0.2.66")
+    both = [*first, stranger, row("7", **{**everything, "groupId": "group-All"})]
+    script = Script(
+        login(),
+        *read(),
+        create(offices),
+        read(first)[0],
+        create(everything),
+        on_entries("validateRemove", "2", answer=CUT_OFF),
+        *read(both),
+        on_entries("remove", "7", "5"),
+        *read([*rows(), stranger]),
+        logout(),
+    )
+    message = failing(MAIN, script, groups=groups)["msg"]
+    assert "Not everything that was done before could be taken back: look at " in message
+
+
 def test_nothing_to_take_back_asks_nothing_more() -> None:
     refused = on_entries("validateRemove", "2", answer=CUT_OFF)
     result = failing(MAIN, Script(login(), *read(), refused, logout()), groups=group(AS_DECLARED[0]))
@@ -293,6 +319,23 @@ def test_a_check_warns_where_new_entries_may_let_us_in() -> None:
     assert "without the new entries" in result["warnings"][0]
     disabled = group(AS_DECLARED[0], {"network": "10.0.0.0/16", "enabled": False})
     assert failing(MAIN, Script(login(), *read(), refused, logout()), check=True, groups=disabled)["changed"] is False
+
+
+def test_a_check_warns_where_enabling_may_let_us_in() -> None:
+    calls = (on_entries("validateSet", "1", enabled=True), on_entries("validateRemove", "2", answer=CUT_OFF))
+    script = Script(login(), *read(rows(_1={"enabled": False})), *calls, logout())
+    result = run_module(MAIN, script, check=True, groups=group(AS_DECLARED[0]))
+    assert CUT_OFF_WORDS in result["warnings"][0]
+
+
+def test_an_entry_that_the_server_has_in_two_spellings_is_one() -> None:
+    twice = rows("2", _1={"host": "A.example.com"}, _4={**ENTRIES["1"], "host": "a.example.com"})
+    calls = (on_entries("validateSet", "1", "4", enabled=False), on_entries("set", "1", "4", enabled=False))
+    done = [{**entry, "enabled": entry["groupName"] == "Local clients"} for entry in twice]
+    script = Script(login(), *read(twice), *calls, *read(done), logout())
+    result = run_module(MAIN, script, groups=group({"host": "a.example.com", "enabled": False}))
+    shown = result["diff"]["before"]["ip_address_groups"]["Archive hosts"]["entries"]
+    assert shown == [{"description": "archive1", "host": "a.example.com"}]
 
 
 ADVANCED = {"masterAuthentication": {"isEnabled": False, "groupRestriction": "", "password": ""}}
