@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import typing as t
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,9 +35,17 @@ class Host:
     def text(self) -> str:
         return self.cfg.read_text(encoding="utf-8")
 
-    def seen(self) -> tuple[int, bytes, int]:
-        """Return what no check may change: the process, the bytes of the file, and when it was written."""
-        return self.server.pid, self.cfg.read_bytes(), self.cfg.stat().st_mtime_ns
+    def seen(self) -> tuple[int, bytes, dict[str, object]]:
+        """Return what no check may change: the process, the bytes of the file, and every file of the host and when it was
+        written, but for the logs and stores that the running server writes by itself."""
+        tree: dict[str, object] = {}
+        for folder in (self.cfg.parent, self.state):
+            for path in sorted(folder.rglob("*")):
+                info = path.lstat()
+                if "store" not in path.relative_to(folder).parts and path.suffix not in (".log", ".jsonl"):
+                    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+                    tree[str(path)] = (digest, info.st_ino, info.st_mode, info.st_uid, info.st_mtime_ns)
+        return self.server.pid, self.cfg.read_bytes(), tree
 
     def step(self, script: str = "", **options: t.Any) -> Step:
         server = self.server
@@ -199,9 +208,20 @@ def test_what_cannot_be_done_is_one_sentence_before_anything_is_stopped(host: Ho
         (host.step(service={"script": "/does/not/exist"}), ["/does/not/exist", "service.script"]),
         (host.step(variables=[{"name": "AutoExpungeOnDelete", "value": "0"}], permanent_delete=True), ["declared twice"]),
     ]
-    before = host.seen()
+    before = host.seen()[:2]
     for (_step, words), answer in zip(cases, play(*[step for step, _words in cases]), strict=True):
         assert_one_sentence(answer, *words)
+    # A real run leaves the state of its job, which refused.
+    assert host.seen()[:2] == before
+
+
+@pytest.mark.parametrize("shell", ["powershell", "cmd"])
+def test_a_windows_host_is_told_what_to_do_by_hand(host: Host, shell: str) -> None:
+    before = host.seen()
+    step = replace(host.step(), also={"vars": {"ansible_shell_type": shell}})
+    for answer in play(step, replace(step, check=True)):
+        assert_one_sentence(answer, "mailserver.cfg on Windows", "By hand: 1. Stop the server", "(AutoExpungeOnDelete) to 0")
+        assert len(answer.result["error"]["steps"]) == 6
     assert host.seen() == before
 
 
