@@ -218,6 +218,13 @@ def test_accounts_are_compared_without_their_passwords() -> None:
     ]
 
 
+def test_archive_mailbox_that_is_declared_with_it_exists() -> None:
+    users, others = directory(user("bob"))[2:3], [*directory()[3:5], read(), *directory()[0:1]]
+    script = Script(login(), domains(domain("example.com")), *users, *others, advanced(), logout())
+    result = run_module(MAIN, script, archiving=ARCHIVING, users=[{"address": "archive@example.com"}])
+    assert (result["failed"], result["relations"]) == (False, [])
+
+
 def test_domain_addresses_without_effect_are_told_once() -> None:
     listed = [{"name": "example.com", "remote_address": "archive@example.com"}]
     script = Script(login(), read(), domains(domain("example.com")), advanced(), logout())

@@ -141,7 +141,8 @@ def test_unusable_password_is_refused_before_anything_is_read(password: str) -> 
 
 
 def test_nothing_declared_changes_nothing_whatever_is_there() -> None:
-    assert run_module(MAIN, Script(login(), read(on=True), logout()))["changed"] is False
+    result = run_module(MAIN, Script(login(), read(on=True), logout()))
+    assert (result["failed"], result["changed"]) == (False, False)
 
 
 def test_group_that_does_not_hold_is_an_error() -> None:

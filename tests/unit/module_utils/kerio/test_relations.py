@@ -124,6 +124,14 @@ VIOLATED: list[tuple[str, Case, str]] = [
         "delete nothing.",
     ),
     (
+        "deletion-would-move",
+        case(archive={"permanent_delete": False, "deleting_profiles": ["of another inventory"]}),
+        "profile of another inventory: it deletes what is archived, but permanent_delete is not declared true for "
+        "mailserver.cfg, "
+        "so the server would move the messages to Deleted Items instead. "
+        "Declare permanent_delete: true for this server, or delete nothing.",
+    ),
+    (
         "archiving-loop",
         case(
             archiving={"remote_address": "copies@elsewhere.example"},
@@ -148,7 +156,9 @@ HEALTHY = [
     case(
         security={"mode": "encryption_required", "encryption_exception_group": "Archive hosts"}, archive={"imap_access": "IMAP"}
     ),
+    case(archiving={"remote_address": "copies@elsewhere.example"}),
     case(security={"authentication_methods": METHODS}),
+    case(security={"authentication_methods": METHODS}, people=people(account("alice", reversible=None))),
     case(
         security={"authentication_methods": {"CRAM-MD5": False, "DIGEST-MD5": False, "PLAIN": True}},
         people=people(account("alice", from_directory=True)),
