@@ -220,6 +220,22 @@ def test_a_mask_and_its_length_are_one_network(address: ipaddress.IPv4Address, l
 
 
 @pytest.mark.parametrize(
+    ("row", "value"),
+    [
+        ({"type": "Host", "host": "10.0.0.0/8"}, ("network", "10.0.0.0/8")),
+        ({"type": "IpPrefix", "host": "2001:DB8::/32"}, ("prefix", "2001:db8::/32")),
+        ({"type": "IpPrefix", "addr1": "2001:db8::/32", "addr2": None}, ("prefix", "2001:db8::/32")),
+        ({"type": "IpPrefix", "addr1": "2001:db8::", "addr2": 32}, ("prefix", "2001:db8::/32")),
+        ({"type": "IpPrefix", "addr1": "2001:db8::", "addr2": "ffff:ffff::"}, ("prefix", "2001:db8::/32")),
+        ({"type": "ChildGroup", "childGroupId": "", "childGroupName": "Zone"}, None),
+        ({"type": "Range", "addr1": "10.0.0.9", "addr2": "10.0.0.1"}, None),
+    ],
+)
+def test_rows_are_understood_in_every_form_that_is_open(row: Object, value: tuple[str, str] | None) -> None:
+    assert address_entries.read_value(row, {"": "Nameless", "g1": "Zone"}) == value
+
+
+@pytest.mark.parametrize(
     ("members", "reason"),
     [
         ([{"type": "Network", "addr1": "10.0.0.0", "addr2": "255.0.255.0"}], "Network 10.0.0.0 255.0.255.0"),
