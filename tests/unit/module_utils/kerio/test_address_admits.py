@@ -57,7 +57,7 @@ def test_one_entry(entry: Entry, address: str, answer: bool | None) -> None:
 
 
 def test_an_entry_that_matches_outweighs_those_that_nobody_can_tell() -> None:
-    entries = [{"host": "archive.example.com"}, {"this_machine": True}, {"group": "elsewhere"}, {"host": "10.0.0.5"}]
+    entries: list[Entry] = [{"host": "archive.example.com"}, {"this_machine": True}, {"group": "elsewhere"}, {"host": "10.0.0.5"}]
     assert admits({"Archive hosts": entries}, "Archive hosts", "10.0.0.5") is True
     assert admits({"Archive hosts": entries}, "Archive hosts", "10.0.0.6") is None
 
@@ -71,7 +71,7 @@ def test_the_group_is_found_in_any_case_and_one_that_is_not_there_cannot_be_told
 
 
 def test_child_groups_are_followed_also_in_circles() -> None:
-    groups = {
+    groups: dict[str, list[Entry]] = {
         "All": [{"group": "offices"}, {"group": "Closed", "enabled": False}],
         "Offices": [{"network": "10.1.0.0/16"}, {"group": "ALL"}],
         "Closed": [{"host": "10.2.0.1"}, {"host": "vpn.example.com"}],
