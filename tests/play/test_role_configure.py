@@ -17,7 +17,16 @@ from tests.play.helpers import assert_untouched, failed_logins, run, switch_mast
 
 CONFIGURE = ROOT / "playbooks" / "configure.yml"
 INVENTORY = ROOT / "inventory" / "lab"
-MODULES = ("kerio_master_authentication", "kerio_advanced_options", "kerio_archiving", "kerio_mailserver_cfg")
+MODULES = (
+    "kerio_security_policy",
+    "kerio_master_authentication",
+    "kerio_advanced_options",
+    "kerio_archiving",
+    "kerio_mailserver_cfg",
+)
+# What a server that is as declared costs over its admin API.
+UNCHANGED = ["kerio_compare", "kerio_master_login"]
+NEW = "Archive hosts of tomorrow"
 OTHER = "not-a-secret-other-1"
 
 
@@ -95,7 +104,7 @@ def test_two_servers_are_configured_as_the_check_said(site: Site, checked: Playb
     for server in site.lab.servers:
         for module in MODULES:
             assert told(checked, module, server.name).result["diff"] == told(first, module, server.name).result["diff"]
-        assert written(server) == ["AdvancedOptions.set", "AdvancedOptions.set", "Archive.set"]
+        assert written(server) == ["SecurityPolicy.set", "AdvancedOptions.set", "AdvancedOptions.set", "Archive.set"]
         # Master authentication was off, so nothing was tried.
         assert failed_logins(server) == []
         assert first.of("kerio_master_login") == []
@@ -114,6 +123,14 @@ def test_a_second_run_changes_nothing_and_finds_the_password_right(site: Site, c
     assert [told(again, "kerio_master_login", server.name).result["answer"] for server in site.lab.servers] == ["right"] * 2
     assert [seen(server) for server in site.lab.servers] == before
     assert_untouched(configured)
+    ours = [task for task in again.tasks if task.action.startswith("mailops.kerio.kerio_") and task.status != "skipped"]
+    for server in site.lab.servers:
+        assert [task.action.rsplit(".", 1)[-1] for task in ours if task.host == server.name] == [
+            *UNCHANGED,
+            "kerio_mailserver_cfg",
+        ]
+    warned = [text for task in again.tasks for text in task.result.get("warnings", [])]
+    assert warned == []
 
 
 def test_a_setting_changed_by_hand_and_a_rotated_password_are_put_right_alone(site: Site, configured: LabServer) -> None:
@@ -135,14 +152,69 @@ def test_a_setting_changed_by_hand_and_a_rotated_password_are_put_right_alone(si
     assert failed_logins(configured) == ["X-MASTERAUTH"]
 
 
-def test_a_check_tries_the_password_once_and_tells_that_it_would_be_written(site: Site, configured: LabServer) -> None:
-    switch_master(configured, True, password=OTHER)
+def test_a_check_tries_no_password_and_says_nothing_of_it(site: Site, configured: LabServer) -> None:
+    switch_master(configured, True, group="Local clients", password=OTHER)
     with configured.switched(refuse_writes=True):
         done = site.configure("--check", limit="mail1")
     switch_master(configured, True)
     assert done.rc == 0, done.output
-    assert after(done) == {"kerio_master_authentication": {"master_authentication": {"password": "(new secret)"}}}
-    assert (written(configured), failed_logins(configured)) == ([], ["X-MASTERAUTH"])
+    assert after(done) == {"kerio_master_authentication": {"master_authentication": {"ip_address_group": "Archive hosts"}}}
+    assert "master password" not in done.output
+    assert (written(configured), failed_logins(configured)) == ([], [])
+
+
+def test_a_wrong_password_that_cannot_be_replaced_is_told_to_what_archives(site: Site, configured: LabServer) -> None:
+    switch_master(configured, True, password=OTHER)
+    with configured.switched(fail_methods="AdvancedOptions.set=1004"):
+        done = site.configure(limit="mail1")
+    switch_master(configured, True)
+    assert done.rc != 0
+    facts = [task.result["ansible_facts"] for task in done.of("set_fact")]
+    (refused,) = [fact["kerio_connect_master_refused"] for fact in facts if "kerio_connect_master_refused" in fact]
+    assert "X-MASTERAUTH" in refused
+    assert done.failed()[-1].result["msg"].startswith("mail1: AdvancedOptions.set")
+    assert failed_logins(configured) == ["X-MASTERAUTH"]
+
+
+def test_groups_come_before_what_names_them_and_go_after_it(site: Site, configured: LabServer) -> None:
+    """A check of a group that is not there yet tells what the run then does."""
+    entry = {"name": NEW, "entries": [{"host": "127.0.0.1"}]}
+    policy = {"anti_hammering": True, "anti_hammering_exception_group": NEW}
+    master = {"enabled": True, "ip_address_group": NEW, "password": configured.master_password}
+    named = {"kerio_connect_ip_address_groups": [entry], "kerio_connect_security_policy": policy}
+    named["kerio_connect_services"] = [{"name": "Secure IMAP", "ip_address_group": NEW}]
+    with configured.switched(refuse_writes=True):
+        check = site.configure("--check", limit="mail1", kerio_connect_master_authentication=master, **named)
+    assert check.rc == 0, check.output
+    assert written(configured) == []
+    done = site.configure(limit="mail1", kerio_connect_master_authentication=master, **named)
+    assert done.rc == 0, done.output
+    assert after(done) == after(check)
+    names = ["kerio_ip_address_groups", "kerio_security_policy", "kerio_services", "kerio_master_authentication"]
+    assert list(after(done)) == names
+    assert site.configure(limit="mail1", kerio_connect_master_authentication=master, **named).changed() == []
+
+    gone = {"name": NEW, "state": "absent"}
+    policy = {"anti_hammering": False, "anti_hammering_exception_group": "", "authentication_methods": {"CRAM-MD5": False}}
+    named["kerio_connect_services"] = [{"name": "Secure IMAP", "ip_address_group": ""}]
+    named["kerio_connect_security_policy"] = policy
+    back = site.configure(limit="mail1", **{**named, "kerio_connect_ip_address_groups": [gone]})
+    assert back.rc == 0, back.output
+    assert list(after(back)) == [*names[1:], names[0]]
+    assert site.configure(limit="mail1").changed() == []
+
+
+def test_what_contradicts_itself_is_refused_before_anything_is_written(site: Site, configured: LabServer) -> None:
+    nobody = {"enabled": True, "remote_address": "nobody@example.com", "relayed_messages": False}
+    done = site.configure(limit="mail1", kerio_connect_archiving=nobody)
+    assert done.rc != 0
+    assert "archive-mailbox-exists" in done.failed()[0].result["msg"]
+    assert_untouched(configured)
+    accepted = site.configure(
+        "--check", limit="mail1", kerio_connect_archiving=nobody, kerio_connect_accept=["archive-mailbox-exists"]
+    )
+    assert accepted.rc == 0, accepted.output
+    assert list(after(accepted)) == ["kerio_archiving"]
 
 
 def test_a_password_nobody_can_judge_is_never_written(site: Site, configured: LabServer) -> None:

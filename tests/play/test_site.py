@@ -54,7 +54,7 @@ def test_site_yml(lab: Lab, tmp_path: Path) -> None:
     settings = {(server.name, "kerio_archiving") for server in lab.servers} | {
         (server.name, name)
         for server in lab.servers
-        for name in ("kerio_advanced_options", "kerio_master_authentication", "kerio_mailserver_cfg")
+        for name in ("kerio_security_policy", "kerio_advanced_options", "kerio_master_authentication", "kerio_mailserver_cfg")
     }
     everything = settings | {("archive1", name) for name in ("archive_store", "archive_users")}
     assert set(touched(check)) == everything
