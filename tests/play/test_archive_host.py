@@ -9,6 +9,8 @@ import sys
 import typing as t
 from pathlib import Path
 
+import pytest
+
 from tests.lab.playbooks import ROOT, PlaybookRun
 from tests.play.helpers import run
 from tests.play.trees import tree
@@ -50,6 +52,7 @@ def made(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name != "play.json")
 
 
+@pytest.mark.shows("run", "again", "check")
 def test_the_environment_is_installed_once_as_pinned(tmp_path: Path) -> None:
     check = play(tmp_path, "--check")
     assert "Ensure the pinned requirements are on the host" in changed(check)
@@ -98,6 +101,7 @@ def told(done: PlaybookRun) -> str:
     return str(task.result["msg"])
 
 
+@pytest.mark.shows("broken")
 def test_what_is_not_fit_is_told_and_nothing_is_made(tmp_path: Path, bare_python: str) -> None:
     sentence = told(play(tmp_path, archive_host_python=bare_python))
     assert sentence.startswith(f"{bare_python}: ")

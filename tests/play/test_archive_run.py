@@ -20,6 +20,7 @@ def site(lab_factory: Factory) -> Site:
     return furnish(lab_factory(servers=2, users=3), MESSAGES)
 
 
+@pytest.mark.shows("run", "again", "check", "by_hand")
 def test_check_run_again_and_new_mail(site: Site, tmp_path: Path) -> None:
     root = tmp_path / "archive"
     mail1, mail2 = site.servers

@@ -53,6 +53,7 @@ def place(server: LabServer) -> str:
     return f"{server.host}:{server.imaps_port}"
 
 
+@pytest.mark.shows("broken")
 def test_what_a_server_refuses_is_asked_once_and_told_once(site: Site, root: Path) -> None:
     mail1, mail2 = site.servers
     before = tree(root / "objects", root / "mail")

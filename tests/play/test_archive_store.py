@@ -8,6 +8,8 @@ import sys
 import typing as t
 from pathlib import Path
 
+import pytest
+
 from tests.play import interpreters
 from tests.play.helpers import Answer, Step, assert_one_sentence, one, play
 from tests.play.trees import tree
@@ -30,6 +32,7 @@ def seen(answer: Answer) -> dict[str, t.Any]:
     return found
 
 
+@pytest.mark.shows("run", "again", "check", "by_hand")
 def test_check_create_again_and_repair(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -108,6 +111,7 @@ def test_a_file_system_that_is_not_fit_is_told(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("archive/*"))
 
 
+@pytest.mark.shows("broken")
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

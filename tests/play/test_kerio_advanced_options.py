@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
+
 from tests.lab.fixtures import LabServer
 from tests.play.helpers import Step, assert_one_sentence, connection, one, play, settle, written
 
@@ -43,6 +45,7 @@ def test_every_option_reaches_the_server_and_the_rest_of_the_page_stays(mail1: L
     assert options_of(mail1) == {**before, "miscellaneous": miscellaneous}
 
 
+@pytest.mark.shows("by_hand")
 def test_one_option_leaves_the_others_and_the_passwords_of_the_page_alone(mail1: LabServer) -> None:
     master = Step("kerio_master_authentication", {**connection(mail1), **MASTER})
     probe = {"host": mail1.host, "port": mail1.imaps_port, "ca_file": mail1.ca_file, "password": MASTER["password"]}
@@ -62,6 +65,7 @@ def test_one_option_leaves_the_others_and_the_passwords_of_the_page_alone(mail1:
     assert options_of(mail1)["miscellaneous"] == {**by_hand, "insertXEnvelopeTo": True}
 
 
+@pytest.mark.shows("broken")
 def test_what_cannot_be_had_is_one_sentence_and_changes_nothing(mail1: LabServer) -> None:
     before = options_of(mail1)
     with mail1.switched(fail_methods="AdvancedOptions.set=1000"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
+
 from tests.lab.fixtures import LabServer
 from tests.play.helpers import Step, assert_one_sentence, assert_untouched, connection, one, play, settle, written
 
@@ -85,6 +87,7 @@ def test_every_other_option_reaches_the_server(mail1: LabServer) -> None:
     }
 
 
+@pytest.mark.shows("by_hand")
 def test_what_was_changed_by_hand_is_put_right_and_nothing_else(mail1: LabServer) -> None:
     one(archiving(mail1, **GUIDE))
     change(mail1, archiveRelayedMessages=False, compressOldArchiveFolders=True)
@@ -146,6 +149,7 @@ def test_an_old_server_is_told_from_a_new_one(mail1: LabServer) -> None:
     assert written(mail1) == ["Archive.set"]
 
 
+@pytest.mark.shows("broken")
 def test_a_refused_write_is_one_sentence(mail1: LabServer) -> None:
     before = options_of(mail1)
     with mail1.switched(refuse_writes=True):

@@ -6,6 +6,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
+import pytest
+
 from tests.lab.fixtures import LabServer
 from tests.play.helpers import Step, assert_one_sentence, assert_untouched, connection, one, play
 
@@ -66,6 +68,7 @@ def rows(result: dict[str, t.Any]) -> list[tuple[t.Any, ...]]:
     return [tuple(row[name] for name in ("kind", "key", "option", "server", "declared")) for row in result["differences"]]
 
 
+@pytest.mark.shows("run", "check", "by_hand")
 def test_differences_are_told_until_there_are_none(mail1: LabServer) -> None:
     mail1.forget()
     mail1.refuse_writes()
@@ -124,6 +127,7 @@ def told_when_changed_by_hand(mail1: LabServer) -> None:
     assert (calls[0], calls[-1]) == ("Session.login", "Session.logout")
 
 
+@pytest.mark.shows("broken")
 def test_what_cannot_be_compared_is_one_sentence_and_no_second_login(mail1: LabServer) -> None:
     mail1.set_switches(fail_methods="Archive.get=1004")
     (broken,) = play(compare(mail1))

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
+
 from tests.lab.fixtures import LabServer
 from tests.play.helpers import Step, assert_one_sentence, assert_untouched, connection, one, play
 
@@ -20,6 +22,7 @@ def whole(server: LabServer, method: str, **parameters: str) -> list[dict[str, t
     return found
 
 
+@pytest.mark.shows("run", "check")
 def test_everybody_is_told_with_all_addresses_page_by_page_and_in_a_check(mail1: LabServer) -> None:
     mail1.refuse_writes()
     whole, check = play(directory(mail1, page_size=2), Step("kerio_directory_info", directory(mail1).options, check=True))
@@ -62,6 +65,7 @@ def test_groups_have_their_members_and_domains_their_aliases(mail1: LabServer) -
     }
 
 
+@pytest.mark.shows("by_hand")
 def test_a_change_on_the_server_is_seen(mail1: LabServer) -> None:
     alice = mail1.user("alice")
     mail1.api("Users.set", {"userIds": [alice["id"]], "pattern": {"isEnabled": False, "fullName": "Alice Renamed"}})
@@ -81,6 +85,7 @@ def test_what_the_server_removes_by_itself_and_how_passwords_are_stored_is_told(
     assert users["alice"]["clean_out"] is None
 
 
+@pytest.mark.shows("broken")
 def test_half_a_directory_is_an_error(mail1: LabServer) -> None:
     """Somebody who is missing by mistake would be taken for one who left."""
     with mail1.switched(fail_methods="Groups.get=1000"):

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
+
+import pytest
 
 from tests.lab.fixtures import LabServer
 from tests.play.helpers import Step, assert_one_sentence, assert_untouched, connection, one, play, written
@@ -13,6 +16,7 @@ def info(server: LabServer, **options: t.Any) -> Step:
     return Step("kerio_info", {**connection(server), **options})
 
 
+@pytest.mark.shows("run", "check")
 def test_it_tells_the_settings_of_today_and_changes_nothing(mail1: LabServer) -> None:
     archive = mail1.api("Archive.get")["options"]
     remote = {"enabled": True, "value": "archive@example.com"}
@@ -24,7 +28,7 @@ def test_it_tells_the_settings_of_today_and_changes_nothing(mail1: LabServer) ->
     mail1.forget()
 
     mail1.refuse_writes()
-    real, check, version = play(info(mail1), info(mail1), info(mail1, gather=[]))
+    real, check, version = play(info(mail1), replace(info(mail1), check=True), info(mail1, gather=[]))
     assert_untouched(mail1)
     assert [answer.status for answer in (real, check, version)] == ["ok", "ok", "ok"]
     assert check.result["settings"] == real.result["settings"]
@@ -38,6 +42,7 @@ def test_it_tells_the_settings_of_today_and_changes_nothing(mail1: LabServer) ->
     assert version.result["calls"] == ["Session.login", "Server.getVersion", "Session.logout"]
 
 
+@pytest.mark.shows("by_hand")
 def test_what_it_tells_is_what_the_modules_take_on_this_server_and_on_another(mail1: LabServer, mail2: LabServer) -> None:
     archive = mail1.api("Archive.get")["options"]
     mail1.api("Archive.set", {"options": {**archive, "isEnabled": True, "compressionStartTime": {"hour": 3, "min": 7}}})
@@ -58,6 +63,7 @@ def test_what_it_tells_is_what_the_modules_take_on_this_server_and_on_another(ma
     assert mail2.api("Archive.get") == mail1.api("Archive.get")
 
 
+@pytest.mark.shows("broken")
 def test_a_method_that_the_server_lacks_is_one_sentence(mail1: LabServer) -> None:
     with mail1.switched(fail_methods="Server.getVersion=-32601"):
         refused = one(info(mail1))

@@ -6,6 +6,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
+import pytest
+
 from tests.lab.fixtures import LabServer
 from tests.play.helpers import (
     Step,
@@ -59,6 +61,7 @@ def limit_administration(server: LabServer, name: str) -> None:
     server.api("Server.setRemoteAdministration", {"setting": setting})
 
 
+@pytest.mark.shows("by_hand")
 def test_groups_come_change_and_go_and_those_that_are_not_named_stay(mail1: LabServer) -> None:
     before = others(mail1)
     real = settle(mail1, groups(mail1, OFFICES, BRANCHES), "IpAddressGroups.create", "IpAddressGroups.create")
@@ -132,6 +135,7 @@ def test_what_cannot_be_meant_or_is_in_use_changes_nothing(mail1: LabServer) -> 
     assert others(mail1) == before
 
 
+@pytest.mark.shows("broken")
 def test_an_error_in_the_middle_and_a_session_that_expires(mail1: LabServer) -> None:
     before = others(mail1)
     with mail1.switched(fail_items="IpAddressGroups.create:1=1001"):

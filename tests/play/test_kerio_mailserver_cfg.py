@@ -86,6 +86,7 @@ def assert_failed_and_true(answer: Answer, **state: t.Any) -> None:
     assert {name: told[name] for name in state} == state
 
 
+@pytest.mark.shows("run", "again", "check")
 def test_it_stops_edits_and_starts_once_and_a_check_only_looks(host: Host) -> None:
     before = host.seen()
     check = one(replace(host.step(), check=True))
@@ -116,6 +117,7 @@ def test_it_stops_edits_and_starts_once_and_a_check_only_looks(host: Host) -> No
     assert host.seen() == after
 
 
+@pytest.mark.shows("by_hand")
 def test_what_was_changed_by_hand_is_put_right_and_nothing_else(host: Host) -> None:
     one(host.step())
     host.rewrite(NEW, OLD)
@@ -189,6 +191,7 @@ def test_a_server_that_does_not_start_any_more_is_told_with_the_file_restored(ho
     assert host.server.pid == 0
 
 
+@pytest.mark.shows("broken")
 def test_a_server_that_does_not_stop_is_left_running(host: Host) -> None:
     pid = host.server.pid
     with host.server.switched(stop_mode="refuses"):

@@ -6,6 +6,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
+import pytest
+
 from tests.lab.fixtures import LabServer
 from tests.play.helpers import (
     Answer,
@@ -95,6 +97,7 @@ def test_only_a_password_that_was_tried_and_wrong_is_written(mail1: LabServer) -
     assert (written(mail1), told(now)) == (["AdvancedOptions.set"], ["right"])
 
 
+@pytest.mark.shows("by_hand")
 def test_what_is_absent_is_left_alone_and_what_was_changed_by_hand_put_right(mail1: LabServer) -> None:
     switch_master(mail1, True)
     before = settings_of(mail1)
@@ -133,6 +136,7 @@ def test_what_would_be_dangerous_is_one_sentence_and_changes_nothing(mail1: LabS
     assert mail1.api("AdvancedOptions.get") == before
 
 
+@pytest.mark.shows("broken")
 def test_a_refused_write_is_one_sentence_without_the_password(mail1: LabServer) -> None:
     with mail1.switched(refuse_writes=True):
         answer = one(declared(mail1))

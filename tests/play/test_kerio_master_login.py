@@ -34,6 +34,7 @@ def master(mail1: LabServer) -> LabServer:
     return mail1
 
 
+@pytest.mark.shows("run")
 def test_the_right_password_is_right_by_every_way_with_tls(master: LabServer) -> None:
     where = f"{master.host}:{master.imaps_port}"
     ssl, tls, opened, refused, unverified = play(
@@ -54,6 +55,7 @@ def test_the_right_password_is_right_by_every_way_with_tls(master: LabServer) ->
     assert_untouched(master)
 
 
+@pytest.mark.shows("check", "by_hand")
 def test_a_wrong_password_is_wrong_and_was_tried_once_and_in_a_check_not_at_all(master: LabServer) -> None:
     wrong = login(master, password=WRONG, mailbox="alice@example.com")
     check, answer = play(replace(wrong, check=True), wrong)
@@ -83,6 +85,7 @@ def test_a_refusal_before_the_password_is_asked_for_cannot_tell(mail1: LabServer
     assert failed_logins(mail1) == []
 
 
+@pytest.mark.shows("broken")
 def test_a_server_that_cannot_be_asked_cannot_tell(
     master: LabServer, mail2: LabServer, closed_port: int, silent_port: int, deaf_port: int
 ) -> None:

@@ -118,6 +118,7 @@ def test_accounts_are_declared_on_servers_of_every_kind(mail1: LabServer, positi
     assert found["alice"]["itemLimit"] == {"isActive": True, "limit": 70}
 
 
+@pytest.mark.shows("by_hand")
 def test_what_was_changed_by_hand_is_put_right_and_nothing_else(mail1: LabServer) -> None:
     declared = {"address": "alice@example.com", "full_name": "Alice", "role": "user", "enabled": True}
     one(users(mail1, declared))
@@ -188,6 +189,7 @@ def test_what_would_take_the_mail_of_others_or_cannot_be_meant_changes_nothing(m
     assert_untouched(mail1)
 
 
+@pytest.mark.shows("broken")
 def test_a_server_that_refuses_is_told_in_its_words(mail1: LabServer) -> None:
     two = [VAULT, {**VAULT, "address": "wing@example.com"}]
     with mail1.switched(licensed_users=len(accounts(mail1)) + 1):

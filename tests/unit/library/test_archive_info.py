@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from ansible_collections.mailops.kerio.plugins.modules import archive_info
@@ -21,6 +22,7 @@ def test_documentation_is_the_argument_spec() -> None:
     }
 
 
+@pytest.mark.shows("read", "check")
 def test_what_an_archive_holds(tmp_path: Path) -> None:
     servers = FakeServers(tmp_path / "imap.log")
     archive = Archive(tmp_path / "archive", servers)
@@ -41,9 +43,11 @@ def test_what_an_archive_holds(tmp_path: Path) -> None:
     assert {"address": "x@example.com", "messages": 1} in result["unknown_addresses"]
     (run,) = result["runs"]
     assert (run["outcome"], run["summary"]["new"]) == ("problems", 2)
+    assert run_module(archive_info.main, check=True, root=str(archive.root), runs=1) == result
     assert sorted(archive.root.rglob("*")) == before
 
 
+@pytest.mark.shows("error")
 def test_a_folder_without_an_archive_is_an_error(tmp_path: Path) -> None:
     result = run_module(archive_info.main, root=str(tmp_path), runs=1)
     assert result["failed"]

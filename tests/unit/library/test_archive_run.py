@@ -90,6 +90,7 @@ def test_examples_and_return_values_are_yaml() -> None:
     assert {"profiles", "run"} <= set(yaml.safe_load(archive_run.RETURN))
 
 
+@pytest.mark.shows("change", "again")
 def test_a_run_is_a_job_and_a_second_one_changes_nothing(archive: Archive, servers: FakeServers) -> None:
     servers.folder("mail1", ALICE).add(mail(1), mail(2))
     first = module(archive)
@@ -104,6 +105,7 @@ def test_a_run_is_a_job_and_a_second_one_changes_nothing(archive: Archive, serve
     assert second["run"]["known"] == 2
 
 
+@pytest.mark.shows("check")
 def test_check_mode_counts_and_writes_nothing(archive: Archive, servers: FakeServers) -> None:
     inbox = servers.folder("mail1", ALICE).add(mail(1))
     module(archive)
@@ -139,6 +141,7 @@ def test_check_mode_sees_what_a_new_user_opens_again(archive: Archive, servers: 
     assert module(archive, check=True, **profiles)["run"]["new"] == 1
 
 
+@pytest.mark.shows("error")
 def test_a_run_with_problems_archives_the_rest_then_fails_with_everything(archive: Archive, servers: FakeServers) -> None:
     archive.user(BOB)
     servers.folder("mail1", ALICE, bad={2}).add(mail(1), mail(2))

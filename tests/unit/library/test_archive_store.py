@@ -18,6 +18,7 @@ def run(root: Path, **options: t.Any) -> dict[str, t.Any]:
     return run_module(archive_store.main, root=str(root), **{"reserve": 0, **options})
 
 
+@pytest.mark.shows("change", "again")
 def test_it_creates_an_archive_once(tmp_path: Path) -> None:
     root = tmp_path / "archive"
     first = run(root)
@@ -33,6 +34,7 @@ def test_it_creates_an_archive_once(tmp_path: Path) -> None:
         assert catalog.totals().objects == again["archive"]["objects"] == 0
 
 
+@pytest.mark.shows("check", "diff")
 def test_check_mode_touches_nothing(tmp_path: Path) -> None:
     root = tmp_path / "archive"
     result = run(root, check=True)
@@ -69,6 +71,7 @@ def test_it_says_what_is_in_the_archive(tmp_path: Path) -> None:
         ({"reserve": 1 << 40}, "the reserve is"),
     ],
 )
+@pytest.mark.shows("error")
 def test_what_cannot_be_is_refused_before_anything_is_made(tmp_path: Path, options: dict[str, t.Any], words: str) -> None:
     result = run(tmp_path / "archive", **options)
     assert result["failed"] and words in result["msg"]

@@ -38,6 +38,7 @@ def names(root: Path) -> dict[str, int]:
         return {user.name: user.id for user in catalog.users()}
 
 
+@pytest.mark.shows("change", "again")
 def test_a_first_and_a_second_synchronisation(root: Path) -> None:
     result = run(root, person("ann"), person("ben"))
     assert not result["failed"], result
@@ -48,6 +49,7 @@ def test_a_first_and_a_second_synchronisation(root: Path) -> None:
     assert (again["changed"], again["users"], again["diff"]["after"]) == (False, [], {})
 
 
+@pytest.mark.shows("check", "diff")
 def test_check_mode_says_why_and_writes_nothing(root: Path, tmp_path: Path) -> None:
     run(root, person("ann"), person("ben"))
     result = run(root, person("anna", id="id-ann"), delete=True, check=True)
@@ -91,6 +93,7 @@ def test_masked_values_are_refused(root: Path, mask: str) -> None:
     assert names(root) == {}
 
 
+@pytest.mark.shows("error")
 def test_a_collision_names_both_users_and_stops(root: Path) -> None:
     result = run(
         root, person("ann", addresses=["ann@example.com", "INFO@example.com"]), person("ben", addresses=["info@example.com"])

@@ -42,6 +42,7 @@ def read(**miscellaneous: t.Any) -> Call:
     return Call("AdvancedOptions.get", None, {"options": options(**miscellaneous)})
 
 
+@pytest.mark.shows("change", "diff")
 def test_change_sends_everything_back_except_passwords() -> None:
     script = Script(
         login(), read(), Call("AdvancedOptions.set", sent(insertXEnvelopeTo=True)), read(insertXEnvelopeTo=True), logout()
@@ -66,12 +67,14 @@ def test_change_sends_everything_back_except_passwords() -> None:
     assert result["warnings"] == []
 
 
+@pytest.mark.shows("again")
 def test_again_changes_nothing() -> None:
     result = run_module(MAIN, Script(login(), read(insertXEnvelopeTo=True), logout()), insert_x_envelope_to=True)
     assert (result["changed"], result["msg"]) == (False, "mail1: nothing to change in advanced options")
     assert (result["diff"]["before"], result["diff"]["after"]) == ({}, {})
 
 
+@pytest.mark.shows("check")
 def test_check_writes_nothing_and_says_the_same() -> None:
     result = run_module(MAIN, Script(login(), read(), logout()), check=True, insert_x_envelope_to=True)
     assert result["changed"] is True
@@ -105,6 +108,7 @@ def test_value_that_does_not_hold_is_an_error_that_names_the_option() -> None:
 
 
 @pytest.mark.parametrize("code", [1004, -32602])
+@pytest.mark.shows("error")
 def test_refused_write_keeps_the_words_of_the_server_and_still_logs_out(code: int) -> None:
     refused = error(code, "No right for %1", "AdvancedOptions")
     script = Script(login(), read(), Call("AdvancedOptions.set", sent(insertXEnvelopeTo=True), refused), logout())

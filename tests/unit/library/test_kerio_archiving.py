@@ -84,6 +84,7 @@ DONE = {
 }
 
 
+@pytest.mark.shows("change", "diff")
 def test_guide_is_declared_in_one_write_that_keeps_everything_else() -> None:
     script = Script(login(), read(), write(archive(**DONE)), read(archive(**DONE)), logout())
     result = run_module(MAIN, script, **WANTED)
@@ -95,11 +96,13 @@ def test_guide_is_declared_in_one_write_that_keeps_everything_else() -> None:
     assert result["diff"]["before_header"] == "mail1"
 
 
+@pytest.mark.shows("again")
 def test_again_changes_nothing() -> None:
     result = run_module(MAIN, Script(login(), read(archive(**DONE)), logout()), **WANTED)
     assert result["changed"] is False
 
 
+@pytest.mark.shows("check")
 def test_check_lists_the_same_changes_and_writes_nothing() -> None:
     result = run_module(MAIN, Script(login(), read(), logout()), check=True, **WANTED)
     assert result["changed"] is True
@@ -201,6 +204,7 @@ def test_domain_address_without_effect_is_told() -> None:
     assert "per_domain is off" in result["warnings"][0]
 
 
+@pytest.mark.shows("error")
 def test_error_inside_success_fails() -> None:
     item = {
         "inputIndex": 0,

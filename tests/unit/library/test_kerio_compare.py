@@ -71,6 +71,7 @@ def test_nothing_declared_reads_what_others_need_to_know() -> None:
 
 
 @pytest.mark.parametrize("check", [False, True])
+@pytest.mark.shows("read", "check")
 def test_differences_are_told_and_nothing_is_written(check: bool) -> None:
     script = Script(login(), advanced(), groups(), read(), *directory(user("archive")), logout())
     result = run_module(MAIN, script, check=check, archiving=ARCHIVING, master_authentication=MASTER)
@@ -158,6 +159,7 @@ def test_unknown_relation_is_refused_before_anything_is_read() -> None:
     assert "accept no-such-relation: no relation is called so; there are access-without-encryption" in result["msg"]
 
 
+@pytest.mark.shows("error")
 def test_error_of_a_declaration_is_that_of_its_module() -> None:
     refused = Call("Archive.get", None, error(1004, "Access denied"))
     result = failing(MAIN, Script(login(), refused, logout()), archiving=ARCHIVING)

@@ -75,6 +75,7 @@ def of_one_domain(users: list[dict[str, t.Any]], *aliases: dict[str, t.Any]) -> 
 
 
 @pytest.mark.parametrize("check", [False, True])
+@pytest.mark.shows("read", "check")
 def test_whole_directory(check: bool) -> None:
     alice = user("Alice", emailAddresses=["a.smith", "alice"], userGroups=[{"id": "g1", "name": "Sales"}])
     found = directory(
@@ -268,6 +269,7 @@ def test_partial_answer_is_an_error(pages: list[Call]) -> None:
         (NetworkError("mail1: Users.get", "no answer within 30 s", "Use an account with full administration"), "no answer"),
     ],
 )
+@pytest.mark.shows("error")
 def test_domain_that_fails_fails_all(answer: t.Any, words: str) -> None:
     broken = Call("Users.get", {"query": query("loginName"), "domainId": "d2"}, answer)
     script = Script(

@@ -42,6 +42,7 @@ def advanced(**changed: t.Any) -> Call:
 
 
 @pytest.mark.parametrize("check", [False, True])
+@pytest.mark.shows("read", "check")
 def test_settings_have_the_shape_of_the_modules(check: bool) -> None:
     script = Script(login(), version(), read(), domains(domain("example.com")), advanced(), GROUPS, logout())
     result = run_module(MAIN, script, check=check, gather=OLDER)
@@ -190,6 +191,7 @@ def test_method_that_an_old_server_lacks_leaves_its_settings_out_and_says_so() -
     assert warning.startswith("mail1: security_policy is left out") and "Method not found" in warning
 
 
+@pytest.mark.shows("error")
 def test_other_errors_of_a_method_fail() -> None:
     refused = Call("SecurityPolicy.get", None, error(1004, "Operation failed."))
     result = failing(MAIN, Script(login(), version(), refused, logout()), gather=["security_policy"])

@@ -29,6 +29,7 @@ from tests.unit.address_script import (
 from tests.unit.rpc_script import Call, Script, error, failing, login, logout, run_module
 
 
+@pytest.mark.shows("change", "diff")
 def test_a_group_gets_exactly_the_declared_entries_in_a_safe_order() -> None:
     removes = (on_entries("validateRemove", "2"), on_entries("remove", "2"))
     script = Script(login(), *read(), CREATES, *SETS, *removes, *read(DONE), logout())
@@ -41,11 +42,13 @@ def test_a_group_gets_exactly_the_declared_entries_in_a_safe_order() -> None:
     assert result["plan"] == {"create": 0, "change": 1, "delete": 0}
 
 
+@pytest.mark.shows("again")
 def test_again_changes_nothing() -> None:
     result = run_module(MAIN, Script(login(), *read(DONE), logout()), groups=WANTED)
     assert (result["changed"], result["diff"]["before"], result["warnings"]) == (False, {}, [])
 
 
+@pytest.mark.shows("check")
 def test_a_check_asks_the_server_changes_nothing_and_says_the_same() -> None:
     asked = (SETS[0], on_entries("validateRemove", "2"))
     result = run_module(MAIN, Script(login(), *read(), *asked, logout()), check=True, groups=WANTED)
@@ -228,6 +231,7 @@ def test_a_group_goes_together_with_the_one_that_has_it_as_entry_which_goes_firs
     run_module(MAIN, script, groups=[*GONE, {"name": "Zone", "state": "absent"}])
 
 
+@pytest.mark.shows("error")
 def test_what_does_not_hold_is_an_error_that_names_it() -> None:
     removes = (on_entries("validateRemove", "2"), on_entries("remove", "2"))
     half = rows(_9=NEW_ROWS["_9"])

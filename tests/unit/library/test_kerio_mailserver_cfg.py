@@ -54,6 +54,7 @@ def diff(fake: FakeKerio, before: dict[str, str], after: dict[str, str]) -> dict
     return {"before_header": str(fake.cfg), "after_header": str(fake.cfg), "before": before, "after": after}
 
 
+@pytest.mark.shows("change", "again")
 def test_it_changes_once(fake: FakeKerio) -> None:
     first = run(fake)
     assert (first["failed"], first["changed"], first["warnings"]) == (False, True, [])
@@ -73,6 +74,7 @@ def test_intent_is_translated_both_ways(fake: FakeKerio) -> None:
     assert run(fake, check=True, permanent_delete=True)["reasons"] == ["AutoExpungeOnDelete is 1, not 0"]
 
 
+@pytest.mark.shows("check")
 def test_check_mode_says_the_same_and_touches_nothing(fake: FakeKerio) -> None:
     process, files = fake.service().processes(), sorted(fake.folder.rglob("*"))
     forecast = run(fake, check=True)
@@ -86,6 +88,7 @@ def test_check_mode_says_the_same_and_touches_nothing(fake: FakeKerio) -> None:
     assert run(fake, check=True)["changed"] is False
 
 
+@pytest.mark.shows("diff")
 def test_restart_that_changes_no_value_is_in_the_diff(fake: FakeKerio) -> None:
     later = time.time() + 5
     os.utime(fake.cfg, (later, later))
@@ -128,6 +131,7 @@ def test_what_cannot_be_is_refused(fake: FakeKerio, options: dict[str, t.Any], m
     assert fake.calls() == []
 
 
+@pytest.mark.shows("error")
 def test_failure_tells_the_state(fake: FakeKerio) -> None:
     fake.set("loses_value_once")
     result = run(fake)

@@ -41,6 +41,7 @@ WANTED = {"enabled": True, "ip_address_group": "Archive host", "password": MASTE
 ON = {"on": True, "group": "keriodb://g/1"}
 
 
+@pytest.mark.shows("change", "diff")
 def test_first_activation_writes_switch_group_and_password_at_once() -> None:
     script = Script(login(), read(on=False), groups(), write(**ON, password=MASTER), read(**ON), logout())
     result = run_module(MAIN, script, **WANTED)
@@ -55,12 +56,14 @@ def test_first_activation_writes_switch_group_and_password_at_once() -> None:
     assert MASTER not in str(result)
 
 
+@pytest.mark.shows("check")
 def test_check_of_the_first_activation_writes_nothing() -> None:
     result = run_module(MAIN, Script(login(), read(on=False), groups(), logout()), check=True, **WANTED)
     assert (result["changed"], result["password_written"]) == (True, True)
     assert MASTER not in str(result)
 
 
+@pytest.mark.shows("again")
 def test_again_with_the_right_password_changes_nothing() -> None:
     result = run_module(MAIN, Script(login(), read(**ON), groups(), logout()), password_state="right", **WANTED)
     assert (result["changed"], result["password_written"], result["warnings"]) == (False, False, [])
@@ -145,6 +148,7 @@ def test_nothing_declared_changes_nothing_whatever_is_there() -> None:
     assert (result["failed"], result["changed"]) == (False, False)
 
 
+@pytest.mark.shows("error")
 def test_group_that_does_not_hold_is_an_error() -> None:
     script = Script(login(), read(on=False), groups(), write(**ON, password=MASTER), read(on=True), logout())
     result = failing(MAIN, script, **WANTED)

@@ -60,6 +60,7 @@ def run_module(*, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
         ([OK_GREETING, Expect(b"X-MASTERAUTH", b"{tag} BAD unknown\r\n")], "cannot_tell", "BAD unknown"),
     ],
 )
+@pytest.mark.shows("read")
 def test_three_answers(tmp_path: Path, steps: list[Step], answer: str, words: str) -> None:
     authority = Authority(tmp_path)
     with serving([*steps, Peer.wait_for_close], context=authority.server_context()) as server:
@@ -71,6 +72,7 @@ def test_three_answers(tmp_path: Path, steps: list[Step], answer: str, words: st
     assert result["source_address"] == "127.0.0.1"
 
 
+@pytest.mark.shows("check")
 def test_check_mode_asks_nobody_and_says_why() -> None:
     with serving([]) as server:
         result = run_module(check=True, port=server.port)
@@ -92,6 +94,7 @@ def test_mailbox_is_opened_and_a_missing_verification_is_told(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("password", ["too-short-1", "not-a-secret-p\u00e4ssword", "not-a-secret\tpassword"])
+@pytest.mark.shows("error")
 def test_unfit_passwords_are_refused_before_the_server_is_asked(password: str) -> None:
     with serving([]) as server:
         result = run_module(port=server.port, password=password)

@@ -52,6 +52,7 @@ def write(received: dict[str, t.Any], answer: t.Any = None) -> Call:
     return Call("SecurityPolicy.set", {"options": received}, {} if answer is None else answer)
 
 
+@pytest.mark.shows("change")
 def test_every_option_is_sent_with_all_that_was_received() -> None:
     after = policy(
         mode="SPEncryptionRequired",
@@ -93,6 +94,7 @@ def test_every_option_is_sent_with_all_that_was_received() -> None:
     assert result["plan"] == {"create": 0, "change": 1, "delete": 0}
 
 
+@pytest.mark.shows("diff")
 def test_methods_that_are_not_named_are_sent_and_shown_as_they_are() -> None:
     after = policy(authenticationMethods=methods(CRAM_MD5=False))
     script = Script(login(), read(), write(after), read(after), logout())
@@ -107,6 +109,7 @@ def test_methods_that_are_not_named_are_sent_and_shown_as_they_are() -> None:
     assert result["msg"] == "mail1: changed security policy (authentication_methods)"
 
 
+@pytest.mark.shows("again")
 def test_again_changes_nothing() -> None:
     after = policy(authenticationMethods=methods(CRAM_MD5=False), encryptionExceptionGroup=HOSTS)
     wanted = {"authentication_methods": {"cram-md5": False, "ntlm": False}, "encryption_exception_group": "archive hosts"}
@@ -114,6 +117,7 @@ def test_again_changes_nothing() -> None:
     assert (result["changed"], result["msg"]) == (False, "mail1: nothing to change in security policy")
 
 
+@pytest.mark.shows("check")
 def test_check_writes_nothing_and_says_the_same() -> None:
     result = run_module(MAIN, Script(login(), read(), logout()), check=True, authentication_methods={"NTLM": True}, lockout=True)
     assert result["changed"] is True
@@ -189,6 +193,7 @@ def test_group_that_is_not_there_is_refused_with_those_that_are() -> None:
     assert "'Archive hosts'" in result["msg"]
 
 
+@pytest.mark.shows("error")
 def test_refused_write_keeps_the_words_of_the_server_and_names_what_was_sent() -> None:
     after = policy(enableLockout=True)
     refused = error(-32602, "Invalid %1", "params")

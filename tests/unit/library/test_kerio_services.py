@@ -30,6 +30,7 @@ CHANGED = {
 DONE = (imap(**CHANGED, isRunning=False), imaps(), {**pop(), "isRunning": True, "howToStart": "Automatic"})
 
 
+@pytest.mark.shows("change", "diff")
 def test_change_writes_whole_objects_and_then_starts_and_stops() -> None:
     script = Script(
         login(),
@@ -57,12 +58,14 @@ def test_change_writes_whole_objects_and_then_starts_and_stops() -> None:
     assert result["calls"] == script.sent
 
 
+@pytest.mark.shows("again")
 def test_again_changes_nothing() -> None:
     result = run_module(MAIN, Script(login(), read(*DONE), GROUPS, logout()), services=WANTED)
     assert (result["changed"], result["msg"]) == (False, "mail1: nothing to change in services")
     assert result["warnings"] == []
 
 
+@pytest.mark.shows("check")
 def test_check_writes_nothing_and_says_the_same() -> None:
     result = run_module(MAIN, Script(login(), read(imap(), imaps(), pop()), GROUPS, logout()), check=True, services=WANTED)
     assert result["changed"] is True
@@ -86,6 +89,7 @@ def test_service_that_is_declared_twice_is_refused() -> None:
     assert "service imap: it is declared twice" in result["msg"]
 
 
+@pytest.mark.shows("error")
 def test_error_inside_success_names_the_service() -> None:
     refused = {"errors": [{"inputIndex": 1, "code": 1000, "message": "Port %1 is used", "messageParameters": {
         "positionalParameters": ["143"], "plurality": 1}}]}  # fmt: skip

@@ -27,6 +27,7 @@ from tests.unit.accounts_script import (
 from tests.unit.rpc_script import Script, failing, login, logout
 
 
+@pytest.mark.shows("change", "diff")
 def test_archive_mailbox_is_created_enabled_and_with_its_password() -> None:
     fields = {
         "fullName": "Archive",
@@ -62,6 +63,7 @@ def test_archive_mailbox_is_created_enabled_and_with_its_password() -> None:
     assert PASSWORD not in str(result)
 
 
+@pytest.mark.shows("again")
 def test_again_changes_nothing_whatever_the_spelling() -> None:
     now = user("Archive", fullName="Archive", emailAddresses=["Sales", "archive", "office@EXAMPLE.com"])
     declared = {"address": "ARCHIVE@Example.com", "full_name": "Archive", "addresses": ["office", "SALES@example.net"]}
@@ -70,6 +72,7 @@ def test_again_changes_nothing_whatever_the_spelling() -> None:
     assert result["msg"] == "mail1: nothing to change in users"
 
 
+@pytest.mark.shows("check")
 def test_check_tells_the_same_and_writes_nothing() -> None:
     declared = [ARCHIVE, {"address": "alice@example.com", "enabled": False}, {"address": "bob@example.com", "state": "absent"}]
     read = [domains(), users(user("alice"), user("bob")), who(), archiving(), groups(), aliases()]
@@ -135,6 +138,7 @@ def test_how_a_password_is_stored_waits_for_the_next_one() -> None:
         ({"address": "a@example.com", "disk_limit_mb": -1}, "-1 is negative"),
     ],
 )
+@pytest.mark.shows("error")
 def test_what_cannot_be_meant_is_refused_before_anything_is_read(entry: dict[str, t.Any], words: str) -> None:
     refused(words=words, users=[entry])
 
