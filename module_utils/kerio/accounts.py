@@ -77,21 +77,26 @@ class _Reader:
         return {account.key: account for account in found}
 
     def archives(self, domains: t.Iterable[Domain]) -> set[str]:
-        """Return the keys of the accounts, in ``domains``, that get archived mail, over whatever address or alias."""
+        """Return the keys of the accounts, in ``domains``, that get archived mail, over whatever address, alias or group.
+
+        An alias or a group of any domain may lead to an account of any other.
+        """
         wanted = self._archive_addresses()
-        touched = list(domains) if wanted else []
-        found = {account.received["id"]: account for domain in touched for account in self.accounts(domain).values()}
+        if not wanted:
+            return set()
+        found = {account.received["id"]: account for domain in domains for account in self.accounts(domain).values()}
         own = {
             identity: addresses.of_user(account.login, account.received.get("emailAddresses"), account.domain.names)
             for identity, account in found.items()
         }
-        aliases = [
-            entry
-            for domain in touched
-            for entry in directory.read_aliases(self.server.name, self.listed(kinds.ALIAS, domain), domain.names)
-        ]
+        aliases: list[Object] = []
+        for domain in self.own():
+            aliases += directory.read_aliases(self.server.name, self.listed(kinds.ALIAS, domain), domain.names)
+            for group in self.listed(kinds.GROUP, domain):
+                own[group["id"]] = addresses.at_domains(group.get("emailAddresses") or [], domain.names)
         delivered = addresses.delivered(own, aliases)
-        return {account.key for identity, account in found.items() if wanted & {*own[identity], *delivered[identity]}}
+        getting = {identity for identity, listed in own.items() if wanted & {*listed, *delivered[identity]}}
+        return {account.key for account in found.values() if getting & account.identities()}
 
     def _archive_addresses(self) -> set[str]:
         fields = kinds.DOMAIN_ARCHIVING_FIELDS

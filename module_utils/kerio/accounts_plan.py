@@ -98,6 +98,10 @@ class Account:
             options["addresses"] = addresses.further(self.login, options["addresses"], self.domain.names)
         return options
 
+    def identities(self) -> set[str]:
+        """Return the ids of the account and of the groups that it is in."""
+        return {self.received["id"], *(str(group.get("id")) for group in self.received.get("userGroups") or ())}
+
     def claims(self) -> list[str]:
         return [self.key, *map(self.domain.address, self.options().get("addresses") or ())]
 

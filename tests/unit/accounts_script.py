@@ -46,12 +46,12 @@ def users(*entries: dict[str, t.Any], domain: str = "d1") -> Call:
     return Call("Users.get", {"query": query("loginName"), "domainId": domain}, listing(*entries))
 
 
-def groups(*entries: dict[str, t.Any]) -> Call:
-    return Call("Groups.get", {"query": query("name"), "domainId": "d1"}, listing(*entries))
+def groups(*entries: dict[str, t.Any], domain: str = "d1") -> Call:
+    return Call("Groups.get", {"query": query("name"), "domainId": domain}, listing(*entries))
 
 
-def aliases(*entries: dict[str, t.Any]) -> Call:
-    return Call("Aliases.get", {"query": query("name"), "domainId": "d1"}, listing(*entries))
+def aliases(*entries: dict[str, t.Any], domain: str = "d1") -> Call:
+    return Call("Aliases.get", {"query": query("name"), "domainId": domain}, listing(*entries))
 
 
 def create(*entries: dict[str, t.Any], answer: t.Any = None) -> Call:

@@ -93,14 +93,35 @@ ARCHIVES = [
 def test_who_gets_the_archived_mail_is_not_removed(
     address: str, member: dict[str, t.Any], names: list[t.Any], options: dict[str, t.Any]
 ) -> None:
-    calls = [domains(), users(user("bob", **member)), who(), archiving(address), aliases(*names)]
+    others = [aliases(domain="d2"), groups(domain="d2")]
+    calls = [domains(), users(user("bob", **member)), who(), archiving(address), aliases(*names), groups(), *others]
     refused(*calls, words="gets the archived mail", **{"users": [], **options})
 
 
 def test_archive_mailbox_of_a_single_domain_is_not_removed() -> None:
     own = domains(COM, {**ORG, "useRemoteArchiveAddress": True, "remoteArchiveAddress": "bob@example.com"})
-    calls = [own, users(user("bob")), who(), archiving(), aliases()]
+    others = [aliases(domain="d2"), groups(domain="d2")]
+    calls = [own, users(user("bob")), who(), archiving(), aliases(), groups(), *others]
     refused(*calls, words="gets the archived mail", users=[{"address": "bob@example.com", "state": "absent"}])
+
+
+STORE = {"id": "a", "name": "store", "deliverTo": "bob@example.com", "type": "TypeEmailAddress"}
+TEAM = {"id": "g", "name": "Keepers", "emailAddresses": ["keepers"]}
+LED_TO = [
+    ("store@example.org", {}, STORE),
+    ("keepers@example.org", {"userGroups": [{"id": "g", "name": "Keepers"}]}, {**STORE, "deliverTo": "alice"}),
+    ("store@example.org", {"userGroups": [{"id": "g", "name": "Keepers"}]}, {**STORE, "deliverTo": "keepers"}),
+]
+
+
+@pytest.mark.parametrize(("address", "member", "alias"), LED_TO, ids=["alias", "group", "alias of a group"])
+def test_who_gets_the_archived_mail_over_another_domain_or_a_group_is_not_removed(
+    address: str, member: dict[str, t.Any], alias: dict[str, t.Any]
+) -> None:
+    others = [aliases(alias, domain="d2"), groups(TEAM, domain="d2")]
+    calls = [domains(), users(user("bob", **member), user("carol")), who(), archiving(address), aliases(), groups(), *others]
+    refused(*calls, words="user bob@example.com: it would be removed", users=[], whole_domains=["example.com"])
+    declare(*calls, users=[{"address": "carol@example.com", "state": "absent"}], check=True)
 
 
 def test_too_many_removals_change_nothing() -> None:
