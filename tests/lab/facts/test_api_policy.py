@@ -46,6 +46,8 @@ def test_api_162_however_the_list_spells_it(rig: Rig) -> None:
     words = rig.greeted().ok(b"CAPABILITY")[0].split()
     assert b"AUTH=CRAM-MD5" not in words
     assert {b"AUTH=PLAIN", b"AUTH=LOGIN"} < set(words)
+    rig.options("SecurityPolicy")["authenticationMethods"] = [{"enabled": True, "value": "cram_md5"}]
+    assert b"AUTH=CRAM-MD5" in rig.greeted().ok(b"CAPABILITY")[0].split()
 
 
 @pytest.mark.parametrize(
