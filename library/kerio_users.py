@@ -47,8 +47,9 @@ options:
         type: bool
       addresses:
         description:
-          - All further addresses as local parts, in any order. An address in the account's domain means its local part. The
-            default address is no part of the list; it may be given all the same.
+          - All further addresses as local parts, in any order. An address in the account's domain means its local part, and one
+            in another domain is refused unless the account has it already. The default address is no part of the list; it may be
+            given all the same.
         type: list
         elements: str
       role:

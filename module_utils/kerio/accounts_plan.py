@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+import unicodedata
 from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
@@ -120,8 +121,12 @@ def check(where: str, options: Options) -> None:
         subject = f"{where}: user {entry['address']}"
         _require(ADDRESS.fullmatch(entry["address"].strip()), subject, "it is not an e-mail address", "Write one with its domain")
         settings.check_options(subject, kinds.USER_FIELDS, entry)
-        wrong = [name for name in entry.get("addresses") or () if not NAME.fullmatch(name.strip())]
+        names = entry.get("addresses") or ()
+        wrong = [name for name in names if not NAME.fullmatch(name.strip())]
         _require(not wrong, subject, f"addresses has {', '.join(map(repr, wrong))}", "Write local parts, one in each entry")
+        odd = [name for name in (entry["address"], *names) if not _typed(name.strip())]
+        cause = f"{', '.join(map(ascii, odd))} has characters that look like others or like nothing"
+        _require(not odd, subject, cause, "Type it anew, without what was copied along")
         _require(
             entry.get("password") != "",
             subject,
@@ -129,6 +134,11 @@ def check(where: str, options: Options) -> None:
             "Declare a password, or remove the option",
         )
     _require(options["delete_limit"] >= 0, f"{where}: delete_limit", "it is negative", "Write 0 to remove no account")
+
+
+def _typed(name: str) -> bool:
+    """Whether a name has no invisible and no decomposed characters: with them it is another account than it looks like."""
+    return name.isprintable() and unicodedata.is_normalized("NFC", name)
 
 
 def _require(holds: object, subject: str, cause: str, remedy: str) -> None:
@@ -172,6 +182,14 @@ def wishes(where: str, users: t.Iterable[Options], domains: t.Mapping[str, Domai
 def desired(where: str, wish: Wish, account: Account | None) -> Object:
     """Return what is to hold for one account; a password only when it is to be written."""
     subject, values = f"{where}: user {wish.key}", wish.declared()
+    had = account.options().get("addresses") or () if account else ()
+    elsewhere = [name for name in values.get("addresses", ()) if "@" in name and name not in had]
+    _require(
+        not elsewhere,
+        subject,
+        f"addresses has {', '.join(elsewhere)}, which is not at {wish.domain.name}, and may be somebody else's",
+        "Write local parts, or make an alias of the other domain on the server",
+    )
     if account is None:
         _require(
             "password" in values,

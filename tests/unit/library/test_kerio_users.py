@@ -135,6 +135,8 @@ def test_how_a_password_is_stored_waits_for_the_next_one() -> None:
         ({"address": "a@example.com", "addresses": ["b", "c,d"]}, "'c,d'"),
         ({"address": "a@example.com", "addresses": [""]}, "Write local parts"),
         ({"address": "a@example.com", "password": ""}, "erase"),
+        ({"address": "alice\u200b@example.com"}, r"'alice\u200b@example.com' has characters"),
+        ({"address": "bob@example.com", "addresses": ["bo\u0308b"]}, r"'bo\u0308b' has characters"),
         ({"address": "a@example.com", "disk_limit_mb": -1}, "-1 is negative"),
     ],
 )
@@ -198,6 +200,15 @@ def test_address_that_is_anothers_is_not_added_unless_given_up_before() -> None:
         users=[alice, {"address": "bob@example.com", "addresses": ["old"]}],
     )
     assert result["accounts"]["change"] == ["bob@example.com", "alice@example.com"]
+
+
+def test_address_at_another_domain_of_the_server_is_not_added_and_stays_where_it_is() -> None:
+    words = "addresses has bob@example.org, which is not at example.com"
+    refused(domains(), users(), words=words, users=[{**ARCHIVE, "addresses": ["bob@example.org"]}])
+    alice = {"address": "alice@example.com", "addresses": ["Bob@Example.org"]}
+    refused(domains(), users(user("alice")), words=words, users=[alice])
+    there = users(user("alice", emailAddresses=["bob@example.org"]))
+    assert declare(domains(), there, users=[alice])["changed"] is False
 
 
 def test_address_of_an_account_that_is_declared_absent_may_be_declared_for_another() -> None:
