@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports are chosen when a server is made and bound when it starts: until then nobody else may get them."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.lab import ports
+
+
+def test_no_port_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "RANGE", range(21_000, 21_100))
+    monkeypatch.setattr(ports, "_given", set())
+    given = [port for _ in range(15) for port in ports.free(4)]
+    assert len(given) == len(set(given)) == 60
+
+
+def test_no_port_is_one_that_an_outgoing_connection_may_get() -> None:
+    assert all(port < 32_768 for port in ports.free(50))
+
+
+def test_a_port_in_use_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind((ports.HOST, 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(ports, "RANGE", range(port - 5, port + 6))
+        monkeypatch.setattr(ports, "_given", set())
+        # As many as are free now, whatever else runs here.
+        free = [number for number in ports.RANGE if ports._can_be_bound(number)]
+        assert port not in free
+        assert sorted(ports.free(len(free))) == free
