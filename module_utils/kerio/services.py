@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import kinds, settings
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Object, Server
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import Plan, item_changes
@@ -14,6 +14,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.plan import Plan, it
 Options = t.Mapping[str, t.Any]
 KIND = "services"
 FIELDS = kinds.SERVICE_FIELDS
+# What a server may be thought to set by itself alone, and the code with which it would refuse to be told.
+OWN = ("isRunning", "defaultPort")
+BAD_MEMBERS = -32602
 # Seconds between looks at a service that was told to start or stop; the sheet does not say whether the answer waits for it.
 PATIENCE = (0.2, 0.4, 0.8, 1.6, 3.2)
 
@@ -80,8 +83,7 @@ def _apply(server: Server, received: t.Mapping[str, Object], current: t.Mapping[
     changes = {change.key: change.values for change in plan.changes}
     stored = [name for name, values in changes.items() if set(values) != {"running"}]
     if stored:
-        whole = [_object(server, received[name], changes[name]) for name in stored]
-        server.call(kinds.SERVICE.set, {kinds.SERVICE.set_whole: whole}, items=stored)
+        _store(server, {name: _object(server, received[name], changes[name]) for name in stored})
     for name, values in changes.items():
         if "running" in values:
             method = "Services.start" if values["running"] else "Services.stop"
@@ -91,10 +93,27 @@ def _apply(server: Server, received: t.Mapping[str, Object], current: t.Mapping[
         server.prove_objects(kinds.SERVICE, _read_back(server, changes), expected)
 
 
+def _store(server: Server, whole: t.Mapping[str, Object]) -> None:
+    """Write services by name; those that the server refuses for their members again, without what it may set by itself alone.
+
+    A server that refuses such a member does not take its absence for a value.
+    """
+    names = list(whole)
+    try:
+        server.call(kinds.SERVICE.set, {kinds.SERVICE.set_whole: list(whole.values())}, items=names)
+    except ApiError as error:
+        failed = error.details.get("errors", [{**error.details, "index": index} for index in range(len(names))])
+        if any(entry["code"] != BAD_MEMBERS or entry["index"] not in range(len(names)) for entry in failed):
+            raise
+        again = [names[entry["index"]] for entry in failed]
+        rest = [{member: value for member, value in whole[name].items() if member not in OWN} for name in again]
+        server.call(kinds.SERVICE.set, {kinds.SERVICE.set_whole: rest}, items=again)
+
+
 def _object(server: Server, received: Object, values: Options) -> Object:
     """Return the whole object, all of it as received except ``values``.
 
-    No source marks ``isRunning`` or ``defaultPort`` as read-only. Left out, they might be taken for false and 0.
+    No source marks the members of ``OWN`` as read-only. Left out, they might be taken for false and 0.
     """
     stored = [field for field in FIELDS if field.option != "running"]
     changed: Object = settings.without_empty_passwords(server.changed(stored, received, values))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.modules import kerio_services
@@ -98,6 +100,36 @@ def test_error_inside_success_names_the_service() -> None:
     script = Script(login(), read(imap(), imaps()), write(*changed, answer=refused), logout())
     result = failing(MAIN, script, services=services)
     assert "mail1: Services.set: Secure IMAP: Port 143 is used (code 1000)" in result["msg"]
+
+
+def bad_members(*indices: int) -> dict[str, t.Any]:
+    words = {"message": "Invalid params: %1.", "messageParameters": {"positionalParameters": ["defaultPort"], "plurality": 1}}
+    return {"errors": [{"inputIndex": index, "code": -32602, **words} for index in indices]}
+
+
+def without_own(service: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {member: value for member, value in service.items() if member not in ("isRunning", "defaultPort")}
+
+
+@pytest.mark.parametrize(
+    ("answer", "again"),
+    [(bad_members(1), ("Secure IMAP",)), (error(-32602, "Invalid params."), ("IMAP", "Secure IMAP"))],
+    ids=["one service", "the whole call"],
+)
+def test_server_that_refuses_its_own_members_is_sent_the_others(answer: t.Any, again: tuple[str, ...]) -> None:
+    limit = {"isSet": True, "value": 5}
+    changed = (imap(connectionLimit=limit), imaps(connectionLimit=limit))
+    rest = [without_own(entry) for entry in changed if entry["name"] in again]
+    script = Script(login(), read(imap(), imaps()), write(*changed, answer=answer), write(*rest), read(*changed), logout())
+    result = run_module(MAIN, script, services=[{"name": name, "connection_limit": 5} for name in ("IMAP", "Secure IMAP")])
+    assert (result["failed"], result["changed"]) == (False, True), result["msg"]
+
+
+def test_server_that_refuses_the_others_as_well_is_told_in_its_words() -> None:
+    changed = imap(connectionLimit={"isSet": True, "value": 5})
+    writes = [write(changed, answer=bad_members(0)), write(without_own(changed), answer=bad_members(0))]
+    result = failing(MAIN, Script(login(), read(imap()), *writes, logout()), services=[{"name": "IMAP", "connection_limit": 5}])
+    assert "mail1: Services.set: IMAP: Invalid params: defaultPort. (code -32602)" in result["msg"]
 
 
 def test_service_that_does_not_start_is_named() -> None:
