@@ -16,6 +16,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc_transport 
 Object = dict[str, t.Any]
 T = t.TypeVar("T")
 PAGE_SIZE = 1000
+# A message names so many of the things that a call was about.
+NAMED = 8
 # Without these nobody can log in.
 NEEDED = ("api_host", "api_user", "api_password")
 CREATE_IT = "Correct the name, or create the group on the server first"
@@ -227,7 +229,8 @@ def _name_items(error: ApiError, items: t.Sequence[str]) -> None:
             entry["item"] = items[entry["index"]] if entry["index"] in range(len(items)) else f"item {entry['index']}"
         error.cause = "; ".join(f"{entry['item']}: {entry['message']} (code {entry['code']})" for entry in entries)
     else:
-        error.subject = f"{error.subject} ({', '.join(items)})"
+        more = [f"{len(items) - NAMED} more"] if len(items) > NAMED else []
+        error.subject = f"{error.subject} ({', '.join([*items[:NAMED], *more])})"
 
 
 def _query(order_by: str, start: int, limit: int) -> Object:

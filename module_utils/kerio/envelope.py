@@ -129,7 +129,7 @@ def _call_error(where: str, method: str, error: t.Any, sent: t.Mapping[str, t.An
     text = fill(raw, _positional(parameters))
     details: dict[str, t.Any] = {"method": method, "code": code, "raw_message": raw}
     if code == -32602:
-        details["sent_members"] = sorted(_member_names(sent or {}))
+        details["sent_members"] = sorted(set(_member_names(sent or {})))
     cause = f"{text} (code {code})"
     if code == NO_SESSION:
         return SessionExpiredError(f"{where}: {method}", cause, "Run again", **details)
@@ -169,5 +169,8 @@ def _member_names(value: t.Any, path: str = "") -> t.Iterator[str]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _member_names(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        for inner in value:
+            yield from _member_names(inner, path)
     elif path:
         yield path

@@ -79,9 +79,9 @@ def test_wrong_parameters_tell_the_names_that_were_sent_and_no_value() -> None:
     with pytest.raises(ApiError) as caught:
         result(
             reply(error={"code": -32602, "message": "Invalid params."}),
-            {"options": {"password": "not-a-secret", "list": [{"x": 1}]}, "id": "k"},
+            {"options": {"password": "not-a-secret", "list": [{"x": 1}, {"x": 2}], "plain": [3]}, "id": "k"},
         )
-    assert caught.value.details["sent_members"] == ["id", "options.list", "options.password"]
+    assert caught.value.details["sent_members"] == ["id", "options.list.x", "options.password", "options.plain"]
     assert "not-a-secret" not in str(caught.value.as_result())
 
 

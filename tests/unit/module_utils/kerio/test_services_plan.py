@@ -9,23 +9,10 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import services
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Server
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Client
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import Plan
 from tests.unit.module_utils.kerio.services_script import GROUPS, HOSTS, imap, imaps, listener, pop, read, start, stop, write
-from tests.unit.rpc_script import PASSWORD, Call, Script, login, logout
-
-Work = t.Callable[[Server], t.Any]
-
-
-def session(work: Work, *calls: Call) -> tuple[t.Any, list[str]]:
-    """Return what ``work`` returns in a session of exactly these calls, and the warnings."""
-    script = Script(login(), *calls, logout())
-    try:
-        with Client("mail1", "Admin", PASSWORD, script) as client:
-            return work(Server(client)), client.warnings
-    finally:
-        script.finish()
+from tests.unit.module_utils.kerio.sessions import session
+from tests.unit.rpc_script import Call
 
 
 def declare(*declared: dict[str, t.Any], calls: t.Sequence[Call], check: bool = False) -> tuple[Plan, list[str]]:

@@ -87,3 +87,43 @@ def test_server_without_the_setting() -> None:
 def test_difference_after_writing_leaves_secrets_aside() -> None:
     current = {"on": False, "address": "A@B.example"}
     assert settings.differing(FIELDS, current, {"on": True, "address": "a@b.example", "password": "p"}) == ["on"]
+
+
+METHODS = (
+    Field("methods", ("methods",), codecs.SWITCHES),
+    Field("listeners", ("listeners",), codecs.LISTENERS),
+    Field("limit", ("limit",), codecs.switched_number("on", "value")),
+    Field("mode", ("mode",), codecs.choice({"one": "First"})),
+    *FIELDS,
+)
+
+
+def test_declared_options_are_told_in_the_words_of_the_server() -> None:
+    current = {"methods": {"LOGIN": True, "NTLM": False}, "on": True}
+    assert settings.managed("mail1: x", METHODS, {"methods": {"ntlm": True}}, current) == {
+        "methods": {"LOGIN": True, "NTLM": True}
+    }
+    with pytest.raises(InputError, match="mail1: x: methods: APOP: the server does not know it; it knows LOGIN, NTLM"):
+        settings.managed("mail1: x", METHODS, {"methods": {"APOP": True}}, current)
+
+
+def test_what_can_be_pasted_is_what_the_module_takes() -> None:
+    fine = {
+        "methods": {"LOGIN": True},
+        "listeners": [{"address": "all", "port": 143}, {"address": "AddressOfTomorrow", "port": 144}],
+        "limit": 0,
+        "mode": "one",
+        "on": False,
+        "address": "",
+    }
+    assert settings.declarable(METHODS, fine) == fine
+    passed_on = {
+        "methods": [{"value": "LOGIN"}],
+        "listeners": [{"type": "AllAddresses"}],
+        "limit": {"on": True, "value": "7"},
+        "mode": "Third",
+        "on": 1,
+        "address": 5,
+    }
+    assert settings.declarable(METHODS, passed_on) == {}
+    assert settings.declarable(METHODS, {"limit": True, "on": True, "listeners": []}) == {"on": True}
