@@ -237,13 +237,14 @@ def test_server_of_2013_is_read_and_written_without_the_newer_members() -> None:
 
 
 def test_members_of_tomorrow_are_sent_back_at_every_depth() -> None:
+    miscellaneous = {**MISCELLANEOUS, "new": {"deep": [{"er": None}]}}
     received = {
-        "miscellaneous": {**MISCELLANEOUS, "new": {"deep": [{"er": None}]}},
+        "miscellaneous": miscellaneous,
         "newList": [1, {"x": []}],
         "newText": "",
         "updateChecker": {"autoCheck": True, "new": 1},
     }
-    after = {**received, "miscellaneous": {**received["miscellaneous"], "logHostNames": True}}  # type: ignore[dict-item]
+    after = {**received, "miscellaneous": {**miscellaneous, "logHostNames": True}}
     calls = [get("AdvancedOptions", received), put("AdvancedOptions", after), get("AdvancedOptions", after)]
     session(advanced(log_host_names=True), *calls)
 
