@@ -79,7 +79,8 @@ class Client:
         self._transport = transport
         self._clock = clock
         self._token = ""
-        self._renewed = False
+        # A new login did not help once: it is no matter of time then, and is not tried again.
+        self._in_vain = False
 
     def __enter__(self) -> Client:
         try:
@@ -140,13 +141,13 @@ class Client:
         try:
             return self._allowed(method, parameters, effect)
         except SessionExpiredError as error:
-            if self._renewed:
+            if self._in_vain:
                 raise self._no_rights(error) from None
-        self._renewed = True
         self.login()
         try:
             return self._allowed(method, parameters, effect)
         except SessionExpiredError as error:
+            self._in_vain = True
             raise self._no_rights(error) from None
 
     def _allowed(self, method: str, parameters: dict[str, t.Any] | None, effect: Effect) -> dict[str, t.Any]:

@@ -109,11 +109,22 @@ def test_session_that_ends_again_is_a_matter_of_rights(clock: Clock) -> None:
         call(script, clock)
 
 
-def test_second_expiry_in_one_session_is_not_renewed(clock: Clock) -> None:
-    script = Script(login(), Call("Archive.get", None, EXPIRED), login(), LATER, Call("Archive.get", None, EXPIRED), logout())
-    with pytest.raises(SessionExpiredError), client(script, clock) as session:
-        session.call("Archive.get")
-        session.call("Archive.get")
+def test_long_work_outlives_several_sessions(clock: Clock) -> None:
+    expired = Call("Archive.get", None, EXPIRED)
+    script = Script(login(), LATER, expired, login(), LATER, expired, login(), LATER, logout())
+    with client(script, clock) as session:
+        for _ in range(3):
+            session.call("Archive.get")
+    script.finish()
+
+
+def test_login_that_did_not_help_is_not_made_again(clock: Clock) -> None:
+    expired = Call("Archive.get", None, EXPIRED)
+    script = Script(login(), expired, login(), expired, expired, logout())
+    with client(script, clock) as session:
+        for _ in range(2):
+            with pytest.raises(SessionExpiredError, match="right after a new login"):
+                session.call("Archive.get")
     script.finish()
 
 
