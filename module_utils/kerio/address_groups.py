@@ -228,13 +228,18 @@ def _labels(rows: t.Iterable[tuple[str, Row]]) -> list[str]:
 def _take_back(server: Server, before: Groups, work: t.Sequence[Work]) -> str:
     """Undo what was created and set, look, and say what is true now."""
     names = ", ".join(item.group for item in work)
+    # The error that is taken back for has told it already.
+    done, server.done = server.done, []
     try:
         _undo(server, work)
         now = _read(server)
     except ArchiveToolError as error:
+        server.done = done
         return f"Taking back what was done before failed as well ({error.cause}): look at {names} on the server"
     if all(_state(now, item.group) == _state(before, item.group) for item in work):
+        server.done = []
         return "What was done before was taken back, so that nothing is changed"
+    server.done = done
     return f"Not everything that was done before could be taken back: look at {names} on the server"
 
 

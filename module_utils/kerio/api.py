@@ -7,7 +7,13 @@ import contextlib
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ApiError, InputError, ProtocolError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
+    ApiError,
+    ArchiveToolError,
+    InputError,
+    NetworkError,
+    ProtocolError,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import kinds, rpc, settings
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field, ObjectKind, SettingsKind, Source
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Client, Effect
@@ -44,6 +50,8 @@ class Server:
         self.name = client.name
         self.calls = client.calls
         self.warnings = client.warnings
+        # What the server was told with success, in words: an error afterwards is not one that changed nothing.
+        self.done: list[str] = []
 
     def version(self) -> dict[str, str]:
         """Return ``product`` and ``version``; this method alone has its fields directly in the result."""
@@ -145,16 +153,24 @@ class Server:
                 return self._client.call(method, parameters, effect)
             # What refers to other objects does not create them, but such a call may.
             self._names.clear()
-            return self._write(method, parameters, effect)
-        except ApiError as error:
+            return self._write(method, parameters, effect, items)
+        except (ApiError, NetworkError) as error:
             if items:
                 _name_items(error, items)
+                self._tell_done(error)
+                self.done += _done_beside(error, method, items)
             raise
 
-    def _write(self, method: str, parameters: Object, effect: Effect) -> Object:
+    def _tell_done(self, error: ArchiveToolError) -> None:
+        if self.done:
+            error.cause = f"{error.cause.rstrip('. ')}; done before: {', '.join(self.done)}"
+
+    def _write(self, method: str, parameters: Object, effect: Effect, items: t.Sequence[str] = ()) -> Object:
         if self._remembered is not None:
             self._remembered.clear()
-        return self._client.call(method, parameters, effect)
+        result = self._client.call(method, parameters, effect)
+        self.done.append(_with_items(method, items))
+        return result
 
     def prove_objects(
         self, kind: ObjectKind, current: t.Mapping[str, Object], desired: t.Mapping[str, t.Mapping[str, t.Any]]
@@ -221,7 +237,19 @@ class Server:
         return value
 
 
-def _name_items(error: ApiError, items: t.Sequence[str]) -> None:
+def _with_items(text: str, items: t.Sequence[str]) -> str:
+    more = [f"{len(items) - NAMED} more"] if len(items) > NAMED else []
+    return f"{text} ({', '.join([*items[:NAMED], *more])})" if items else text
+
+
+def _done_beside(error: ArchiveToolError, method: str, items: t.Sequence[str]) -> list[str]:
+    """Return what a call did besides the items that failed in it, if the server says which these are."""
+    failed = {entry["index"] for entry in error.details.get("errors") or () if error.details.get("method") == method}
+    rest = [item for index, item in enumerate(items) if index not in failed]
+    return [_with_items(method, rest)] if rest and failed and failed <= set(range(len(items))) else []
+
+
+def _name_items(error: ArchiveToolError, items: t.Sequence[str]) -> None:
     """Put the names of what the call was about into its error: those of the items that failed in place of their numbers."""
     entries = error.details.get("errors")
     if isinstance(entries, list):
@@ -229,8 +257,7 @@ def _name_items(error: ApiError, items: t.Sequence[str]) -> None:
             entry["item"] = items[entry["index"]] if entry["index"] in range(len(items)) else f"item {entry['index']}"
         error.cause = "; ".join(f"{entry['item']}: {entry['message']} (code {entry['code']})" for entry in entries)
     else:
-        more = [f"{len(items) - NAMED} more"] if len(items) > NAMED else []
-        error.subject = f"{error.subject} ({', '.join([*items[:NAMED], *more])})"
+        error.subject = _with_items(error.subject, items)
 
 
 def _query(order_by: str, start: int, limit: int) -> Object:
@@ -257,7 +284,12 @@ def session(parameters: t.Mapping[str, t.Any], remember: bool = False) -> t.Iter
     with rpc.connect(endpoint, parameters["api_user"], parameters["api_password"]) as client:
         server = Server(client, remember)
         server.expected["ip_address_group"] = set(parameters.get("expected_ip_address_groups") or ())
-        yield server
+        try:
+            yield server
+        except ArchiveToolError as error:
+            if server.done:
+                error.details.setdefault("done", server.done)
+            raise
 
 
 def _refuse_incomplete(parameters: t.Mapping[str, t.Any]) -> None:

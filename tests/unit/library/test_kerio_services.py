@@ -7,6 +7,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import NetworkError
 from ansible_collections.mailops.kerio.plugins.modules import kerio_services
 from tests.unit.module_utils.kerio.services_script import GROUPS, HOSTS, imap, imaps, listener, pop, read, start, stop, write
 from tests.unit.rpc_script import Script, error, failing, login, logout, run_module
@@ -100,6 +101,7 @@ def test_error_inside_success_names_the_service() -> None:
     script = Script(login(), read(imap(), imaps()), write(*changed, answer=refused), logout())
     result = failing(MAIN, script, services=services)
     assert "mail1: Services.set: Secure IMAP: Port 143 is used (code 1000)" in result["msg"]
+    assert (result["changed"], result["error"]["done"]) == (True, ["Services.set (IMAP)"])
 
 
 def bad_members(*indices: int) -> dict[str, t.Any]:
@@ -137,3 +139,19 @@ def test_service_that_does_not_start_is_named() -> None:
     result = failing(MAIN, script, services=[{"name": "POP3", "running": True}])
     assert "mail1: Services.start (POP3): Cannot bind port 110 (code 1000)" in result["msg"]
     assert result["error"]["calls"][-1] == "Session.logout"
+    assert result["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (error(1000, "Cannot bind."), "mail1: Services.start (POP3): Cannot bind. (code 1000)"),
+        (NetworkError("mail1: Services.start", "no answer", "Wait."), "mail1: Services.start (POP3): no answer"),
+    ],
+)
+def test_error_after_a_part_of_the_work_tells_the_part(answer: t.Any, words: str) -> None:
+    manual = {**pop(), "howToStart": "Automatic"}
+    script = Script(login(), read(imap(), pop()), write(manual), start("POP3", answer), logout())
+    result = failing(MAIN, script, services=[{"name": "POP3", "running": True, "start_up": "automatic"}])
+    assert f"{words.rstrip('.')}; done before: Services.set (POP3). " in result["msg"]
+    assert (result["changed"], result["error"]["done"]) == (True, ["Services.set (POP3)"])
