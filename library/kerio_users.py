@@ -11,6 +11,8 @@ short_description: Declare accounts of a Kerio Connect server
 description:
   - Creates, changes and removes accounts, above all the archive mailbox; single ones, or the whole set of a domain.
   - An option that is not given is not managed. An account is known by its login name at its domain, whatever the case.
+  - The account that this module logs in with is not disabled, does not get a lesser role, and does not get a password other than
+    the one that the module logs in with.
   - Accounts are created first, then changed, then removed, and read back at the end. When the server refuses one, the message
     names it and tells what was done before.
   - Removing an account keeps its mail in the message store of the server, and keeps what refers to it, such as memberships.

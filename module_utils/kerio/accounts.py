@@ -129,6 +129,7 @@ class _Work:
         delete = [account.key for account in self._leavers()]
         current = {key: account.options() for key, account in self.accounts.items() if key in desired or key in delete}
         planned = item_changes(USERS, current, desired, settings.rules(kinds.USER_FIELDS), delete)
+        self._refuse_own(planned)
         self._refuse_taken(planned)
         # Who loses an address is changed before who gets it.
         return sorted(planned, key=lambda change: (ACTIONS.index(change.action), not accounts_plan.gives_up(change)))
@@ -143,20 +144,23 @@ class _Work:
         if not (named or rest):
             return []
         removals = self._removals(dict.fromkeys(account.domain for account in (*named, *rest)))
-        leavers = [*named, *(account for account in rest if not removals.is_own(account))]
+        leavers = [*named, *(account for account in rest if not removals.me.is_own(account))]
         removals.check(leavers)
         return leavers
 
     def _removals(self, domains: t.Iterable[Domain]) -> accounts_plan.Removals:
-        me = self.reader.server.receive(_WHO_AM_I)
-        built_in = accounts_plan.role_of(me.get("effectiveRole")) in accounts_plan.BUILT_IN
-        return accounts_plan.Removals(
-            where=self.where,
-            limit=self._options["delete_limit"],
-            login_id=me.get("id") or "",
-            login_name="" if built_in else me.get("loginName") or "",
-            archives=self.reader.archives(domains),
-        )
+        limit, me = self._options["delete_limit"], accounts_plan.me(self.reader.server.receive(_WHO_AM_I))
+        return accounts_plan.Removals(self.where, limit, me, self.reader.archives(domains))
+
+    def _refuse_own(self, changes: t.Sequence[Change]) -> None:
+        """Refuse what would keep the module out. The server is asked who that is only where the name may be that of the login."""
+        user = str(self._options.get("api_user", "")).strip().lower().partition("@")[0]
+        for change in changes:
+            account = self.accounts.get(change.key)
+            harm = accounts_plan.shuts_out(change, self._options.get("api_password")) if account else ""
+            names = [address.partition("@")[0] for address in account.claims()] if account else []
+            if account and harm and user in names:
+                accounts_plan.me(self.reader.server.receive(_WHO_AM_I)).refuse(self.where, account, harm)
 
     def _refuse_taken(self, changes: t.Sequence[Change]) -> None:
         """Ask for groups and aliases only where somebody gets an address."""

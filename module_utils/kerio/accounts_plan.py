@@ -263,27 +263,57 @@ def listed(texts: t.Sequence[str], between: str = ", ") -> str:
 
 
 @dataclass(frozen=True)
+class Me:
+    """Who the module is logged in as. The built-in administrator has no id and is no account: both are empty."""
+
+    id: str
+    name: str
+
+    def is_own(self, account: Account) -> bool:
+        if self.id:
+            return bool(account.received["id"] == self.id)
+        return bool(self.name) and account.login.lower() == self.name.lower().partition("@")[0]
+
+    def refuse(self, where: str, account: Account, harm: str) -> None:
+        """Raise ``InputError`` when the account is the module's own."""
+        subject, cause = f"{where}: user {account.key}", f"this module is logged in with it, and {harm}"
+        _require(not self.is_own(account), subject, cause, "Log in with another account (api_user), or change it on the server")
+
+
+def me(received: Object) -> Me:
+    """Return it from what ``Session.whoAmI`` tells."""
+    built_in = role_of(received.get("effectiveRole")) in BUILT_IN
+    return Me(received.get("id") or "", "" if built_in else received.get("loginName") or "")
+
+
+def shuts_out(change: Change, api_password: t.Any) -> str:
+    """Return what in a change of the module's own account would keep the module out from then on, or the empty string."""
+    ranks = [role for field in kinds.USER_FIELDS if field.option == "role" for role in field.codec.choices]
+    had, role = change.before.get("role"), change.values.get("role")
+    if role in ranks and not (had in ranks and ranks.index(had) <= ranks.index(role)):
+        return f"its role would be {role}"
+    if change.values.get("enabled") is False:
+        return "it would be disabled"
+    return "its password would be another one" if change.values.get("password", api_password) != api_password else ""
+
+
+@dataclass(frozen=True)
 class Removals:
     """Which accounts may not be removed: ``archives`` holds the keys of those that get the archived mail."""
 
     where: str
     limit: int
-    login_id: str
-    login_name: str
+    me: Me
     archives: t.Container[str]
-
-    def is_own(self, account: Account) -> bool:
-        """Whether the module is logged in with this account. The built-in administrator has no id and is no account."""
-        if self.login_id:
-            return bool(account.received["id"] == self.login_id)
-        return bool(self.login_name) and account.login.lower() == self.login_name.lower().partition("@")[0]
 
     def check(self, leavers: t.Sequence[Account]) -> None:
         """Raise ``InputError`` when one of them must stay, or when they are too many."""
         for account in leavers:
             subject = f"{self.where}: user {account.key}"
             _require(account.internal, subject, "it comes from a directory service", "Remove it in the directory")
-            _require(not self.is_own(account), subject, "this module is logged in with it", "Use another account, or let it stay")
+            _require(
+                not self.me.is_own(account), subject, "this module is logged in with it", "Use another account, or let it stay"
+            )
             _require(
                 account.key not in self.archives,
                 subject,

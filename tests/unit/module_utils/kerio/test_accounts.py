@@ -78,6 +78,32 @@ def test_removal_that_is_refused(gone: dict[str, t.Any], me: str, words: str) ->
     refused(domains(), users(gone), who(me), archiving(), words=words, users=absent)
 
 
+AUDITOR, CLERK = (
+    {"userRole": role, "publicFolderRight": False, "archiveFolderRight": True} for role in ("Auditor", "AccountAdmin")
+)
+SHUT_OUT = [
+    ({"enabled": False}, "it would be disabled"),
+    ({"role": "auditor"}, "its role would be auditor"),
+    ({"password": PASSWORD, "update_password": "always"}, "its password would be another one"),
+]
+
+
+@pytest.mark.parametrize(("option", "words"), SHUT_OUT)
+@pytest.mark.parametrize("check", [False, True])
+def test_change_that_would_keep_the_module_out_is_refused(option: dict[str, t.Any], words: str, check: bool) -> None:
+    mine = user("admin", role=CLERK)
+    declared = [{"address": "Admin@example.com", **option}]
+    refused(domains(), users(mine), who(), words=f"logged in with it, and {words}", users=declared, check=check)
+    # The built-in administrator may have the name of an account, and is another one.
+    declare(domains(), users(mine), who("", "Admin", "BuiltInAdmin"), users=declared, check=True)
+    declare(domains(), users(user("alice", role=CLERK)), users=[{"address": "alice@example.com", **option}], check=True)
+
+
+def test_own_account_may_be_changed_where_it_does_no_harm() -> None:
+    mine = {"password": ADMIN_PASSWORD, "update_password": "always", "role": "account_admin", "enabled": True}
+    declare(domains(), users(user("admin", role=AUDITOR)), users=[{"address": "admin@example.com", **mine}], check=True)
+
+
 ARCHIVES = [
     ("bob@example.com", {}, []),
     ("bob", {}, []),
