@@ -96,7 +96,8 @@ options:
     description:
       - Domains of which O(users) is the whole set. Every other account of them is removed, with these exceptions. Accounts from a
         directory service, full administrators, and the account that this module logs in with stay.
-      - It is an error if an account that gets the archived mail would be removed.
+      - It is an error if an account that gets the archived mail would be removed, or if the domain is distributed over several
+        servers, because each of them lists the accounts of the others.
     type: list
     elements: str
     default: []

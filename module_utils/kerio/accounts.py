@@ -118,6 +118,7 @@ class _Work:
             accounts_plan.own_domain(f"{self.where}: whole_domains", name, self.reader.domains)
             for name in options["whole_domains"]
         ]
+        accounts_plan.refuse_distributed(self.where, whole, self.reader.received)
         self._whole = set(whole)
         self.touched = list(dict.fromkeys([*(wish.domain for wish in self.wishes.values()), *whole]))
         self.accounts = {key: account for domain in self.touched for key, account in self.reader.accounts(domain).items()}

@@ -161,6 +161,18 @@ def own_domain(subject: str, name: str, domains: t.Mapping[str, Domain]) -> Doma
     return found
 
 
+def refuse_distributed(where: str, whole: t.Iterable[Domain], received: t.Iterable[Object]) -> None:
+    """Raise ``InputError`` when a whole domain lives on several servers: each lists the accounts of the others as well."""
+    distributed = {entry["id"] for entry in received if entry.get("isDistributed")}
+    for domain in whole:
+        _require(
+            domain.id not in distributed,
+            f"{where}: whole_domains",
+            f"{domain.name} is a distributed domain, in which accounts of other servers would be removed as well",
+            "Declare the accounts that shall go with state absent",
+        )
+
+
 def wishes(where: str, users: t.Iterable[Options], domains: t.Mapping[str, Domain]) -> dict[str, Wish]:
     """Return the declared accounts by address; raises ``InputError`` when two of them contradict each other."""
     found: dict[str, Wish] = {}

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.accounts_script import (
     ARCHIVE,
+    COM,
     MAIN,
     PASSWORD,
     aliases,
@@ -161,6 +162,13 @@ def test_contradictions_are_refused_before_any_user_is_read(declared: list[dict[
 @pytest.mark.parametrize("name", ["example.net", "example.de"])
 def test_whole_domain_is_one_of_the_servers_own(name: str) -> None:
     refused(domains(), words="whole_domains", users=[], whole_domains=[name])
+
+
+def test_whole_domain_is_not_distributed() -> None:
+    spread = domains({**COM, "isDistributed": True})
+    refused(spread, words="example.com is a distributed domain", users=[], whole_domains=["example.com"])
+    alone = {"users": [{"address": "alice@example.com", "state": "absent"}], "check": True}
+    assert declare(spread, users(user("alice")), who(), archiving(), **alone)["plan"]["delete"] == 1
 
 
 @pytest.mark.parametrize("check", [False, True])
