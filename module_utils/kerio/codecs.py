@@ -141,7 +141,7 @@ def _resolve_switches(subject: str, value: t.Any, current: t.Any) -> t.Any:
     if unknown:
         raise InputError(
             f"{subject}: {', '.join(unknown)}",
-            f"the server does not know it; it knows {', '.join(sorted(current))}",
+            f"the server does not know it; it knows {', '.join(sorted(current)) or 'none at all'}",
             "Correct the name or remove it",
         )
     return {**current, **{names[str(name).lower()]: on for name, on in value.items()}}

@@ -105,6 +105,8 @@ def test_declared_options_are_told_in_the_words_of_the_server() -> None:
     }
     with pytest.raises(InputError, match="mail1: x: methods: APOP: the server does not know it; it knows LOGIN, NTLM"):
         settings.managed("mail1: x", METHODS, {"methods": {"APOP": True}}, current)
+    with pytest.raises(InputError, match="it knows none at all. Correct"):
+        settings.managed("mail1: x", METHODS, {"methods": {"APOP": True}}, {**current, "methods": {}})
 
 
 def test_what_can_be_pasted_is_what_the_module_takes() -> None:
