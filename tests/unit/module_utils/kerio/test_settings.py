@@ -105,7 +105,7 @@ def test_declared_options_are_told_in_the_words_of_the_server() -> None:
     }
     with pytest.raises(InputError, match="mail1: x: methods: APOP: the server does not know it; it knows LOGIN, NTLM"):
         settings.managed("mail1: x", METHODS, {"methods": {"APOP": True}}, current)
-    with pytest.raises(InputError, match="it knows none at all. Correct"):
+    with pytest.raises(InputError, match="it knows none at all"):
         settings.managed("mail1: x", METHODS, {"methods": {"APOP": True}}, {**current, "methods": {}})
 
 
