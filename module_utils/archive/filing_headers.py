@@ -197,7 +197,7 @@ def _parse(value: str) -> list[str]:
     if "@" not in value:
         return []
     collector = _Collector()
-    for piece in _TOKEN.findall(value):
+    for piece in _TOKEN.findall(_ENCODED_COMMA.sub(",", value)):
         collector.take(piece)
     if collector.depth:
         return _parse(value.replace("(", " "))  # a comment that never ends would swallow the rest
@@ -205,6 +205,8 @@ def _parse(value: str) -> list[str]:
     return collector.found
 
 
+# Python's own email package writes the comma between two addresses like this when it folds a line beside an encoded name.
+_ENCODED_COMMA = re.compile(r"=\?[^?\s]{1,40}\?[Qq]\?=2[Cc]\?=")
 _SPEC = re.compile(r'("(?:[^"\\]++|\\.)*+"|[^\s"@]++)\s*+@\s*+([^\s"@]++)', re.DOTALL)
 
 

@@ -51,6 +51,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
         ("A <a@x.example> B <b@x.example>", ["a@x.example", "b@x.example"]),
         # Python's own email package writes a comma like this after a name that it had to encode
         ("=?utf-8?q?A?= <a@x.example> =?utf-8?q?=2C?= b@x.example", ["a@x.example", "b@x.example"]),
+        ("a@x.example =?utf-8?q?=2C?= B <b@x.example>", ["a@x.example", "b@x.example"]),
+        ("=?utf-8?q?M=C3=BCller?= =?utf-8?q?=2C?= Hans <m@x.example>", ["m@x.example"]),
         ("a@x.example;b@x.example", ["a@x.example", "b@x.example"]),
         ("=?utf-8?Q?M=C3=BCller=2C_no=40x?= <m@x.example>", ["m@x.example"]),
         ("=?UTF-8?B?QWxpY2UgPGFsaWNlQGV4YW1wbGUuY29tPg==?=", ["alice@example.com"]),
