@@ -96,6 +96,7 @@ def after(done: PlaybookRun) -> dict[str, t.Any]:
     return {task.action.rsplit(".", 1)[-1]: task.result["diff"]["after"] for task in done.changed()}
 
 
+@pytest.mark.shows("run", "check")
 def test_two_servers_are_configured_as_the_check_said(site: Site, checked: PlaybookRun, first: PlaybookRun) -> None:
     assert first.rc == 0, first.output
     expected = sorted((server.name, f"mailops.kerio.{module}") for server in site.lab.servers for module in MODULES)
@@ -115,6 +116,7 @@ def test_two_servers_are_configured_as_the_check_said(site: Site, checked: Playb
         assert b'<variable name="AutoExpungeOnDelete">0</variable>' in seen(server)[1]
 
 
+@pytest.mark.shows("again")
 def test_a_second_run_changes_nothing_and_finds_the_password_right(site: Site, configured: LabServer) -> None:
     before = [seen(server) for server in site.lab.servers]
     again = site.configure()
@@ -133,6 +135,7 @@ def test_a_second_run_changes_nothing_and_finds_the_password_right(site: Site, c
     assert warned == []
 
 
+@pytest.mark.shows("by_hand")
 def test_a_setting_changed_by_hand_and_a_rotated_password_are_put_right_alone(site: Site, configured: LabServer) -> None:
     archive = configured.api("Archive.get")["options"]
     configured.api("Archive.set", {"options": {**archive, "archiveRelayedMessages": False}})
@@ -239,6 +242,7 @@ def test_master_authentication_that_is_declared_off_is_switched_off_and_never_tr
     assert failed_logins(configured) == []
 
 
+@pytest.mark.shows("broken")
 def test_a_server_that_refuses_the_login_is_asked_once_and_does_not_stop_the_other(site: Site, configured: LabServer) -> None:
     before = seen(configured)
     wrong = "{{ lab_server.admin_password if inventory_hostname == 'mail2' else 'not-a-secret-wrong' }}"
