@@ -336,7 +336,8 @@ class Removals:
         _require(
             len(names) <= self.limit,
             f"{self.where}: users",
-            f"{len(names)} accounts would be removed ({listed(names)}), and delete_limit is {self.limit}; nothing was changed",
+            f"{len(names)} account{'' if len(names) == 1 else 's'} would be removed ({listed(names)}), and delete_limit is "
+            f"{self.limit}; nothing was changed",
             "Declare the accounts that shall stay, or raise delete_limit",
         )
 

@@ -17,6 +17,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Obj
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Effect
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import ACTIONS, Plan
 
+# Entries per call: what a server answers within the time-out of a call.
+BATCH = 100
 GROUP, ENTRY = kinds.IP_ADDRESS_GROUP, kinds.IP_ADDRESS_ENTRY
 # They answer with an error when a change would cut the administrator off, and change nothing.
 VALIDATE_SET, VALIDATE_REMOVE = "IpAddressGroups.validateSet", "IpAddressGroups.validateRemove"
@@ -184,7 +186,9 @@ def _create(server: Server, before: Groups, item: Work) -> None:
     in_host = address_entries.prefix_in_host(row.received for group in before.values() for row in group.rows)
     rows = [_row(item.group, entry, ids, in_host) for entry in item.creates]
     labels = [f"{item.group}: {address_plan.spoken(entry.value)}" for entry in item.creates]
-    server.call(ENTRY.create, {"groups": rows}, items=labels)
+    for start in range(0, len(rows), BATCH):
+        part = slice(start, start + BATCH)
+        server.call(ENTRY.create, {"groups": rows[part]}, items=labels[part])
 
 
 def _row(group: str, entry: Entry, ids: t.Mapping[str, str], in_host: bool) -> Object:

@@ -107,6 +107,15 @@ def test_child_groups_are_created_first_and_found_by_their_new_id() -> None:
     }
 
 
+def test_many_entries_go_in_parts() -> None:
+    hosts = [f"192.0.2.{number}" for number in range(1, 151)]
+    new = [sent("Many", type="Host", host=host) for host in hosts]
+    there = [*rows(), *(row(host, groupName="Many", type="Host", host=host) for host in hosts)]
+    script = Script(login(), *read(), create(*new[:100]), create(*new[100:]), *read(there), logout())
+    result = run_module(MAIN, script, groups=[{"name": "Many", "entries": [{"host": host} for host in hosts]}])
+    assert result["plan"] == {"create": 1, "change": 0, "delete": 0}
+
+
 def test_a_server_that_has_prefixes_in_host_gets_them_there() -> None:
     there = rows(_7={"groupName": "Local clients", "type": "IpPrefix", "host": "2001:db8:7::/48"})
     wanted = group(*AS_DECLARED, {"prefix": "2001:db8::/32"})
