@@ -110,6 +110,14 @@ settings:
       type: dict
       sample: {insert_x_envelope_to: true}
       returned: when gathered
+left_out:
+  description:
+    - One sentence for each thing that is not in RV(settings), because the server does not have it or because no module would take
+      it as it is, such as the reference to an IP address group that is gone.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 calls:
   description: Methods of the admin API that were called, in order, without their parameters.
   returned: success

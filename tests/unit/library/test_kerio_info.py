@@ -95,10 +95,29 @@ def test_old_server_leaves_out_what_it_does_not_know() -> None:
     assert {"per_domain", "instant_messages", "domains"}.isdisjoint(archiving)
 
 
-def test_group_that_is_gone_is_shown_by_its_id() -> None:
+def test_reference_to_a_group_that_is_gone_is_left_out_and_told() -> None:
+    """An id cannot be declared; without it the module leaves the server as it is."""
     gone = advanced(masterAuthentication={"isEnabled": True, "groupRestriction": "keriodb://g/9"})
     result = run_module(MAIN, Script(login(), version(), gone, GROUPS, logout()), gather=["master_authentication"])
-    assert result["settings"]["master_authentication"]["ip_address_group"] == "keriodb://g/9"
+    assert result["settings"]["master_authentication"] == {"enabled": True}
+    (told,) = result["left_out"]
+    assert told.startswith(
+        "mail1: ip_address_group of master_authentication is left out: it refers to an IP address group that is"
+    )
+    assert "keriodb://g/9" in told
+    assert result["warnings"] == result["left_out"]
+    script = Script(login(), gone, GROUPS, logout())
+    assert run_module(kerio_master_authentication.main, script, enabled=True)["changed"] is False
+
+
+def test_reference_of_a_service_to_a_group_that_is_gone_is_left_out_and_told() -> None:
+    imap = services.imap(group={"isUsed": True, "ipGroup": {"id": "keriodb://g/9", "name": ""}})
+    listed = Call("Services.get", None, {"services": [imap]})
+    result = run_module(MAIN, Script(login(), version(), listed, GROUPS, logout()), gather=["services"])
+    (service,) = result["settings"]["services"]
+    assert service["name"] == "IMAP"
+    assert "ip_address_group" not in service
+    assert "ip_address_group of service IMAP is left out" in result["left_out"][0]
 
 
 def test_version_alone() -> None:
