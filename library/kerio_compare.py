@@ -89,6 +89,12 @@ options:
       - Whether a violated relation of severity C(refuse) fails the module. With V(false) it is a warning.
     type: bool
     default: true
+  warn_of_relations:
+    description:
+      - Whether violated relations are warnings. With V(false) they are in RV(relations) alone, for a playbook that tells them
+        itself.
+    type: bool
+    default: true
   accept:
     description:
       - Ids of relations that the operator accepts although they are violated. One of severity C(refuse) becomes a warning,
@@ -213,7 +219,7 @@ def work(module: AnsibleModule) -> runner.Outcome:
     with api.session(module.params, remember=True) as server:
         found = compare.compare(server, module.params)
         refusing = module.params["fail_on_refusal"]
-        warnings = found.warnings(server.warnings, refusing)
+        warnings = found.warnings(server.warnings, refusing, module.params["warn_of_relations"])
         if refusing:
             found.refuse(warnings)
         # Warnings and calls of the session may still grow until it ends: the logout comes last.

@@ -89,15 +89,16 @@ class Comparison:
             "today": self.today,
         }
 
-    def warnings(self, told: t.Sequence[str], refusing: bool) -> list[str]:
+    def warnings(self, told: t.Sequence[str], refusing: bool, of_relations: bool = True) -> list[str]:
         """Return what is said as a warning: what was ``told`` while planning, unless a relation says the same, then relations.
 
         ``refusing``: refusals end the module, so they are no warnings. What would be refused if it were not accepted is one.
+        ``of_relations``: whether relations are warnings at all.
         """
         own = [text for text in dict.fromkeys(told) if not any(text in finding.text for finding in self.findings)]
         return own + [
             f"{finding.text.rstrip('.')} ({finding.relation.id}{', accepted' if finding.accepted else ''})."
-            for finding in self.findings
+            for finding in (self.findings if of_relations else ())
             if not (refusing and finding.refuses) and not (finding.accepted and finding.relation.severity == relations.WARN)
         ]
 

@@ -96,5 +96,6 @@ COMPARE: Spec = {
     **{kind: {"type": "dict", "options": spec} for kind, spec in _SETTINGS.items()},
     "archive": {"type": "dict", "options": ARCHIVE_SIDE},
     "fail_on_refusal": {"type": "bool", "default": True},
+    "warn_of_relations": {"type": "bool", "default": True},
     "accept": {"type": "list", "elements": "str", "default": []},
 }

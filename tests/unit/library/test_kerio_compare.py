@@ -133,6 +133,13 @@ def test_refusal_that_is_accepted_is_a_warning(lenient: dict[str, t.Any]) -> Non
     assert ("1 relation is violated" in result["msg"]) is not accepted
 
 
+def test_relations_are_in_the_result_alone_where_a_playbook_tells_them_itself() -> None:
+    script = Script(login(), read(), *directory(user("bob")), advanced(), logout())
+    result = run_module(MAIN, script, archiving=ARCHIVING, fail_on_refusal=False, warn_of_relations=False)
+    assert result.get("warnings", []) == []
+    assert [row["id"] for row in result["relations"]] == ["archive-mailbox-exists"]
+
+
 def test_warning_that_is_accepted_is_told_no_more() -> None:
     def ask(**more: t.Any) -> dict[str, t.Any]:
         script = Script(login(), read(archive(**DONE)), *directory(user("archive", **limit)), advanced(), logout())

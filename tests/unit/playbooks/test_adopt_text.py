@@ -71,6 +71,20 @@ def test_file_is_as_a_person_writes_it() -> None:
     assert [str(problem) for problem in linter.run(text, config)] == []
 
 
+def test_what_is_left_out_is_a_comment_whatever_it_says() -> None:
+    sentences = [
+        "mail1: ip_address_group of service IMAP is left out",
+        "word " * 60 + "\nkerio_connect_port: 1\u2028x: {{ 7 * 7 }}",
+    ]
+    today = {"product": "Kerio Connect", "version": "10.0.8.9228", "settings": {}, "left_out": sentences}
+    text = adopted({}, kerio_connect_today=today)
+    assert yaml.safe_load(text) is None
+    assert text.count("\n# Not declared here when this was written:\n# ") == 3
+    assert "\n# mail1: ip_address_group of service IMAP is left out\n" in text
+    assert "\n# mailserver.cfg could not be read, so kerio_mailserver_cfg_permanent_delete is not declared\n" in text
+    assert all(len(line) <= 130 for line in text.splitlines())
+
+
 def test_nothing_is_asked_of_the_vault_while_master_authentication_is_off() -> None:
     text = adopted(changed(master_authentication={"enabled": False, "ip_address_group": ""}))
     assert "vault_" not in text

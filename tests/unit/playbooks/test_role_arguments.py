@@ -56,6 +56,16 @@ def test_the_role_takes_what_the_module_takes(kind: str) -> None:
     assert_same(kind, arguments()[f"kerio_connect_{kind}"], DECLARED[kind])
 
 
+@pytest.mark.parametrize("name", ["whole_domains", "delete_limit"])
+def test_whole_domains_are_declared_as_the_module_takes_them_and_compared(name: str) -> None:
+    role = f"kerio_connect_users_{name}"
+    assert_same(name, arguments()[role], specs.USERS[name])
+    assert yaml.safe_load((ROLE / "defaults" / "main.yml").read_text(encoding="utf-8"))[role] == specs.USERS[name]["default"]
+    for file in ("foundations.yml", "compare.yml"):
+        text = (ROLE / "tasks" / file).read_text(encoding="utf-8")
+        assert re.search(rf'^ +{name}: "{{{{ {role}(?: if kerio_connect_users is defined else \[\])? }}}}"$', text, re.M), file
+
+
 @pytest.mark.parametrize(("kind", "file"), TASKS.items())
 def test_the_role_passes_every_option_on(kind: str, file: str) -> None:
     text = (ROLE / "tasks" / file).read_text(encoding="utf-8")
