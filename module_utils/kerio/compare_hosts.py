@@ -13,9 +13,12 @@ LOCAL = "localhost"
 
 
 def resolve(name: str, server: str, port: int) -> Host:
-    """Return an archive host with its addresses; ``localhost`` is what this host's address is towards the server."""
+    """Return an archive host with its addresses; ``localhost`` is what this host's address is towards the server.
+
+    So is any other address of the loopback: no server sees a connection from another host as one from there.
+    """
     name = name.strip()
-    if _is_address(name):
+    if _is_address(name) and not ipaddress.ip_address(name).is_loopback:
         return Host(name, (name,))
     try:
         found = list(_sources(server, port)) if name.lower() == LOCAL else list(_listed(name, server, port))

@@ -83,7 +83,9 @@ class LiveState:
             )
             for domain in facts["domains"]
         }
-        return relations_people.with_declared(relations_people.people_of(facts, raw), self._params.get("users") or [])
+        return relations_people.with_declared(
+            relations_people.people_of(facts, raw, self._server.objects(kinds.DOMAIN)), self._params.get("users") or []
+        )
 
     @cached_property
     def archive_hosts(self) -> list[Host]:

@@ -77,7 +77,8 @@ def _admits(state: State, where: str, group: str, then: str) -> Found:
             yield Problem(
                 where,
                 f"it does not admit the archive host {_shown(host)}, {then}",
-                f"Add the entry {{host: {host.addresses[0]}}} to the group in ip_address_groups",
+                f"Add the entry {{host: {host.addresses[0]}}} to the group in ip_address_groups, or, if the server sees the "
+                "archive host under another address, declare that one (archive_host_address)",
             )
         elif answer is None:
             reason = host.reason or "its entries cannot all be compared with the address"

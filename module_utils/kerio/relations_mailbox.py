@@ -35,6 +35,9 @@ def exists(state: State) -> Found:
         if any(end.kind in (FOREIGN, CAUGHT) for end in copies.ends):
             way = next(end.way for end in copies.ends if end.kind in (FOREIGN, CAUGHT))
             yield Unclear(f"{copies.where}: it {way}, and nobody can tell from here what becomes of mail to it")
+        elif not copies.ends and state.people.continued(copies.address):
+            how = state.people.continued(copies.address)
+            yield Unclear(f"{copies.where}: nobody on this server has it, but {how}, so it may be on another one")
         elif not copies.ends:
             yield Problem(
                 copies.where,
@@ -98,9 +101,6 @@ def _named_as_archive_user(state: State, address: str, account: Account) -> str:
             return f"users.only of the profile {profile.get('name')}"
         if names & names_in(profile.get("target_user")):
             return f"target_user of the profile {profile.get('name')}"
-    groups = account.groups & names_in((state.archive.get("users_scope") or {}).get("groups"))
-    if groups and not account.names & names_in(state.archive.get("users_excluded")):
-        return f"a member of the group {min(groups)} of archive.users_scope"
     return ""
 
 
@@ -221,7 +221,7 @@ def read_by_its_profile(state: State) -> Found:
     accounts = [account for copies in targets for account in copies.accounts]
     for profile in profiles_here(state, MULTIDROP):
         mailbox = str(profile.get("mailbox", "")).strip().lower()
-        if not any(mailbox in account.names for account in accounts):
+        if not {mailbox, state.people.by_own_name(mailbox)} & {name for account in accounts for name in account.names}:
             yield Problem(
                 f"{state.server}: profile {profile.get('name')}",
                 f"it reads the mailbox {mailbox}, but the copies go to {some([account.address for account in accounts])}",

@@ -65,10 +65,13 @@ class Alias:
 
 @dataclass(frozen=True)
 class Domain:
+    """``continued`` says how mail for people who are not on this server is delivered elsewhere; empty where it is not."""
+
     name: str
     aliases: tuple[str, ...] = ()
     primary: bool = False
     clean_out: Object | None = None
+    continued: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,16 @@ class People:
 
     def is_foreign(self, address: str) -> bool:
         return self._own_name(address.rpartition("@")[2]) is None
+
+    def by_own_name(self, address: str) -> str:
+        """Return an address with the name of its domain in place of a domain alias."""
+        local, at, domain = address.rpartition("@")
+        return f"{local}{at}{self._own_name(domain) or domain}"
+
+    def continued(self, address: str) -> str:
+        """Return how mail to an address that nobody here has may be delivered elsewhere; empty: it is not."""
+        own = self._own_name(address.rpartition("@")[2])
+        return next((domain.continued for domain in self.domains if domain.name == own), "")
 
     def reach(self, address: str) -> tuple[End, ...]:
         """Return all ends of an address, each account once; none means that nobody has it."""
@@ -163,12 +176,23 @@ def _said(clauses: tuple[str, ...], address: str) -> str:
     return ", which ".join(clauses) if clauses else f"is the address of the account {address}"
 
 
-def people_of(directory: Object, raw: t.Mapping[str, tuple[t.Sequence[Object], t.Sequence[Object]]]) -> People:
-    """Build it from ``directory.read_directory`` and, by id of the domain, users and aliases as the server sends them."""
+def people_of(
+    directory: Object,
+    raw: t.Mapping[str, tuple[t.Sequence[Object], t.Sequence[Object]]],
+    domains: t.Sequence[Object] = (),
+) -> People:
+    """Build it from ``directory.read_directory`` and from what the server sends: domains, and by their ids users and aliases."""
+    received = {entry["id"]: entry for entry in domains}
     users = {user["id"]: user for listed, _ in raw.values() for user in listed}
     return People(
         domains=tuple(
-            Domain(domain["name"], tuple(domain["aliases"]), domain["is_primary"], domain.get("clean_out"))
+            Domain(
+                domain["name"],
+                tuple(domain["aliases"]),
+                domain["is_primary"],
+                domain.get("clean_out"),
+                _continued(domain, received),
+            )
             for domain in directory["domains"]
         ),
         accounts=tuple(_account(user, users[user["id"]], directory) for user in directory["users"]),
@@ -177,6 +201,15 @@ def people_of(directory: Object, raw: t.Mapping[str, tuple[t.Sequence[Object], t
         ),
         aliases=tuple(_alias(alias, domain["name"]) for domain in directory["domains"] for alias in raw[domain["id"]][1]),
     )
+
+
+def _continued(domain: Object, received: t.Mapping[str, Object]) -> str:
+    entry = received.get(domain["id"], {})
+    if entry.get("isDistributed"):
+        return f"the domain {domain['name']} is distributed over several servers"
+    if (entry.get("forwardingOptions") or {}).get("isEnabled"):
+        return f"the domain {domain['name']} hands over mail for people whom it does not have to another host"
+    return ""
 
 
 def _account(user: Object, received: Object, directory: Object) -> Account:

@@ -12,6 +12,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_stat
     Options,
     Problem,
     State,
+    Unclear,
     profiles_here,
     some,
 )
@@ -117,11 +118,17 @@ def loop(state: State) -> Found:
     for other in state.archive.get("other_servers") or ():
         theirs = str(other.get("remote_address") or "").strip().lower()
         known = [str(domain).lower() for domain in other.get("domains") or ()]
-        there = not known or address.rpartition("@")[2] in known
-        if there and "@" in theirs and not state.people.is_foreign(theirs):
+        if (known and address.rpartition("@")[2] not in known) or "@" not in theirs or state.people.is_foreign(theirs):
+            continue
+        if not known:
+            yield Unclear(
+                f"{state.server}: archiving.remote_address {address}: {other.get('name')} sends its copies to {theirs} on this "
+                f"server, and which domains {other.get('name')} has is not declared: if it has this address, copies go round"
+            )
+        else:
             yield Problem(
                 f"{state.server}: archiving.remote_address {address}",
-                f"copies go out to another server, and {other.get('name')} sends its copies to {theirs} on this one: if the "
-                "first arrive there, each is archived again and comes back, without end",
+                f"copies go out to another server, and {other.get('name')} sends its copies to {theirs} on this one: "
+                "each is archived again there and comes back, without end",
                 "Let both servers send their copies to a mailbox of their own",
             )

@@ -21,7 +21,7 @@ SIDE: dict[str, t.Any] = {
     "permanent_delete": True,
     "deleting_profiles": ["journal"],
     "imap_access": "IMAP-SSL",
-    "other_servers": [{"name": "mail2", "remote_address": "archive@example.org"}],
+    "other_servers": [{"name": "mail2", "remote_address": "archive@example.org", "domains": ["example.org"]}],
 }
 HEALTHY: dict[str, t.Any] = {
     "archiving": {
@@ -49,7 +49,10 @@ REMOVED = (
     "the server removes mail in Sent Items for good after 1 day, and archiving runs every 24 hours: mail may be gone before it "
     "is archived, at the latest when one run fails. Set it to 2 days or more, or run more often."
 )
-ADD = "Add the entry {host: 127.0.0.1} to the group in ip_address_groups."
+ADD = (
+    "Add the entry {host: 127.0.0.1} to the group in ip_address_groups, or, if the server sees the archive host under another "
+    "address, declare that one (archive_host_address)."
+)
 
 
 def compare(server: LabServer, side: dict[str, t.Any] | None = None, **declared: t.Any) -> Step:
@@ -118,7 +121,7 @@ def test_each_relation_is_told_when_it_is_violated(mail1: LabServer) -> None:
         compare(mail1, archiving={"enabled": True, "remote_address": "info@example.net"}),
         compare(
             mail1,
-            {"other_servers": [{"name": "mail2", "remote_address": "archive@example.net"}]},
+            {"other_servers": [{"name": "mail2", "remote_address": "archive@example.net", "domains": ["elsewhere.example"]}]},
             archiving={"enabled": True, "remote_address": "archive@elsewhere.example"},
         ),
     )
@@ -228,7 +231,7 @@ def test_each_relation_is_told_when_it_is_violated(mail1: LabServer) -> None:
     assert found(loop) == {
         "archiving-loop": [
             f"{WHERE} archive@elsewhere.example: copies go out to another server, and mail2 sends its copies to "
-            "archive@example.net on this one: if the first arrive there, each is archived again and comes back, without end. "
+            "archive@example.net on this one: each is archived again there and comes back, without end. "
             "Let both servers send their copies to a mailbox of their own."
         ],
         **clean_out,

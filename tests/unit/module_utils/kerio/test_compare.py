@@ -72,9 +72,16 @@ def test_outcome_is_today_with_the_declared_laid_over_it(
     assert compare_state.overlaid(FIELDS, current, declared) == outcome
 
 
+@pytest.mark.parametrize("loopback", ["127.0.0.1", "127.0.1.1", "::1"])
+def test_address_of_the_loopback_is_this_host_as_the_server_sees_it(loopback: str) -> None:
+    with mock.patch.object(compare_hosts, "_sources", side_effect=lambda *_: iter(["192.0.2.7"])):
+        assert compare_hosts.resolve(loopback, "mail1", 4040).addresses == ("192.0.2.7",)
+
+
 def test_every_declaration_has_an_option_and_every_relation_can_be_given_what_it_needs() -> None:
     assert set(compare.DECLARERS) == set(compare_state.DECLARED)
-    assert set(specs.COMPARE) == {*compare.DECLARERS, "whole_domains", "delete_limit", "archive", "fail_on_refusal", "accept"}
+    own = {"whole_domains", "delete_limit", "archive", "fail_on_refusal", "warn_of_relations", "accept"}
+    assert set(specs.COMPARE) == {*compare.DECLARERS, *own}
     known = {*compare.DECLARERS, "archive", *specs.ARCHIVE_SIDE}
     assert {name for relation in relations.RELATIONS for need in relation.needs for name in need.split("|")} <= known
 

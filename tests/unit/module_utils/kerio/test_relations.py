@@ -35,9 +35,12 @@ def reading(**folders: t.Any) -> dict[str, t.Any]:
     return {"archive": {"profiles": [{**MAILBOXES, "folders": folders}]}}
 
 
+ADD = (
+    "Add the entry {host: 192.0.2.7} to the group in ip_address_groups, or, if the server sees the archive host under another "
+    "address, declare that one (archive_host_address)."
+)
 ADMITS = (
-    "it does not admit the archive host archive1 (192.0.2.7), so the server would refuse the master password from there. "
-    "Add the entry {host: 192.0.2.7} to the group in ip_address_groups."
+    f"it does not admit the archive host archive1 (192.0.2.7), so the server would refuse the master password from there. {ADD}"
 )
 # Identity: each case that violates it, with its sentence after "mail1: ".
 VIOLATED: list[tuple[str, Case, str]] = [
@@ -59,7 +62,7 @@ VIOLATED: list[tuple[str, Case, str]] = [
         case(security={**BLOCKED, "anti_hammering_exception_group": "Local clients"}),
         "security_policy.anti_hammering_exception_group 'Local clients': it does not admit the archive host archive1 "
         "(192.0.2.7), and 100 failed logins from there would stop all archiving for 5 minutes. "
-        "Add the entry {host: 192.0.2.7} to the group in ip_address_groups.",
+        f"{ADD}",
     ),
     (
         "imap-service-off",
@@ -77,7 +80,7 @@ VIOLATED: list[tuple[str, Case, str]] = [
         "imap-service-admits-archive-host",
         case(services={"Secure IMAP": {"running": True, **LOCAL}}),
         "service Secure IMAP: ip_address_group 'Local clients': it does not admit the archive host archive1 (192.0.2.7), so the "
-        "server would not let it connect. Add the entry {host: 192.0.2.7} to the group in ip_address_groups.",
+        f"server would not let it connect. {ADD}",
     ),
     (
         "access-without-encryption",
@@ -135,10 +138,13 @@ VIOLATED: list[tuple[str, Case, str]] = [
         "archiving-loop",
         case(
             archiving={"remote_address": "copies@elsewhere.example"},
-            archive={"profiles": [MAILBOXES], "other_servers": [{"name": "mail2", "remote_address": "archive@example.org"}]},
+            archive={
+                "profiles": [MAILBOXES],
+                "other_servers": [{"name": "mail2", "remote_address": "archive@example.org", "domains": ["elsewhere.example"]}],
+            },
         ),
         "archiving.remote_address copies@elsewhere.example: copies go out to another server, and mail2 sends its copies to "
-        "archive@example.org on this one: if the first arrive there, each is archived again and comes back, without end. "
+        "archive@example.org on this one: each is archived again there and comes back, without end. "
         "Let both servers send their copies to a mailbox of their own.",
     ),
 ]
@@ -180,6 +186,8 @@ HEALTHY = [
                 {"name": "mail2", "remote_address": "archive@another.example"},
                 {"name": "mail3", "remote_address": "archive@example.org", "domains": ["third.example"]},
                 {"name": "mail4", "remote_address": None},
+                # Nobody knows whether it has that domain: an archiver outside is as likely.
+                {"name": "mail5", "remote_address": "archive@example.org"},
             ],
         },
     ),
@@ -189,6 +197,12 @@ HEALTHY = [
 @pytest.mark.parametrize(("identity", "state", "text"), VIOLATED)
 def test_what_is_violated_is_told_in_these_words(identity: str, state: Case, text: str) -> None:
     assert found(state) == [(identity, f"mail1: {text}")]
+
+
+def test_loop_is_not_known_where_the_domains_of_the_other_server_are_not() -> None:
+    other = {"name": "mail2", "remote_address": "archive@example.org"}
+    state = case(archiving={"remote_address": "out@archiver.example"}, archive={"profiles": [], "other_servers": [other]})
+    assert [text for text in unclear(state) if text.startswith("archiving-loop: ") and "which domains mail2 has" in text]
 
 
 @pytest.mark.parametrize("state", HEALTHY)

@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_people import Alias
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_people import Alias, Domain
 from tests.unit.module_utils.kerio.relations_case import JOURNAL, MAILBOXES, Case, account, case, found, people, sent_to, unclear
 
 NOBODYS = "give the archive mailbox an account of its own that is nobody's"
@@ -148,36 +148,50 @@ def test_public_folder_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "named", "member"),
+    ("side", "named"),
     [
         (
             {"users_declared": [{"name": "journal", "addresses": ["Archive@example.com"]}]},
             "journal in archive.users_declared",
-            (),
         ),
-        ({"users_declared": [{"name": "archive"}]}, "archive in archive.users_declared", ()),
+        ({"users_declared": [{"name": "archive"}]}, "archive in archive.users_declared"),
         (
             {"profiles": [{**MAILBOXES, "users": {"only": ["bob", "archive@example.com"]}}]},
             "users.only of the profile all mailboxes",
-            (),
         ),
         (
             {"profiles": [{"name": "one", "method": "single_mailbox", "mailbox": "bob", "target_user": "archive@example.com"}]},
             "target_user of the profile one",
-            (),
         ),
-        ({"users_scope": {"groups": ["Staff"]}}, "a member of the group staff of archive.users_scope", ("staff",)),
     ],
 )
-def test_archive_mailbox_that_is_named_as_an_archive_user_is_refused(
-    side: dict[str, t.Any], named: str, member: tuple[str, ...]
-) -> None:
+def test_archive_mailbox_that_is_named_as_an_archive_user_is_refused(side: dict[str, t.Any], named: str) -> None:
     text = (
         f"{ARCHIVE_ADDRESS}: it is the address of the account archive@example.com, and archive@example.com is named as an "
         f"archive user: {named}. Take it out there, or give the archive mailbox another address: it must be nobody's."
     )
-    state = case(archive=side, people=people(account("archive", groups=frozenset(member))))
-    assert found(state) == [("archive-mailbox-is-nobodys", text)]
+    assert found(case(archive=side)) == [("archive-mailbox-is-nobodys", text)]
+
+
+def test_archive_mailbox_may_be_a_member_of_a_group_of_the_scope_because_it_is_left_out_by_itself() -> None:
+    member = people(account("archive", groups=frozenset({"staff", "staff@example.com"})))
+    assert found(case(archive={"users_scope": {"groups": ["staff"]}}, people=member)) == []
+
+
+@pytest.mark.parametrize("how", ["the domain is distributed", "the domain hands mail over"])
+def test_address_that_may_be_on_another_server_is_not_refused(how: str) -> None:
+    domains = (Domain("example.com", ("example.net",), primary=True, continued=how), Domain("example.org"))
+    state = sent_to("nobody@example.net", people=people(domains=domains))
+    assert found(state) == []
+    assert [text for text in unclear(state) if "archive-mailbox-exists" in text and how in text]
+    assert [identity for identity, _ in found(sent_to("nobody@example.org", people=people(domains=domains)))] == [
+        "archive-mailbox-exists"
+    ]
+
+
+def test_profile_may_name_the_mailbox_by_a_domain_alias() -> None:
+    profiles = [MAILBOXES, {"name": "journal", "method": "multidrop", "mailbox": "archive@example.net"}]
+    assert found(case(archive={"profiles": profiles})) == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
+
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_people import People, people_of, with_declared
 
 ALICE: dict[str, t.Any] = {
@@ -94,3 +96,19 @@ def test_declared_accounts_are_as_they_will_be() -> None:
     assert (alice.enabled, alice.further, alice.disk_limit_mb, alice.reversible) == (False, ("new@example.com",), 0, False)
     assert (journal.address, journal.enabled, journal.reversible, journal.item_limit) == ("journal@example.com", True, True, 3)
     assert with_declared(built(), declared).reach("help") == ()
+
+
+@pytest.mark.parametrize(
+    ("domain", "words"),
+    [
+        ({"isDistributed": True}, "distributed over several servers"),
+        ({"isDistributed": False, "forwardingOptions": {"isEnabled": True, "host": "other.example"}}, "to another host"),
+        ({"isDistributed": False, "forwardingOptions": {"isEnabled": False, "host": "other.example"}}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_domain_may_go_on_elsewhere(domain: dict[str, t.Any], words: str) -> None:
+    people = people_of(DIRECTORY, {"d1": ([ALICE, BOB], ALIASES)}, [{"id": "d1", "name": "example.com", **domain}])
+    for address in ("nobody@example.com", "nobody@example.net"):
+        assert (words in people.continued(address)) and bool(people.continued(address)) is bool(words)
+    assert people.continued("nobody@another.example") == ""
