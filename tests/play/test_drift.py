@@ -163,3 +163,12 @@ def test_a_violated_relation_is_told_unless_it_is_accepted(watched: Watched) -> 
     accept = ["archive-mailbox-exists"]
     _, report, text = watched.drift("--limit", "mail1", kerio_connect_archiving=nobody, kerio_connect_accept=accept)
     assert "violated" not in text
+
+
+def test_a_password_in_the_wrong_place_is_refused_unseen(watched: Watched) -> None:
+    misplaced = {"enabled": True, "password": "not-a-secret-misplaced"}
+    done, report, _ = watched.drift("--limit", "mail1", kerio_connect_archiving=misplaced)
+    assert done.rc != 0
+    (found,) = report["servers"]
+    assert "kerio_connect_archiving" in found["unknown"][0]
+    assert done.of("kerio_compare") == []
