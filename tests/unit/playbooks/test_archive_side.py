@@ -44,8 +44,10 @@ def test_profiles_know_a_server_by_its_own_name() -> None:
     assert other["profiles"] == READS_MAIL2["archive_profiles"]
 
 
-def test_without_archive_hosts_nothing_is_said_of_them() -> None:
-    assert side({}) == {"imap_access": "IMAP-SSL", "other_servers": []}
+def test_without_archive_hosts_nothing_is_said_of_them_nor_of_a_way_in() -> None:
+    assert side({}) == {"other_servers": []}
+    assert "imap_access" not in side({"archive1": READS_MAIL2})
+    assert side({"archive1": READS_MAIL1}, kerio_connect_imap_access="IMAP-TLS")["imap_access"] == "IMAP-TLS"
 
 
 @pytest.mark.parametrize(
