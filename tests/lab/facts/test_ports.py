@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import types
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_a_port_in_use_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     (wanted,) = ports.free(1)
     with socket.socket() as taken:
         taken.bind((ports.HOST, 0))
-        drawn = [taken.getsockname()[1], wanted]
-        monkeypatch.setattr(ports, "RANGE", drawn)
+        drawn = iter([taken.getsockname()[1], wanted])
+        monkeypatch.setattr(ports, "_RANDOM", types.SimpleNamespace(choice=lambda _: next(drawn)))
         monkeypatch.setattr(ports, "_given", set())
         assert ports.free(1) == [wanted]
