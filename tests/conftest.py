@@ -6,6 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
+
+# Before anything of the collection is imported: what Ansible's loader did not import itself, it does not know later.
+init_plugin_loader([str(Path(__file__).parents[1] / "collections")])
 
 pytest_plugins = ["tests.lab.fixtures"]
 

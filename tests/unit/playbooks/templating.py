@@ -7,9 +7,7 @@ import typing as t
 from pathlib import Path
 
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar
-from ansible.utils.collection_loader import AnsibleCollectionConfig
 
 ROOT = Path(__file__).parents[3]
 PLAYBOOKS = ROOT / "playbooks"
@@ -17,8 +15,6 @@ PLAYBOOKS = ROOT / "playbooks"
 
 def evaluate(variables_file: str, name: str, **values: t.Any) -> t.Any:
     """Return a variable of playbooks/vars; ``values`` are other variables, as a module returns them: not templates."""
-    if not AnsibleCollectionConfig.collection_finder:
-        init_plugin_loader()
     loader = DataLoader()
     variables = {
         **loader.load_from_file(str(PLAYBOOKS / "vars" / variables_file), trusted_as_template=True),
