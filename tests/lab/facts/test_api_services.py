@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
+import asyncio
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -33,15 +32,22 @@ def change(client: Plain, name: str, **members: Any) -> None:
 def greeting(server: LabServer, name: str, source: str = "127.0.0.1") -> bytes:
     """The first line that the service says; empty when the connection is refused or closed at once."""
     try:
-        with contextlib.ExitStack() as stack:
-            port = getattr(server, PORTS[name])
-            link = stack.enter_context(socket.create_connection((server.host, port), timeout=20, source_address=(source, 0)))
-            if name.startswith("Secure"):
-                context = ssl.create_default_context(cafile=server.ca_file)
-                link = stack.enter_context(context.wrap_socket(link, server_hostname="localhost"))
-            return stack.enter_context(link.makefile("rb")).readline()
+        return asyncio.run(asyncio.wait_for(_first_line(server, name, source), 20))
     except OSError:
         return b""
+
+
+async def _first_line(server: LabServer, name: str, source: str) -> bytes:
+    """Over asyncio, because ssl.wrap_socket of Python 3.11 leaves a socket open that was reset before the handshake."""
+    context = ssl.create_default_context(cafile=server.ca_file) if name.startswith("Secure") else None
+    host = "localhost" if context else None
+    place = {"ssl": context, "server_hostname": host, "local_addr": (source, 0)}
+    reader, writer = await asyncio.open_connection(server.host, getattr(server, PORTS[name]), **place)
+    try:
+        return await reader.readline()
+    finally:
+        writer.close()
+        await writer.wait_closed()
 
 
 @pytest.fixture
