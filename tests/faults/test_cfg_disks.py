@@ -14,6 +14,8 @@ from tests.faults.cfg_namespace import play
 from tests.unit.module_utils.kerio.fake_kerio import CFG
 
 DISK = "mount -t tmpfs -o size=400k tmpfs disk; "
+# A disk that knows immutable files: tmpfs does on newer kernels (Debian 12's is older), else the disk of the test's own folder.
+FLAGS = DISK + "touch disk/probe; if chattr +i disk/probe; then chattr -i disk/probe; rm disk/probe; else umount disk; fi; "
 FULL = "head -c 4m /dev/zero > disk/filler; "
 LONG = {"variables": [{"path": "Imap/Greeting", "value": "x" * 9000}]}
 
@@ -44,7 +46,7 @@ FAILURES = {
         calls=(),
     ),
     "folder immutable before the stop": Trouble(
-        DISK + "cp original.cfg disk/mailserver.cfg; chattr +i disk",
+        FLAGS + "cp original.cfg disk/mailserver.cfg; chattr +i disk",
         "",
         "chattr -i disk",
         ("Operation not permitted",),
@@ -72,14 +74,14 @@ FAILURES = {
         DISK, "mount -o remount,ro disk", "mount -o remount,rw disk", ("Read-only file system", "needed no restoring")
     ),
     "rename fails": Trouble(
-        DISK,
+        FLAGS,
         "chattr +i disk/mailserver.cfg",
         "chattr -i disk/mailserver.cfg",
         ("Operation not permitted", "needed no restoring"),
         backups=1,
     ),
     "folder refuses new files": Trouble(
-        DISK, "chattr +i disk", "chattr -i disk", ("Operation not permitted", "needed no restoring")
+        FLAGS, "chattr +i disk", "chattr -i disk", ("Operation not permitted", "needed no restoring")
     ),
 }
 
