@@ -81,3 +81,23 @@ def test_other_servers_come_with_the_domains_that_are_declared_of_them() -> None
         {"name": "mail2", "remote_address": "copies@out.example", "domains": ["one.example", "two.example"]},
         {"name": "mail3", "remote_address": "x@y.example", "domains": []},
     ]
+
+
+def test_archive_mailboxes_of_servers_and_of_single_domains_are_nobodys() -> None:
+    servers: dict[str, t.Any] = {
+        "mail1": {
+            "kerio_connect_archiving": {
+                "remote_address": "archive@example.com",
+                "domains": [
+                    {"name": "a.example", "remote_address": "keep@a.example"},
+                    {"name": "b.example", "remote_address": ""},
+                ],
+            }
+        },
+        "mail2": {"kerio_connect_archiving": {"enabled": True, "domains": [{"name": "c.example"}]}},
+        "mail3": {"kerio_connect_archiving": {"remote_address": "archive@example.com"}},
+        "mail4": {},
+    }
+    given = {"groups": {"kerio_servers": list(servers)}, "hostvars": servers}
+    assert evaluate("servers.yml", "archive_mailboxes", **given) == ["archive@example.com", "keep@a.example"]
+    assert evaluate("servers.yml", "archive_mailboxes", groups={}, hostvars={}) == []
