@@ -27,6 +27,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Archiv
 from ansible_collections.mailops.kerio.plugins.module_utils.job_process import (
     Reporter,
     Task,
+    boot_id,
     launch,
     process_start,
     sync_folder,
@@ -53,6 +54,7 @@ __all__ = [
     "Reporter",
     "Work",
     "acknowledge",
+    "boot_id",
     "keep_unheard",
     "process_start",
     "request_stop",

@@ -127,10 +127,14 @@ def process_start(pid: int) -> str | None:
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in (b"Z", b"X") else f"{boot} {int(fields[19])}"
+    return None if fields[0] in (b"Z", b"X") else f"{boot_id()} {int(fields[19])}"
+
+
+def boot_id() -> str:
+    """Return what tells this boot of the host from all others."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def write_record(path: Path, data: Data, *, durable: bool = True) -> None:

@@ -13,8 +13,8 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, CfgError
-from ansible_collections.mailops.kerio.plugins.module_utils.job import sync_folder, write_record
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_memory import boot_id, digest_of
+from ansible_collections.mailops.kerio.plugins.module_utils.job import boot_id, sync_folder, write_record
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_memory import digest_of
 
 _READ_REMEDY = (
     "Set path (kerio_mailserver_cfg_path of the role) to the mailserver.cfg of the server and run the module with become"

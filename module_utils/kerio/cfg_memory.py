@@ -15,16 +15,9 @@ import typing as t
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.job import write_record
+from ansible_collections.mailops.kerio.plugins.module_utils.job import boot_id, write_record
 
 Values = t.Mapping[str, t.Optional[str]]
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> str:
-    """Return what tells this boot of the host from all others."""
-    return _BOOT_ID.read_text(encoding="ascii").strip()
 
 
 def digest_of(data: bytes) -> str:

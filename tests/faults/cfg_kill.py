@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job_process
-from ansible_collections.mailops.kerio.plugins.module_utils.job import write_record
+from ansible_collections.mailops.kerio.plugins.module_utils.job import boot_id, write_record
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_file
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_job import GuardedEdit
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_memory import boot_id, digest_of
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_memory import digest_of
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.service import Service
 from tests.faults.cfg_host import EDITED, SAVED
 

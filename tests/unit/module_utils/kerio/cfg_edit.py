@@ -10,7 +10,6 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_memory
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_job import GuardedEdit, Wanted
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.mailserver_cfg import Selector
@@ -45,7 +44,7 @@ def edit(fake: FakeKerio, *wanted: Wanted, path: Path | None = None, keep: int =
 def journal(fake: FakeKerio, backup: Path, *, age: float = 0, boot: str | None = None) -> Path:
     """Leave the journal of a write in place that was interrupted ``age`` seconds ago."""
     file = fake.folder / "state" / "in-place.json"
-    noted = {"backup": str(backup), "digests": [], "boot": boot or cfg_memory.boot_id()}
+    noted = {"backup": str(backup), "digests": [], "boot": boot or job.boot_id()}
     file.write_text(json.dumps(noted), encoding="utf-8")
     os.utime(file, (time.time() - age, time.time() - age))
     return file

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_memory, service
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_job import Wanted
@@ -60,7 +61,7 @@ def test_what_is_noted_is_recalled(tmp_path: Path) -> None:
     memory = cfg_memory.recall(path)
     assert memory is not None
     assert (memory.process, memory.digest, memory.values, memory.file) == ("boot 500", "aa", {"A": "1"}, FILE)
-    assert memory.boot == cfg_memory.boot_id()
+    assert memory.boot == job.boot_id()
     ticks = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
     assert ticks - 1000 < memory.ticks <= ticks
 
