@@ -13,7 +13,8 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
 from tests.faults import cfg_host
 from tests.faults.cfg_host import EDITED, SAVED
-from tests.unit.module_utils.kerio.fake_kerio import CFG, FakeKerio, free_ports
+from tests.lab import ports
+from tests.unit.module_utils.kerio.fake_kerio import CFG, FakeKerio
 
 SAME, NEW, NONE = "the process from before", "a new process", "no process"
 BROKEN = b"<config>"
@@ -155,7 +156,7 @@ def fake(tmp_path: Path) -> t.Iterator[FakeKerio]:
     fake = FakeKerio(tmp_path)
     (tmp_path / "was").write_bytes(CFG)
     # The third is a port that the server does not use.
-    (tmp_path / "ports").write_text(f"{fake.api_port} {fake.imap_port} {free_ports(1)[0]}", encoding="ascii")
+    (tmp_path / "ports").write_text(f"{fake.api_port} {fake.imap_port} {ports.free(1)[0]}", encoding="ascii")
     yield fake
     fake.end()
 

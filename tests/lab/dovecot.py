@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.lab import ports
 from tests.lab.dovecot_conf import render
 
 PROGRAM = "/usr/sbin/dovecot"
@@ -41,12 +42,6 @@ class DovecotError(Exception):
 def mailbox_name(user_id: str) -> str:
     """The backend's name for a user: Kerio's id, so that a renamed user keeps his mail and a rehired name starts empty."""
     return re.sub(r"[^a-z0-9]+", "-", user_id.lower().removeprefix("keriodb://")).strip("-")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Dovecot:
@@ -110,7 +105,7 @@ class Dovecot:
             self._process.wait()
         account = pwd.getpwnam(MAIL_USER) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         home = self._prepare_home(account)
-        port, password = free_port(), secrets.token_urlsafe(18)
+        port, password = ports.free(1)[0], secrets.token_urlsafe(18)
         names = {"me": account.pw_name, "group": grp.getgrgid(account.pw_gid).gr_name, "home": str(home)}
         names |= {"port": str(port), "password": password}
         _write_owned(home / "masters", f"{MASTER_USER}:{{PLAIN}}{password}\n", account)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import os
 import signal
-import socket
 import stat
 import sys
 import time
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ansible_collections.mailops.kerio.plugins.module_utils.job import process_start
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import service
+from tests.lab import ports
 
 CFG = (
     b"\xef\xbb\xbf<?xml version='1.0' encoding=\"UTF-8\"?>\r\n<!-- kept -->\r\n<config>\r\n"
@@ -116,22 +116,12 @@ esac
 """
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 class FakeKerio:
     """``folder`` holds all of it; ``set`` and ``unset`` switch faults."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.api_port, self.imap_port = free_ports(2)
+        self.api_port, self.imap_port = ports.free(2)
         self.cfg = folder / "mailserver.cfg"
         self.cfg.write_bytes(CFG)
         self.script = folder / "init"

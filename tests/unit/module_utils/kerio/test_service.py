@@ -20,7 +20,8 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ServiceError
 from ansible_collections.mailops.kerio.plugins.module_utils.job import process_start
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import service
-from tests.unit.module_utils.kerio.fake_kerio import FakeKerio, free_ports
+from tests.lab import ports
+from tests.unit.module_utils.kerio.fake_kerio import FakeKerio
 
 
 @pytest.fixture
@@ -197,7 +198,7 @@ def test_api_is_up_when_it_speaks_tls(payload: bytes | None, up: bool) -> None:
 
 
 def test_port_that_nobody_listens_on_is_missing() -> None:
-    api, imap = free_ports(2)
+    api, imap = ports.free(2)
     ready = service.Ready(api_port=api, imap_port=imap)
     assert ready.missing() == [f"admin API on 127.0.0.1:{api}", f"IMAP on 127.0.0.1:{imap}"]
 
