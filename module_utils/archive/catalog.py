@@ -29,14 +29,17 @@ _INSERT_PLACEMENT = (
 )
 _PUT_MESSAGE = (
     "INSERT INTO source_messages"
-    "(folder_id, uidvalidity, run_id, uid, state, digest, size, vsize, internaldate, flags, reason, attempts)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "(folder_id, uidvalidity, run_id, uid, state, digest, size, vsize, internaldate, flags, reason, attempts, archived)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, iif(?6 IS NULL, NULL, ?13))"
     # What was once fetched stays known when the message is seen as vanished or deleted later.
     " ON CONFLICT(folder_id, uidvalidity, uid) DO UPDATE SET state = excluded.state, run_id = excluded.run_id,"
     " digest = coalesce(excluded.digest, digest), size = coalesce(excluded.size, size), vsize = coalesce(excluded.vsize, vsize),"
     " internaldate = coalesce(excluded.internaldate, internaldate),"
     " flags = CASE WHEN excluded.digest IS NULL THEN flags ELSE excluded.flags END,"
-    " reason = excluded.reason, attempts = excluded.attempts"
+    " reason = excluded.reason, attempts = excluded.attempts,"
+    # Another digest under the same UID is another message: its age begins anew.
+    " archived = CASE WHEN excluded.digest IS NULL OR excluded.digest IS digest"
+    " THEN coalesce(archived, excluded.archived) ELSE excluded.archived END"
 )
 # Another route has not seen what this one files; its own next pass files that from the store.
 _STALE_ROUTES = "UPDATE folder_routes SET complete = 0 WHERE folder_id = ? AND route <> ? AND complete"
@@ -46,7 +49,7 @@ _PUT_ROUTE = (
 )
 _PUT_CURSOR = (
     "UPDATE source_folders SET uidvalidity = ?, uidnext = ?, messages = ?, highestmodseq = ?, rules = ?, complete = ?,"
-    " last_run = ? WHERE id = ?"
+    " reconciled = ?, due = ?, last_run = ? WHERE id = ?"
 )
 _COUNT = (
     "UPDATE totals SET objects = objects + ?, bytes = bytes + ?, stored_bytes = stored_bytes + ?,"
@@ -140,15 +143,15 @@ class Catalog(UserTables, SourceTables):
         self._db.executemany(_INSERT_PLACEMENT, batch.placements)
         placed = self._db.total_changes - before
         refused = [] if placed == len(batch.placements) else self._refused(batch)
+        now = int(time.time())
         head = (batch.folder_id, batch.uidvalidity, batch.run_id)
-        self._db.executemany(_PUT_MESSAGE, [head + message for message in batch.messages])
+        self._db.executemany(_PUT_MESSAGE, [(*head, *message, now) for message in batch.messages])
         if batch.cursor is not None:
             self._db.execute(_PUT_CURSOR, (*batch.cursor, batch.run_id, batch.folder_id))
         if batch.messages and batch.filed_by:
             self._db.execute(_STALE_ROUTES, (batch.folder_id, batch.filed_by))
         self._db.executemany(_PUT_ROUTE, [(batch.folder_id, route, batch.run_id) for route in batch.routes])
         size, stored = sum(row.size for row in batch.objects), sum(row.stored_size for row in batch.objects)
-        now = int(time.time())
         self._db.execute(_COUNT, (len(batch.objects), size, stored, placed, now, now))
         return refused
 

@@ -88,6 +88,8 @@ class Database:
             self._db.execute(pragma)
         if create:
             self._create_tables()
+        if not readonly:
+            self._migrate()
         self._check_version()
 
     def _create_tables(self) -> None:
@@ -101,6 +103,17 @@ class Database:
             self._db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
             self._db.execute(f"PRAGMA user_version = {schema.USER_VERSION}")
 
+    def _migrate(self) -> None:
+        """Make a catalog of an older version one of today, in one transaction per step."""
+        if int(self._db.execute("PRAGMA application_id").fetchone()[0]) != schema.APPLICATION_ID:
+            return
+        while (version := self._version()) in schema.MIGRATIONS:
+            with self.transaction():
+                if self._version() == version:  # no other process was faster
+                    for statement in schema.MIGRATIONS[version].split(";"):
+                        self._db.execute(statement)
+                    self._db.execute(f"PRAGMA user_version = {version + 1}")
+
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
@@ -110,10 +123,16 @@ class Database:
     def _check_version(self) -> None:
         version = self._version()
         application = int(self._db.execute("PRAGMA application_id").fetchone()[0])
+        if version in schema.MIGRATIONS and application == schema.APPLICATION_ID:
+            raise CatalogError(
+                self.path,
+                f"an older release wrote it (version {version}), and who only reads cannot bring it up to date",
+                "Run archive_run or archive_users once, not in check mode",
+            )
         if version != schema.USER_VERSION or application != schema.APPLICATION_ID:
             raise CatalogError(
                 self.path,
-                f"it is no catalog of format {schema.USER_VERSION} (application {application:#x}, version {version})",
+                f"it is no catalog of version {schema.USER_VERSION} (application {application:#x}, version {version})",
                 "Use the release of this project that wrote it, or give the root of an archive",
             )
 

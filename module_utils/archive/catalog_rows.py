@@ -63,7 +63,11 @@ class UserStep:
 
 @dataclass(frozen=True)
 class SourceFolder:
-    """A folder of a mailbox on a Kerio server, with the figures of its last complete pass (``complete``) under ``rules``."""
+    """A folder of a mailbox on a Kerio server, with the figures of its last complete pass (``complete``) under ``rules``.
+
+    ``reconciled``: when its UIDs were last compared one by one. ``due``: when a rule that depends on time says something else
+    about one of its messages, 0 when never. Both in seconds since the epoch.
+    """
 
     id: int
     server: str
@@ -76,6 +80,8 @@ class SourceFolder:
     rules: str = ""
     complete: bool = False
     last_run: int | None = None
+    reconciled: int = 0
+    due: int = 0
 
 
 class Cursor(t.NamedTuple):
@@ -87,6 +93,8 @@ class Cursor(t.NamedTuple):
     highestmodseq: int | None
     rules: str
     complete: bool
+    reconciled: int = 0
+    due: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,7 +147,10 @@ class MessageRow(t.NamedTuple):
 
 
 class StoredMessage(t.NamedTuple):
-    """A source message as the catalog holds it; the object can be read from the store when ``digest`` is set."""
+    """A source message as the catalog holds it; the object can be read from the store when ``digest`` is set.
+
+    ``archived``: when that object was first committed for this message; None while it never was.
+    """
 
     uidvalidity: int
     uid: int
@@ -152,6 +163,7 @@ class StoredMessage(t.NamedTuple):
     reason: str
     attempts: int
     run_id: int
+    archived: int | None = None
 
 
 @dataclass

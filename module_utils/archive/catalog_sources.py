@@ -9,14 +9,14 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import LeftReason, SourceFolder, StoredMessage
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
-_FOLDER = "id, server, mailbox, name, uidvalidity, uidnext, messages, highestmodseq, rules, complete, last_run"
-_MESSAGE = "uidvalidity, uid, state, digest, size, vsize, internaldate, flags, reason, attempts, run_id"
+_FOLDER = "id, server, mailbox, name, uidvalidity, uidnext, messages, highestmodseq, rules, complete, last_run, reconciled, due"
+_MESSAGE = "uidvalidity, uid, state, digest, size, vsize, internaldate, flags, reason, attempts, run_id, archived"
 _OPEN = "state IN (3, 4, 5, 6)"  # word for word as in the partial index, else SQLite does not use it
 _PAGE = 1000
 
 
 def _folder(row: t.Sequence[t.Any]) -> SourceFolder:
-    return SourceFolder(*(*row[:9], bool(row[9]), row[10]))
+    return SourceFolder(*(*row[:9], bool(row[9]), *row[10:]))
 
 
 def _message(row: t.Sequence[t.Any]) -> StoredMessage:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tables of the catalog, format 1."""
+"""The tables of the catalog, and how an older one becomes one of today."""
 
 from __future__ import annotations
 
-USER_VERSION = 1
+USER_VERSION = 2
 APPLICATION_ID = 0x4B414331  # "KAC1"
 
 # Nothing on the write path has an index whose cost grows with the whole archive: rows arrive in the order of their keys
@@ -45,6 +45,8 @@ CREATE TABLE source_folders(
   rules TEXT NOT NULL DEFAULT '',
   complete INTEGER NOT NULL DEFAULT 0,
   last_run INTEGER,
+  reconciled INTEGER NOT NULL DEFAULT 0,
+  due INTEGER NOT NULL DEFAULT 0,
   UNIQUE(server, mailbox, name)
 );
 CREATE TABLE folder_routes(
@@ -67,9 +69,11 @@ CREATE TABLE source_messages(
   reason TEXT NOT NULL DEFAULT '',
   attempts INTEGER NOT NULL DEFAULT 0,
   run_id INTEGER NOT NULL,
+  archived INTEGER,
   PRIMARY KEY(folder_id, uidvalidity, uid)
 ) WITHOUT ROWID;
 CREATE INDEX source_messages_open ON source_messages(folder_id, state) WHERE state IN (3, 4, 5, 6);
+CREATE INDEX source_messages_vanished ON source_messages(digest) WHERE state = 8 AND digest IS NOT NULL;
 CREATE TABLE objects(
   id INTEGER PRIMARY KEY,
   digest BLOB NOT NULL,
@@ -108,11 +112,14 @@ CREATE TABLE receipts(
   uidvalidity INTEGER NOT NULL,
   uid INTEGER NOT NULL,
   digest BLOB NOT NULL,
-  deleted INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  planned INTEGER NOT NULL,
+  deleted INTEGER,
   run_id INTEGER NOT NULL REFERENCES runs(id),
   proof TEXT NOT NULL,
   PRIMARY KEY(folder_id, uidvalidity, uid)
 ) WITHOUT ROWID;
+CREATE INDEX receipts_planned ON receipts(folder_id) WHERE deleted IS NULL;
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE totals(
   id INTEGER PRIMARY KEY CHECK(id = 1),
@@ -126,3 +133,30 @@ CREATE TABLE totals(
 );
 INSERT INTO totals(id) VALUES (1);
 """
+
+# user_version -> what makes a catalog of that version one of the next. Version 1 never deleted, so its receipts are empty.
+MIGRATIONS = {
+    1: """
+ALTER TABLE source_folders ADD COLUMN reconciled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE source_folders ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE source_messages ADD COLUMN archived INTEGER;
+UPDATE source_messages
+  SET archived = (SELECT coalesce(finished, CAST(strftime('%s', 'now') AS INTEGER)) FROM runs WHERE id = run_id)
+  WHERE digest IS NOT NULL;
+CREATE INDEX source_messages_vanished ON source_messages(digest) WHERE state = 8 AND digest IS NOT NULL;
+DROP TABLE receipts;
+CREATE TABLE receipts(
+  folder_id INTEGER NOT NULL REFERENCES source_folders(id),
+  uidvalidity INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  size INTEGER NOT NULL,
+  planned INTEGER NOT NULL,
+  deleted INTEGER,
+  run_id INTEGER NOT NULL REFERENCES runs(id),
+  proof TEXT NOT NULL,
+  PRIMARY KEY(folder_id, uidvalidity, uid)
+) WITHOUT ROWID;
+CREATE INDEX receipts_planned ON receipts(folder_id) WHERE deleted IS NULL;
+"""
+}

@@ -247,7 +247,7 @@ def test_26_catalog_file(archive: Archive) -> None:
     with sqlite3.connect(archive.root / "catalog.sqlite3") as other:
         values = [other.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id", "journal_mode")]
     other.close()
-    assert values == [1, 0x4B414331, "wal"]
+    assert values == [2, 0x4B414331, "wal"]
     assert archive.catalog.row("PRAGMA synchronous")[0] == 2  # FULL
 
 
