@@ -12,6 +12,7 @@ import json
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filters import MessageFilter
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 
 SINGLE, MULTIPLE, MULTIDROP = "single_mailbox", "multiple_mailboxes", "multidrop"
@@ -29,6 +30,7 @@ Check = t.Callable[[t.Any], t.Any]
 class Server:
     """How a Kerio server is reached over IMAP. ``timeout`` in seconds; ``connections`` at a time, at most.
 
+    ``bandwidth``: bytes per second that all connections together may fetch, 0 for no limit.
     ``refused``: what the server said to its master password before the run, which is not to be tried again; "" if nothing.
     """
 
@@ -41,6 +43,7 @@ class Server:
     timeout: float = 60.0
     connections: int = 8
     refused: str = ""
+    bandwidth: int = 0
 
     @property
     def encrypted(self) -> bool:
@@ -70,9 +73,35 @@ class FolderRules:
     defaults: tuple[str, ...] = DEFAULT_FOLDER_RULES
 
 
+STAY, FOLLOW = "stay", "follow"
+OLDEST_FIRST, NEWEST_FIRST = "oldest_first", "newest_first"
+
+
+@dataclass(frozen=True)
+class DeleteRules:
+    """When archived messages are deleted on the server: ``after_days`` after the later of INTERNALDATE and archiving.
+
+    ``dedicated``: the mailbox is for archiving alone, so that a server without UIDPLUS may be told EXPUNGE.
+    """
+
+    after_days: int
+    dedicated: bool = False
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time of day, local to the archive host, in which a profile runs: minutes since midnight. It may span midnight."""
+
+    opens: int
+    closes: int
+
+
 @dataclass(frozen=True)
 class Profile:
-    """One declared archiving job."""
+    """One declared archiving job.
+
+    ``moves``: what happens in the archive to a message that moved to another folder of its mailbox on the server.
+    """
 
     name: str
     method: str
@@ -86,6 +115,11 @@ class Profile:
     target_folder: str = "{u-email}/INBOX"
     sent_folder: str = "{u-email}/Sent Items"
     connections: int = 0
+    filter: MessageFilter = field(default_factory=MessageFilter)
+    delete: DeleteRules | None = None
+    moves: str = STAY
+    order: str = OLDEST_FIRST
+    window: Window | None = None
 
     def rules_hash(self) -> str:
         """A short hash of everything that decides which messages are filed where.

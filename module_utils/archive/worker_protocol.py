@@ -7,6 +7,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Decision, Filing
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filters import MessageFilter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Stored, Written
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Credentials, Endpoint
@@ -31,13 +32,15 @@ class Examine:
 
     access: Access
     folder: Folder
+    filter: MessageFilter = field(default_factory=MessageFilter)
 
 
 @dataclass(frozen=True)
 class Fetch:
     """Store these messages. Answers: any number of ``Parcel``, then ``Fetched`` or ``TaskFailed``.
 
-    ``careful`` asks for one message at a time, to find the one that breaks the connection.
+    ``careful`` asks for one message at a time, to find the one that breaks the connection. ``rate``: bytes per second, 0 for all
+    that comes.
     """
 
     access: Access
@@ -46,6 +49,8 @@ class Fetch:
     uids: t.Sequence[int]
     filing: Filing
     careful: bool = False
+    filter: MessageFilter = field(default_factory=MessageFilter)
+    rate: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,11 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Examined:
-    """What EXAMINE and UID SEARCH gave."""
+    """What EXAMINE and UID SEARCH gave. ``matched``: the UIDs that the server finds for the filter, None without one."""
 
     status: FolderStatus
     uids: t.Sequence[int]
+    matched: t.Sequence[int] | None = None
 
 
 @dataclass(frozen=True)

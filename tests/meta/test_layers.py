@@ -36,6 +36,7 @@ PURE = [
     "archive/copykey.py",
     "archive/ledger.py",
     "archive/filing.py",
+    "archive/filters.py",
     "archive/profile.py",
 ]
 INPUT_OUTPUT = {
