@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 LAB_DIR := build/lab
 LAB_SERVERS ?= 2
 LAB_MESSAGES ?= 0
+CASES ?=
 
 # Ansible modules and the lab run with this interpreter's libraries; a locale that is not UTF-8 makes ansible-core refuse to start.
 export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status bench test test-packages lint format clean
+.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status bench bench-packages test test-packages lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +51,11 @@ lab-status: ## Say what of the lab runs
 lab-stop: ## End the lab
 	@$(BIN)/python -m tests.lab stop --dir $(LAB_DIR) --remove
 
-bench: $(VENV)/run.stamp lab-packages ## Time the role kerio_connect on 1 and on 20 servers that are already right; build/bench.json
-	@$(BIN)/python -m tests.bench.role_cost
+bench-packages:
+	@.ci/packages bench
+
+bench: $(VENV)/run.stamp bench-packages ## Time archiving beside other archivers, and the role kerio_connect, CASES=""; build/bench.json
+	@PYTHONPATH=collections $(BIN)/python -m tests.bench $(CASES)
 
 test-packages:
 	@.ci/packages test

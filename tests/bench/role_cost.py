@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make bench`: how long the role kerio_connect takes for servers that are as declared; prints it, writes build/bench.json.
+"""How long the role kerio_connect takes for servers that are as declared.
 
 Every server is a lab server of its own, without Dovecot, which neither the administration nor a master login needs. All kinds of
 settings are declared. What is timed is the whole ansible-playbook with the play of configure.yml that has the role.
@@ -24,12 +24,11 @@ from tests.lab.playbooks import ROOT, PlaybookRun, run_playbook
 ROUNDS = 3
 COUNTS = (1, 20)
 TARGETS = {1: 4.0, 20: 40.0}
-REPORT = ROOT / "build" / "bench.json"
 GROUP = "Archive hosts"
 
 
-def main() -> int:
-    """Return 0 when every round found everything as declared; how long it took is no reason to fail."""
+def measured() -> list[dict[str, t.Any]]:
+    """Time the role and print it; raises ``SystemExit`` when a round did not find everything as declared."""
     with many_labs() as make, tempfile.TemporaryDirectory() as folder:
         lab = make(servers=max(COUNTS), users=3, start=False)
         with ThreadPoolExecutor(4) as pool:
@@ -37,22 +36,14 @@ def main() -> int:
         playbook, inventory = written(lab, Path(folder))
         settled(run_playbook(playbook, inventory=inventory))
         seconds = {count: [timed(playbook, inventory, lab.servers[:count]) for _ in range(ROUNDS)] for count in COUNTS}
-    report = {
-        "cores": os.cpu_count(),
-        "rounds": ROUNDS,
-        "role_kerio_connect": [
-            {"servers": count, "seconds": took, "median": statistics.median(took), "target": TARGETS[count]}
-            for count, took in seconds.items()
-        ],
-    }
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"The role kerio_connect, all kinds declared, nothing to do, on {os.cpu_count()} cores:")
     for count, took in seconds.items():
         rounds = ", ".join(f"{one:.2f}" for one in took)
         print(f"  {count:2} server{'s' if count > 1 else ' '}: {rounds} s; target under {TARGETS[count]:.0f} s")
-    print(f"Written to {REPORT.relative_to(ROOT)}")
-    return 0
+    return [
+        {"servers": count, "seconds": took, "median": statistics.median(took), "target": TARGETS[count]}
+        for count, took in seconds.items()
+    ]
 
 
 def written(lab: Lab, folder: Path) -> tuple[Path, Path]:
@@ -117,7 +108,3 @@ def settled(done: PlaybookRun) -> None:
     """Raise ``SystemExit`` with the output of a run that failed."""
     if done.rc:
         raise SystemExit(done.output)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -47,9 +47,10 @@ def mailbox_name(user_id: str) -> str:
 class Dovecot:
     """`directory` is the dovecot/ folder of the instance. Any process may construct it; the record on disk is shared."""
 
-    def __init__(self, directory: Path | str, folder_names: dict[str, str] | None = None) -> None:
+    def __init__(self, directory: Path | str, folder_names: dict[str, str] | None = None, more: str = "") -> None:
         self.directory = Path(directory).absolute()
         self.folder_names = folder_names or {}
+        self.more = more  # settings that go behind the others, and so win
         self._process: subprocess.Popen[bytes] | None = None
         self._record: dict[str, Any] = {}
 
@@ -109,7 +110,7 @@ class Dovecot:
         names = {"me": account.pw_name, "group": grp.getgrgid(account.pw_gid).gr_name, "home": str(home)}
         names |= {"port": str(port), "password": password}
         _write_owned(home / "masters", f"{MASTER_USER}:{{PLAIN}}{password}\n", account)
-        _write_owned(home / "dovecot.conf", render(names, self.folder_names), account)
+        _write_owned(home / "dovecot.conf", render(names, self.folder_names) + self.more, account)
         as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
             as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
