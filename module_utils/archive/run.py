@@ -17,6 +17,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer im
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MULTIDROP, Profile, Server
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_feed import Feed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import skipped_report, unchanged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
     Mailbox,
@@ -28,7 +29,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import WorkerPool
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport, ProfileReport, RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_schedule import Job, Schedule, Tools
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import BlockedError, Gate, Surveyed, survey
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import BlockedError, Gate, Survey, Surveyed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sweep import recover
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
@@ -49,6 +50,7 @@ class Options:
     """What to run. ``only`` names profiles, ``mailbox`` one mailbox of them; ``processes`` 0 means one per core.
 
     ``reserve``: bytes of the file system that must stay free; the run ends with an error before it takes them.
+    ``connections``: to all servers together, 0 for no limit.
     """
 
     root: str
@@ -59,6 +61,13 @@ class Options:
     mailbox: str = ""
     processes: int = 0
     reserve: int = 0
+    connections: int = 0
+
+    @property
+    def workers(self) -> int:
+        """How many processes read; each has one connection."""
+        wanted = self.processes or os.cpu_count() or 1
+        return min(wanted, self.connections) if self.connections else wanted
 
     def chosen(self) -> list[Profile]:
         """The profiles to run: those that read mailboxes before multidrop, so that a message is filed where its owner has it."""
@@ -120,8 +129,7 @@ class Run:
     def _go(self) -> RunReport:
         options = self._options
         watch = progress.Stopwatch()
-        workers = options.processes or os.cpu_count() or 1
-        pool = WorkerPool.start(workers, options.root, self._imap, self._checkpoint)
+        pool = WorkerPool.start(options.workers, options.root, self._imap, self._checkpoint)
         try:
             with (
                 Store.open(options.root, lock=LOCKED_FOR, reserve=options.reserve) as store,
@@ -176,8 +184,10 @@ class Run:
         mailboxes = number(choose(mailboxes, self._options.mailbox))
         report.mailboxes = [mailbox.report for mailbox in mailboxes]
         self._reporter.progress(f"[{profile.name}] {len(mailboxes):,} mailboxes: looking for what changed")
-        jobs = self._jobs(mailboxes, tools)
-        Schedule(tools, jobs).run()
+        # Workers keep their connection while they wait; the survey needs the room.
+        tools.pool.hang_up()
+        with Survey(self._imap, self._gate, mailboxes, self._options.connections) as survey:
+            Schedule(tools, Feed(survey, self._judge(tools))).run()
         for mailbox in mailboxes:
             mailbox.report.folders.sort(key=lambda folder: folder.name)
         report.errors += server_problems(profile, mailboxes, self._server_errors)
@@ -185,19 +195,18 @@ class Run:
         report.seconds = watch.seconds
         return report
 
-    def _jobs(self, mailboxes: list[Mailbox], tools: Tools) -> list[Job]:
-        """Look at all mailboxes and return those with folders to read, in the order of the profile."""
+    def _judge(self, tools: Tools) -> t.Callable[[Surveyed], Job | None]:
         open_rows = tools.catalog.open_folders()
-        jobs: list[Job] = []
-        for found in survey(self._imap, self._gate, mailboxes, lambda: self._reporter.stop_requested):
+
+        def judge(found: Surveyed) -> Job | None:
+            """The job of a mailbox that was looked at: its folders to read."""
             if found.error is not None:
                 note_error(found, self._gate, self._server_errors)
-                continue
+                return None
             folders = changed_folders(found, tools.catalog, open_rows)
-            if folders:
-                jobs.append(Job(found.mailbox, deque(folders)))
-        jobs.sort(key=lambda job: job.mailbox.position)
-        return jobs
+            return Job(found.mailbox, deque(folders)) if folders else None
+
+        return judge
 
 
 def choose(mailboxes: list[Mailbox], only: str) -> list[Mailbox]:

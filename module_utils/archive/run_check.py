@@ -30,7 +30,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport, ProfileReport, RunReport
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Gate, Surveyed, survey
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Gate, Survey, Surveyed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, ImapError, InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
@@ -97,7 +97,10 @@ class Preview:
         mailboxes = number(choose(mailboxes, self._options.mailbox))
         report.mailboxes = [mailbox.report for mailbox in mailboxes]
         open_rows = self._catalog.open_folders() if self._catalog else {}
-        for found in survey(self._imap, self._gate, mailboxes, lambda: self._reporter.stop_requested):
+        with Survey(self._imap, self._gate, mailboxes, self._options.connections) as survey:
+            surveyed = list(survey.all(lambda: self._reporter.stop_requested))
+        # Only now: the survey may have as many connections as are allowed.
+        for found in surveyed:
             if found.error is not None:
                 note_error(found, self._gate, self._server_errors)
             else:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap, Worker, die_with
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Answer, Committed, Order, Quit
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Answer, Committed, HangUp, Order, Quit
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import JobError
 
 _CRASHED = 70
@@ -66,6 +66,18 @@ class WorkerPool:
     def committed(self, hand: Hand) -> None:
         """Tell a worker that one of its parcels is in the catalog."""
         self._send(hand, Committed())
+
+    def hang_up(self) -> None:
+        """Have every worker without an order close its connection; returns when all have."""
+        connected = [hand for hand in self.idle() if hand.place is not None]
+        for hand in connected:
+            self._send(hand, HangUp())
+        for hand in connected:
+            try:
+                hand.pipe.recv()
+            except (EOFError, ConnectionError):
+                raise self._lost(hand) from None
+            hand.place = None
 
     def receive(self, timeout: float) -> list[tuple[Hand, Answer]]:
         """Everything that the workers have said, in order; waits up to ``timeout`` seconds for the first."""

@@ -78,12 +78,24 @@ class Tools:
     server_errors: dict[str, ArchiveToolError] = field(default_factory=dict)
 
 
+class Jobs(t.Protocol):
+    """Where jobs come from (``run_feed.Feed``)."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether jobs may come."""
+
+    def take(self, seconds: float) -> list[Job]:
+        """Jobs that are new since the last call; waits up to ``seconds`` for the first."""
+
+
 class Schedule:
     """Runs the jobs of one profile. A worker stays with its mailbox while there is something to do in it."""
 
-    def __init__(self, tools: Tools, jobs: t.Iterable[Job]) -> None:
+    def __init__(self, tools: Tools, feed: Jobs) -> None:
         self._tools = tools
-        self._waiting = deque(jobs)
+        self._feed = feed
+        self._waiting: deque[Job] = deque()
         self._active: list[Job] = []
         self._parcels: list[tuple[Hand, Job, FolderPass, Parcel]] = []
         self._ending: list[tuple[Job, FolderPass]] = []
@@ -94,9 +106,12 @@ class Schedule:
         while True:
             stopping = tools.reporter.stop_requested
             if not stopping:
+                self._waiting.extend(self._feed.take(0 if self._busy else TICK_SECONDS))
                 self._assign()
-            if not any(hand.busy for hand in tools.pool.hands):
-                break
+            if not self._busy:
+                if stopping or not self._feed.pending:
+                    break
+                continue
             for hand, answer in tools.pool.receive(TICK_SECONDS):
                 self._handle(hand, answer)
             if not stopping:
@@ -104,6 +119,10 @@ class Schedule:
             self._commit()
         for job in [*self._active, *self._waiting]:
             self._abandon(job)
+
+    @property
+    def _busy(self) -> bool:
+        return any(hand.busy for hand in self._tools.pool.hands)
 
     def _abandon(self, job: Job) -> None:
         """What is left when a stop was asked for stays for the next run."""

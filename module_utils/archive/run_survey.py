@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import threading
 import typing as t
-from collections import defaultdict
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
@@ -19,6 +20,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     ProtocolError,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus, StatusFailed, select_folders
+
+# How long a stop may wait to be seen.
+STOP_LOOK_SECONDS = 1.0
 
 
 class BlockedError(ArchiveToolError):
@@ -104,39 +108,7 @@ class Surveyed:
     error: ArchiveToolError | None = None
 
 
-def survey(imap: Imap, gate: Gate, mailboxes: t.Sequence[Mailbox], stopped: t.Callable[[], bool]) -> t.Iterator[Surveyed]:
-    """Look at all mailboxes, with as many connections to each server as are allowed; yields them as they are done."""
-    by_server: dict[str, list[Mailbox]] = defaultdict(list)
-    for mailbox in mailboxes:
-        by_server[mailbox.server.name].append(mailbox)
-    pools = {name: ThreadPoolExecutor(group[0].limit, thread_name_prefix=f"survey {name}") for name, group in by_server.items()}
-    try:
-        waiting: list[Future[Surveyed]] = [
-            pools[mailbox.server.name].submit(_look, imap, gate, mailbox) for group in by_server.values() for mailbox in group
-        ]
-        for done in as_completed(waiting):
-            yield done.result()
-            if stopped():
-                return
-    finally:
-        for pool in pools.values():
-            pool.shutdown(cancel_futures=True)
-
-
-def _look(imap: Imap, gate: Gate, mailbox: Mailbox, tries: int = 2) -> Surveyed:
-    try:
-        connection = gate.open(imap, mailbox)
-    except ArchiveToolError as error:
-        return Surveyed(mailbox, error=error)
-    try:
-        return look(imap, mailbox, connection)
-    except (NetworkError, ProtocolError) as error:
-        # Kerio hosts are known to drop a connection now and then while folders are checked.
-        return Surveyed(mailbox, error=error) if tries <= 1 else _look(imap, gate, mailbox, tries - 1)
-    except ArchiveToolError as error:
-        return Surveyed(mailbox, error=error)
-    finally:
-        connection.close()
+Look = t.Callable[[Imap, Mailbox, t.Any], Surveyed]
 
 
 def look(imap: Imap, mailbox: Mailbox, connection: t.Any) -> Surveyed:
@@ -147,3 +119,106 @@ def look(imap: Imap, mailbox: Mailbox, connection: t.Any) -> Surveyed:
     missing = StatusFailed("the server gave no STATUS for it")
     chosen = [(folder, statuses.get(folder.name, missing)) for folder in selection.selected]
     return Surveyed(mailbox, chosen, selection.excluded)
+
+
+class Survey:
+    """A look at many mailboxes in the background, with as many connections to each server as are allowed.
+
+    Every server has threads of its own, so one that does not answer delays no other. ``total``: connections to all servers
+    together, 0 for no limit. ``close`` waits for the looks that are under way. Context manager.
+    """
+
+    def __init__(self, imap: Imap, gate: Gate, mailboxes: t.Sequence[Mailbox], total: int = 0, look: Look = look) -> None:
+        self._slots = _Slots(total) if total else None
+        self._imap = replace(imap, open=self._slots.over(imap.open)) if self._slots else imap
+        self._gate = gate
+        self._look = look
+        self._left = Counter(mailbox.server.name for mailbox in mailboxes)
+        self._done: SimpleQueue[tuple[str, Future[Surveyed]]] = SimpleQueue()
+        limits = {mailbox.server.name: mailbox.limit for mailbox in mailboxes}
+        self._pools = {name: ThreadPoolExecutor(limit, f"survey {name}") for name, limit in limits.items()}
+        for mailbox in mailboxes:
+            self._begin(mailbox)
+
+    def _begin(self, mailbox: Mailbox) -> None:
+        name = mailbox.server.name
+        self._pools[name].submit(self._attempt, mailbox).add_done_callback(lambda future: self._done.put((name, future)))
+
+    @property
+    def pending(self) -> int:
+        """How many mailboxes ``take`` has not returned yet."""
+        return self._left.total()
+
+    def pending_on(self, server: str) -> int:
+        """How many of them are on one server."""
+        return self._left[server]
+
+    def take(self, seconds: float) -> Surveyed | None:
+        """One mailbox that was looked at; None when there is none within ``seconds``."""
+        try:
+            name, future = self._done.get(timeout=seconds) if seconds > 0 else self._done.get_nowait()
+        except Empty:
+            return None
+        self._left[name] -= 1
+        return future.result()
+
+    def all(self, stopped: t.Callable[[], bool]) -> t.Iterator[Surveyed]:
+        """Every mailbox, as soon as it was looked at, until a stop is asked for."""
+        while self.pending and not stopped():
+            found = self.take(STOP_LOOK_SECONDS)
+            if found is not None:
+                yield found
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown()
+
+    def __enter__(self) -> t.Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _attempt(self, mailbox: Mailbox, tries: int = 2) -> Surveyed:
+        try:
+            connection = self._gate.open(self._imap, mailbox)
+        except ArchiveToolError as error:
+            return Surveyed(mailbox, error=error)
+        try:
+            return self._look(self._imap, mailbox, connection)
+        except (NetworkError, ProtocolError) as error:
+            failure: ArchiveToolError = error
+        except ArchiveToolError as error:
+            return Surveyed(mailbox, error=error)
+        finally:
+            connection.close()
+            if self._slots:
+                self._slots.give()
+        # Kerio hosts are known to drop a connection now and then while folders are checked.
+        return Surveyed(mailbox, error=failure) if tries <= 1 else self._attempt(mailbox, tries - 1)
+
+
+class _Slots:
+    """The right to be connected, for so many at a time; taken as late as can be, or those who wait for one silent server had all."""
+
+    def __init__(self, total: int) -> None:
+        self._free = threading.Semaphore(total)
+
+    def over(self, opens: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        """``opens`` in turn; who gets a connection gives the right back."""
+
+        def opens_in_turn(*args: t.Any) -> t.Any:
+            self._free.acquire()
+            try:
+                return opens(*args)
+            except BaseException:
+                self._free.release()
+                raise
+
+        return opens_in_turn
+
+    def give(self) -> None:
+        self._free.release()

@@ -26,6 +26,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_proto
     Examined,
     Fetch,
     FetchEnded,
+    HangUp,
+    HungUp,
     Item,
     Order,
     Parcel,
@@ -98,6 +100,10 @@ class Worker:
                     return
                 if isinstance(order, Committed):
                     self._ahead -= 1
+                    continue
+                if isinstance(order, HangUp):
+                    self._hang_up()
+                    self._send(HungUp())
                     continue
                 self._attempt(tasks[type(order)], order)
         except EOFError:
@@ -214,7 +220,7 @@ class Worker:
                 raise EOFError
             self._ahead -= 1
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Answer | HungUp) -> None:
         self._pipe.send(answer)
 
 

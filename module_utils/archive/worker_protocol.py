@@ -59,11 +59,16 @@ class Committed:
 
 
 @dataclass(frozen=True)
+class HangUp:
+    """Close the connection. Answer: ``HungUp``."""
+
+
+@dataclass(frozen=True)
 class Quit:
     """End the process."""
 
 
-Order = Examine | Fetch | Committed | Quit
+Order = Examine | Fetch | Committed | HangUp | Quit
 
 
 class Item(t.NamedTuple):
@@ -114,6 +119,11 @@ class TaskFailed:
     error: ArchiveToolError
     opened: bool
     remaining: t.Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class HungUp:
+    """The worker has no connection."""
 
 
 Answer = Examined | Parcel | FetchEnded | TaskFailed
