@@ -202,7 +202,7 @@ class Survey:
 
 
 class _Slots:
-    """The right to be connected, for so many at a time; taken as late as can be, or those who wait for one silent server had all."""
+    """The right to be connected, for so many at a time; taken late, or those who wait for one silent server would have all of it."""
 
     def __init__(self, total: int) -> None:
         self._free = threading.Semaphore(total)

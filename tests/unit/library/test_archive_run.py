@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ansible_collections.mailops.kerio.plugins.doc_fragments import job as job_fragment
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import run, run_check
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import run, run_look
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_module as run_module_of_archive
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.modules import archive_run
@@ -24,7 +24,7 @@ JOURNAL = "archive@example.com"
 @pytest.fixture
 def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeServers:
     made = FakeServers(tmp_path / "imap.log")
-    for module in (run, run_check):
+    for module in (run, run_look):
         monkeypatch.setattr(module, "Imap", made.imap)
     return made
 

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What check mode, the test and the estimate share: they log in and look, and write nothing anywhere."""
+
+from __future__ import annotations
+
+import typing as t
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, progress
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import (
+    Options,
+    choose,
+    note_error,
+    number,
+    server_problems,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
+    READ_ONLY_USER,
+    Mailbox,
+    archive_mailbox_warning,
+    mailboxes_of,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import ProfileReport, RunReport
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Gate, Survey, Surveyed, look
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, InputError
+
+
+@dataclass
+class KnownPeople:
+    """The archive users as they are; nobody is created."""
+
+    known: list[User]
+
+    def users(self) -> list[User]:
+        """All of them, leavers excluded."""
+        return self.known
+
+    def ensure(self, name: str) -> int:
+        """The id of the user, or one that stands for a user whom the run would create."""
+        return next((user.id for user in self.known if user.name == name), READ_ONLY_USER)
+
+
+class Looker:
+    """Goes through the chosen profiles as a run would. The archive root need not exist yet; ``go`` returns the report."""
+
+    def __init__(self, options: Options, reporter: progress.Reporter, imap: Imap | None = None) -> None:
+        self._options = options
+        self._reporter = reporter
+        self._masters = MasterKeys(options.servers, options.secrets)
+        self._imap = self._masters.over(imap or Imap())
+        self._gate = Gate(refused_before(options.servers, options.secrets))
+        self._server_errors: dict[str, ArchiveToolError] = {}
+        self._catalog: Catalog | None = None
+        self.report = RunReport(warnings=options.warnings())
+
+    def go(self) -> RunReport:
+        """Look at all chosen profiles; once."""
+        path = Path(self._options.root, layout.CATALOG_FILE)
+        watch = progress.Stopwatch()
+        with ExitStack() as stack:
+            stack.enter_context(self._masters)
+            if path.exists():
+                self._catalog = stack.enter_context(Catalog.open(str(path), readonly=True))
+            for profile in self._options.chosen():
+                self.report.profiles.append(self._profile(profile))
+            self._finish()
+            self.report.warnings += self._masters.warnings()
+        self.report.miss(self._options.mailbox)
+        self.report.seconds = watch.seconds
+        return self.report
+
+    def _profile(self, profile: Profile) -> ProfileReport:
+        watch = progress.Stopwatch()
+        report = ProfileReport(profile.name, profile.method)
+        people = KnownPeople(self._catalog.users() if self._catalog else [])
+        try:
+            mailboxes, report.errors = mailboxes_of(profile, self._options.servers, self._options.secrets, people)
+        except InputError as error:
+            if people.known:
+                report.errors.append((f"profile {profile.name}", str(error)))
+            else:
+                self.report.warnings.append(f"{error} Until then this profile finds nothing to archive.")
+            return report
+        warning = archive_mailbox_warning(profile, people.known)
+        self.report.warnings += [warning] if warning else []
+        mailboxes = number(choose(mailboxes, self._options.mailbox))
+        report.mailboxes = [mailbox.report for mailbox in mailboxes]
+        with Survey(self._imap, self._gate, mailboxes, self._options.connections, self._look) as survey:
+            surveyed = list(survey.all(lambda: self._reporter.stop_requested))
+        # Only now: the survey may have as many connections as are allowed.
+        self._looked_at(sorted(surveyed, key=lambda found: found.mailbox.position))
+        report.errors += server_problems(profile, mailboxes, self._server_errors)
+        report.seconds = watch.seconds
+        return report
+
+    def _look(self, imap: Imap, mailbox: Mailbox, connection: t.Any) -> Surveyed:
+        """What is to be seen of a mailbox; called in threads."""
+        return look(imap, mailbox, connection)
+
+    def _looked_at(self, surveyed: t.Sequence[Surveyed]) -> None:
+        """What is to be done about the mailboxes of a profile."""
+        for found in surveyed:
+            if found.error is not None:
+                note_error(found, self._gate, self._server_errors)
+            else:
+                self._mailbox(found)
+
+    def _mailbox(self, found: Surveyed) -> None:
+        """What is to be done about a mailbox that opened."""
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        """What is to be done after the last profile."""
