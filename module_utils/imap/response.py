@@ -94,7 +94,8 @@ def parse_fetch(data: Buffer, view: memoryview, start: int, end: int, streamed: 
             else:
                 _take_item(message, item)
         item = _ITEM.match(data, at, end)
-    if at >= end:
+    # A literal that was longer than its announcement goes on behind what looks like the end.
+    if at + 1 != end and (at >= end or data[at + 1 : end].strip()):
         raise MalformedError(data, start, end)
     return message
 

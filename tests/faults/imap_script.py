@@ -10,6 +10,7 @@ last to the ordinary answer, which is ``command.ordinary()``. In bytes that an a
 
 from __future__ import annotations
 
+import re
 import threading
 import typing as t
 from dataclasses import dataclass, field
@@ -209,6 +210,17 @@ def edit(change: t.Callable[[bytes], bytes]) -> Action:
     def changed(command: Command) -> t.Iterable[Chunk]:
         whole = b"".join(chunk for chunk in command.ordinary() if isinstance(chunk, bytes))
         return [change(whole)]
+
+    return changed
+
+
+def message(uid: int, change: t.Callable[[bytes], bytes]) -> Action:
+    """The ordinary answer to FETCH, with what it says of one message (which must not be large) changed."""
+
+    def changed(command: Command) -> t.Iterator[Chunk]:
+        for chunk in command.ordinary():
+            is_it = isinstance(chunk, bytes) and re.match(rb"\* \d+ FETCH \(UID %d " % uid, chunk)
+            yield change(t.cast("bytes", chunk)) if is_it else chunk
 
     return changed
 

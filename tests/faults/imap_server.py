@@ -86,6 +86,10 @@ class ImapServer:
         self._open: dict[int, socket.socket] = {}
         self._threads: list[threading.Thread] = []
 
+    @property
+    def mailboxes(self) -> t.Iterable[str]:
+        return self.state.mailboxes
+
     def without(self, *capabilities: str) -> None:
         self.capabilities = tuple(one for one in self.capabilities if one not in capabilities)
 

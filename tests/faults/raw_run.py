@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs of the engine with its real IMAP code against the byte-exact server of the lab."""
+"""Runs of the engine with its real IMAP code against servers on loopback: those of the lab, or those of the fault tests."""
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress imp
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport, RunReport
-from tests.lab.rawimap import RawImapServer, RawMessage
+from tests.lab.rawimap import RawMessage
 from tests.unit.module_utils.archive.engine_fake import Archive, FakeServers, mail
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
@@ -22,10 +23,23 @@ def messages(count: int, first: int = 1) -> list[RawMessage]:
     return [RawMessage(number, mail(number)) for number in range(first, first + count)]
 
 
+class Served(t.Protocol):
+    """What a run needs of a server; both RawImapServer and ImapServer have it."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def password(self) -> str: ...
+    @property
+    def mailboxes(self) -> t.Iterable[str]: ...
+
+
 class RawRun:
     """An archive, and one ``single_mailbox`` profile for each mailbox of each server (name -> server)."""
 
-    def __init__(self, root: Path, servers: t.Mapping[str, RawImapServer], **profile: t.Any) -> None:
+    timeout = 60.0  # seconds; tests may go below the least that an operator may declare
+
+    def __init__(self, root: Path, servers: t.Mapping[str, Served], **profile: t.Any) -> None:
         self.archive = Archive(root, FakeServers(root.with_suffix(".log")))
         self.servers = servers
         self.profiles = [
@@ -41,7 +55,9 @@ class RawRun:
         servers = parse_servers(
             [{"name": name, "host": "127.0.0.1", "port": one.port, "access": "IMAP"} for name, one in self.servers.items()]
         )
-        passwords = {entry["name"]: "not-a-secret" for entry in self.profiles}
+        servers = {name: dataclasses.replace(server, timeout=self.timeout) for name, server in servers.items()}
+        home = {entry["name"]: entry.get("servers", list(servers))[0] for entry in self.profiles}
+        passwords = {name: self.servers[server].password for name, server in home.items()}
         more.setdefault("processes", 2)
         return Options(str(self.archive.root), servers, parse_profiles(self.profiles, servers), Secrets({}, passwords), **more)
 
