@@ -65,13 +65,13 @@ def header_block(message: bytes | bytearray | memoryview) -> bytes:
 
 def scan(header: bytes) -> Addresses:
     """Read the addresses out of a header block (``header_block``)."""
-    fields = list(_fields(header))
+    found = list(fields(header))
     named: dict[bytes, list[str]] = {}
-    for name, value in fields:
+    for name, value in found:
         if name in _WANTED:
             named.setdefault(name, []).append(value)
     return Addresses(
-        envelope=_unique(_envelope(fields)),
+        envelope=_unique(_envelope(found)),
         recipients=_unique(address for name in _RECIPIENTS for value in named.get(name, ()) for address in addresses(value)),
         senders=_unique(address for name in _SENDERS for value in named.get(name, ()) for address in addresses(value)),
     )
@@ -84,11 +84,12 @@ def addresses(value: str) -> list[str]:
     """
     found = _parse(value)
     if not found and "=?" in value:
-        found = _parse(_decode_words(value))
+        found = _parse(decode_words(value))
     return found
 
 
-def _fields(header: bytes) -> t.Iterator[tuple[bytes, str]]:
+def fields(header: bytes) -> t.Iterator[tuple[bytes, str]]:
+    """Name (lower case) and value of every field of a header block: with its folds, bytes that are not UTF-8 as surrogates."""
     for match in _FIELD.finditer(header):
         yield match[1].lower(), match[2].decode("utf-8", "surrogateescape")
 
@@ -213,7 +214,7 @@ _SPEC = re.compile(r'("(?:[^"\\]++|\\.)*+"|[^\s"@]++)\s*+@\s*+([^\s"@]++)', re.D
 def _address(text: str) -> list[str]:
     """The addresses in a text without comments, names of groups and brackets; none when there is none."""
     if "=?" in text:
-        text = _decode_words(text)
+        text = decode_words(text)
     found = [_normal(match[1], match[2]) for match in _SPEC.finditer(text)]
     if not found and text.count('"') > 1:
         # Some programs put the whole address into quotation marks.
@@ -232,7 +233,8 @@ def _normal(local: str, domain: str) -> str:
     return f"{local}@{domain}".lower()
 
 
-def _decode_words(value: str) -> str:
+def decode_words(value: str) -> str:
+    """The value with its encoded words (RFC 2047) decoded; one that cannot be decoded stays as it is."""
     return _ENCODED_WORD.sub(_decode_word, _BETWEEN_WORDS.sub(r"\1", value))
 
 
