@@ -219,7 +219,7 @@ class FolderPass:
         self.report.bytes += parcel.bytes
         self.report.notes += [f"UID {uid}: {text}" for uid, text in [*parcel.failed, *parcel.notes]]
 
-    def resume(self, chunk: Fetch, remaining: t.Sequence[int], in_flight: t.Sequence[int]) -> None:
+    def resume(self, chunk: Fetch, remaining: t.Sequence[int], in_flight: t.Sequence[int], cause: str) -> None:
         """Go on after a lost connection: one message at a time through what was under way, to find the one that breaks it.
 
         A message that was alone on the line when the connection broke has failed; the next run tries it again.
@@ -229,7 +229,7 @@ class FolderPass:
             culprit = in_flight[0]
             self._culprits += 1
             left = [uid for uid in left if uid != culprit]
-            self.take(Parcel(failed=[(culprit, "the connection broke while the server sent this message")]))
+            self.take(Parcel(failed=[(culprit, f"the connection broke while the server sent this message: {cause}")]))
         else:
             self._careful_tries += 1
         suspects = set(in_flight)

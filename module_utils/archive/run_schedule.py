@@ -206,7 +206,8 @@ class Schedule:
         elif chunk is None:
             self._unexamined(job, subject, failure, lost)
         elif lost and subject.may_resume and not subject.report.error:
-            subject.resume(chunk, failure.remaining, uidset.expand(failure.error.details.get("in_flight", "")))
+            in_flight = uidset.expand(failure.error.details.get("in_flight", ""))
+            subject.resume(chunk, failure.remaining, in_flight, failure.error.cause)
         else:
             subject.fail(str(failure.error))
         if chunk is not None:

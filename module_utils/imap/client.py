@@ -8,7 +8,7 @@ import sys
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import MissingLibraryError
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import clean
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import FREE_TEXT, clean
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import Wire
 
 try:
@@ -27,6 +27,7 @@ class WireIMAP4(imaplib.IMAP4):
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
+        self._in_response = False
         self._greeting = b"* PREAUTH ready\r\n"
         super().__init__(wire.label)
 
@@ -36,11 +37,16 @@ class WireIMAP4(imaplib.IMAP4):
     def readline(self) -> bytes:
         greeting, self._greeting = self._greeting, b""
         line = greeting or self.wire.read_line()
+        if not self._in_response and FREE_TEXT.match(line):
+            # imaplib would take a text that ends with "{17}" for the header of a literal.
+            line = line.rstrip(b"\r\n") + b" \r\n"
+        self._in_response = False
         if line[:6].upper() == b"* BYE ":
             self.wire.bye = clean(line[6:])
         return line
 
     def read(self, size: int) -> bytes:
+        self._in_response = True
         return self.wire.read(size)
 
     def send(self, data: t.Any) -> None:

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import NetworkError, ProtocolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import OpenSink, StreamedBody
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import Buffer, Message, clean, parse_fetch
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import FREE_TEXT, Buffer, Message, clean, parse_fetch
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import LONGEST, RETRY, Wire
 
 _LITERAL = re.compile(rb"~?\{(\d+)\+?\}\Z")
-# Free text may end with something that looks like the header of a literal.
-_FREE_TEXT = re.compile(rb"\* (?:OK|NO|BAD|BYE|PREAUTH)\b|[^*]", re.IGNORECASE)
 _TAGGED = re.compile(rb"([^ *+]+) (OK|NO|BAD)(?: |\r|\n)", re.IGNORECASE)
 _BYE = re.compile(rb"\* BYE\b *", re.IGNORECASE)
 
@@ -73,7 +71,7 @@ class Reader:
             if data[stop - 1] != 125:  # "}"
                 break
             header = _LITERAL.search(data, max(start + scanned, stop - 24), stop)
-            if header is None or _FREE_TEXT.match(data, start, stop):
+            if header is None or FREE_TEXT.match(data, start, stop):
                 break
             size = int(header[1])
             if size > stream_above:

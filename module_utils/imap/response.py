@@ -14,6 +14,8 @@ Value: t.TypeAlias = "bytes | list[Value] | None"
 # offset behind a literal's header -> what took its bytes, which are not part of the data
 Streamed = t.Mapping[int, t.Any]
 
+# A response of free text, which may end with what looks like the header of a literal.
+FREE_TEXT = re.compile(rb"\* (?:OK|NO|BAD|BYE|PREAUTH)\b|[^*]", re.IGNORECASE)
 # Numbers of more digits are none: int() refuses thousands of them.
 _HEAD = re.compile(rb"\* (\d{1,20}) FETCH \(", re.IGNORECASE)
 # One item of FETCH; the number of the group that matched tells which.
