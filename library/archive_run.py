@@ -133,6 +133,19 @@ options:
     type: list
     elements: dict
     required: true
+  mode:
+    description:
+      - V(archive) archives what is new.
+      - V(test) tries every mailbox of the chosen profiles, connection, login and each selected folder, and says of each what is
+        wrong. It archives nothing and writes nothing, also outside of check mode, and the archive need not exist yet. A wrong
+        password costs one attempt.
+    type: str
+    choices: [archive, test]
+    default: archive
+  connections:
+    description: Connections to all servers together, at most; V(0) for no such limit.
+    type: int
+    default: 0
   passwords:
     description: Passwords of mailboxes for profiles with C(credentials) V(password), by the name of the profile.
     type: dict
@@ -287,6 +300,8 @@ ARGUMENTS = {
         },
     },
     "profiles": {"type": "list", "elements": "dict", "required": True},
+    "mode": {"type": "str", "choices": ["archive", "test"], "default": "archive"},
+    "connections": {"type": "int", "default": 0},
     "passwords": {"type": "dict", "default": {}, "no_log": True},
     "only": {"type": "list", "elements": "str", "default": []},
     "mailbox": {"type": "str"},

@@ -50,6 +50,9 @@ class KnownPeople:
 class Looker:
     """Goes through the chosen profiles as a run would. The archive root need not exist yet; ``go`` returns the report."""
 
+    # How often a mailbox is begun when its connection breaks.
+    tries = 2
+
     def __init__(self, options: Options, reporter: progress.Reporter, imap: Imap | None = None) -> None:
         self._options = options
         self._reporter = reporter
@@ -92,13 +95,20 @@ class Looker:
         self.report.warnings += [warning] if warning else []
         mailboxes = number(choose(mailboxes, self._options.mailbox))
         report.mailboxes = [mailbox.report for mailbox in mailboxes]
-        with Survey(self._imap, self._gate, mailboxes, self._options.connections, self._look) as survey:
+        self._begin(profile, mailboxes)
+        with Survey(self._imap, self._gate, mailboxes, self._options.connections, self._look, self.tries) as survey:
             surveyed = list(survey.all(lambda: self._reporter.stop_requested))
         # Only now: the survey may have as many connections as are allowed.
         self._looked_at(sorted(surveyed, key=lambda found: found.mailbox.position))
-        report.errors += server_problems(profile, mailboxes, self._server_errors)
+        report.errors += self._server_problems(profile, mailboxes)
         report.seconds = watch.seconds
         return report
+
+    def _begin(self, profile: Profile, mailboxes: t.Sequence[Mailbox]) -> None:
+        """What is to be done before the mailboxes of a profile are looked at."""
+
+    def _server_problems(self, profile: Profile, mailboxes: t.Sequence[Mailbox]) -> list[tuple[str, str]]:
+        return server_problems(profile, mailboxes, self._server_errors)
 
     def _look(self, imap: Imap, mailbox: Mailbox, connection: t.Any) -> Surveyed:
         """What is to be seen of a mailbox; called in threads."""

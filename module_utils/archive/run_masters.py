@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import os
-import select
+import threading
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Server
@@ -29,8 +31,9 @@ Open = t.Callable[[Endpoint, Credentials], t.Any]
 class _Ring:
     """The two passwords of a server.
 
-    The one byte in the pipe is the right to log in and says which password to use, so the threads and processes of a run log
-    in one at a time and learn from each other: a wrong password costs one attempt, also when it is changed during the run.
+    The one byte in memory that all processes of a run share says which password to use. Who holds the lock on it may log in, so
+    the threads and processes log in one at a time and learn from each other: a wrong password costs one attempt, also when it is
+    changed during the run. The kernel takes the lock from a process that dies.
     """
 
     def __init__(self, server: Server, first: str, other: str) -> None:
@@ -39,8 +42,9 @@ class _Ring:
         self._first = first
         self._other = other
         self._before = server.refused
-        self._take, self._give = os.pipe()
-        os.write(self._give, OTHER if server.refused else FIRST)
+        self._shared = os.memfd_create("password in use")
+        self._threads = threading.Lock()  # the kernel's lock is between processes
+        self._write(OTHER if server.refused else FIRST)
 
     def fits(self, endpoint: Endpoint, credentials: Credentials) -> bool:
         """Whether this is a login on the server with its master password."""
@@ -50,8 +54,8 @@ class _Ring:
         """Log in with the password that is right as far as is known, and once with the other one when it is wrong."""
         usable = {FIRST: credentials, OTHER: dataclasses.replace(credentials, password=self._other)}
         words = [self._before] if self._before else []
-        state = os.read(self._take, 1)
-        try:
+        with self._turn():
+            state = self._read()
             while state in usable:
                 try:
                     return attempt(endpoint, usable[state])
@@ -60,22 +64,31 @@ class _Ring:
                         raise
                     words.append(error.cause)
                 state = AFTER[state]
-            cause = "; ".join(["master_password and other_master_password are both wrong", *dict.fromkeys(words)])
-            raise LoginRefusedError(endpoint.label, cause, SET_IT, stage="X-MASTERAUTH", answer="NO")
-        finally:
-            os.write(self._give, state)
+                self._write(state)
+        cause = "; ".join(["master_password and other_master_password are both wrong", *dict.fromkeys(words)])
+        raise LoginRefusedError(endpoint.label, cause, SET_IT, stage="X-MASTERAUTH", answer="NO")
+
+    @contextlib.contextmanager
+    def _turn(self) -> t.Iterator[None]:
+        with self._threads:
+            fcntl.lockf(self._shared, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._shared, fcntl.LOCK_UN)
+
+    def _read(self) -> bytes:
+        return os.pread(self._shared, 1, 0)
+
+    def _write(self, state: bytes) -> None:
+        os.pwrite(self._shared, state, 0)
 
     def switched(self) -> bool:
-        """Whether the other password is in use; False while somebody logs in."""
-        if not select.select([self._take], [], [], 0)[0]:
-            return False
-        state = os.read(self._take, 1)
-        os.write(self._give, state)
-        return state == OTHER
+        """Whether the other password is in use."""
+        return self._read() == OTHER
 
     def close(self) -> None:
-        os.close(self._take)
-        os.close(self._give)
+        os.close(self._shared)
 
 
 class MasterKeys:
@@ -108,7 +121,9 @@ class MasterKeys:
 def refused_before(servers: t.Mapping[str, Server], secrets: Secrets) -> dict[str, LoginRefusedError]:
     """Why the master password of a server is not tried in this run, by server."""
     return {
-        name: LoginRefusedError(name, NOT_TRIED.format(server.refused), SET_IT, stage="X-MASTERAUTH")
+        name: LoginRefusedError(
+            name, NOT_TRIED.format(server.refused), SET_IT, stage="X-MASTERAUTH", answer="NO", digest_sent=True
+        )
         for name, server in servers.items()
         if server.refused and name not in secrets.other
     }

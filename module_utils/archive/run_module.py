@@ -7,7 +7,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job, job_attend
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, run_test
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import SERVER_SECRETS, parse_profiles, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
@@ -45,6 +45,7 @@ def options_of(params: Data) -> Options:
         params["mailbox"] or "",
         params["processes"],
         params["reserve"] << 20,
+        params["connections"],
     )
     options.chosen()
     return options
@@ -66,10 +67,32 @@ def _master_passwords(servers: t.Sequence[Data]) -> tuple[dict[str, str], dict[s
 
 def declare(params: Data, check_mode: bool) -> Data:
     """Do what the module was asked for and return its outcome."""
-    options = options_of(params)
+    return MODES[params["mode"]](params, options_of(params), check_mode)
+
+
+def _archive(params: Data, options: Options, check_mode: bool) -> Data:
     if check_mode:
         return outcome_of(Preview(options, Silent()).go(), params["fail_on_errors"], check_mode=True)
     return _follow(params, options)
+
+
+def _test(params: Data, options: Options, _check_mode: bool) -> Data:
+    test = run_test.Test(options, Silent())
+    report = test.go()
+    return {
+        "changed": False,
+        "msg": run_test.sentence(report, test.found),
+        "warnings": report.warnings,
+        "failed": bool(report.problems()) and params["fail_on_errors"],
+        "data": run_test.as_data(report, test.found),
+    }
+
+
+# What the module can be asked for. Each gets the parameters, what they mean, and whether this is check mode.
+MODES: dict[str, t.Callable[[Data, Options, bool], Data]] = {
+    "archive": _archive,
+    "test": _test,
+}
 
 
 def _follow(params: Data, options: Options) -> Data:

@@ -193,12 +193,16 @@ class RunReport:
             text += f", {count:,} {name}" if count else ""
         if self.stopped:
             text += "; stopped on request before the end"
+        return text + self.problem_text()
+
+    def problem_text(self) -> str:
+        """The end of a sentence: how many problems there are, and the first of them by name."""
         problems = self.problems()
-        if problems:
-            named = "; ".join(f"{problem.where}: {problem.message}" for problem in problems[:NAMED_PROBLEMS])
-            more = f"; and {len(problems) - NAMED_PROBLEMS} more" if len(problems) > NAMED_PROBLEMS else ""
-            text += f"; {len(problems)} problem{'s' if len(problems) > 1 else ''}: {named}{more}"
-        return text
+        if not problems:
+            return ""
+        named = "; ".join(f"{problem.where}: {problem.message}" for problem in problems[:NAMED_PROBLEMS])
+        more = f"; and {len(problems) - NAMED_PROBLEMS} more" if len(problems) > NAMED_PROBLEMS else ""
+        return f"; {len(problems)} problem{'s' if len(problems) > 1 else ''}: {named}{more}"
 
     def as_data(self) -> dict[str, t.Any]:
         """The plain data of the result."""

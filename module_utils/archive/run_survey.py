@@ -46,9 +46,13 @@ class Gate:
 
     def check(self, mailbox: Mailbox) -> None:
         """Raise ``BlockedError`` when the mailbox must not be tried."""
-        error = self.of_server(mailbox) or self.refused.get(_credential_key(mailbox))
+        error = self.refusal(mailbox)
         if error is not None:
             raise BlockedError(f"mailbox {mailbox.name} on {mailbox.server.name}", f"not tried: {error.cause}", error.remedy)
+
+    def refusal(self, mailbox: Mailbox) -> ArchiveToolError | None:
+        """Why the mailbox is not tried: what its server, or it, said before."""
+        return self.of_server(mailbox) or self.refused.get(_credential_key(mailbox))
 
     def of_server(self, mailbox: Mailbox) -> ArchiveToolError | None:
         """What keeps this mailbox and others like it on the server from being opened."""
@@ -125,14 +129,19 @@ class Survey:
     """A look at many mailboxes in the background, with as many connections to each server as are allowed.
 
     Every server has threads of its own, so one that does not answer delays no other. ``total``: connections to all servers
-    together, 0 for no limit. ``close`` waits for the looks that are under way. Context manager.
+    together, 0 for no limit. ``tries``: how often a mailbox is begun when its connection breaks.
+
+    ``close`` waits for the looks that are under way. Context manager.
     """
 
-    def __init__(self, imap: Imap, gate: Gate, mailboxes: t.Sequence[Mailbox], total: int = 0, look: Look = look) -> None:
+    def __init__(
+        self, imap: Imap, gate: Gate, mailboxes: t.Sequence[Mailbox], total: int = 0, look: Look = look, tries: int = 2
+    ) -> None:
         self._slots = _Slots(total) if total else None
         self._imap = replace(imap, open=self._slots.over(imap.open)) if self._slots else imap
         self._gate = gate
         self._look = look
+        self._tries = tries
         self._left = Counter(mailbox.server.name for mailbox in mailboxes)
         self._done: SimpleQueue[tuple[str, Future[Surveyed]]] = SimpleQueue()
         limits = {mailbox.server.name: mailbox.limit for mailbox in mailboxes}
@@ -142,7 +151,9 @@ class Survey:
 
     def _begin(self, mailbox: Mailbox) -> None:
         name = mailbox.server.name
-        self._pools[name].submit(self._attempt, mailbox).add_done_callback(lambda future: self._done.put((name, future)))
+        self._pools[name].submit(self._attempt, mailbox, self._tries).add_done_callback(
+            lambda future: self._done.put((name, future))
+        )
 
     @property
     def pending(self) -> int:
@@ -182,7 +193,7 @@ class Survey:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def _attempt(self, mailbox: Mailbox, tries: int = 2) -> Surveyed:
+    def _attempt(self, mailbox: Mailbox, tries: int) -> Surveyed:
         try:
             connection = self._gate.open(self._imap, mailbox)
         except ArchiveToolError as error:
@@ -202,7 +213,7 @@ class Survey:
 
 
 class _Slots:
-    """The right to be connected, for so many at a time; taken late, or those who wait for one silent server would have all of it."""
+    """The right to be connected, so many at a time; taken late, or those who wait for one silent server would have all of it."""
 
     def __init__(self, total: int) -> None:
         self._free = threading.Semaphore(total)

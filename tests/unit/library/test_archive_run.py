@@ -80,7 +80,7 @@ def test_passwords_are_not_logged() -> None:
 
 def test_every_password_is_a_secret() -> None:
     given = {"servers": [server(other_master_password=OTHER)], "passwords": {"journal": "not-a-secret-journal"}}
-    params = options(Path("/archive"), only=[], mailbox=None, fail_on_errors=True, **given)
+    params = options(Path("/archive"), only=[], mailbox=None, fail_on_errors=True, connections=0, **given)
     assert set(run_module_of_archive.secrets_of(params)) == {MASTER, OTHER, "not-a-secret-journal"}
     assert "not-a-secret" not in repr(run_module_of_archive.options_of({**params, "reserve": 0}))
 
@@ -178,8 +178,9 @@ def test_a_master_password_refused_before_is_told_and_not_tried(archive: Archive
 def test_unverified_certificates_are_told_every_time(archive: Archive, servers: FakeServers) -> None:
     servers.folder("mail1", ALICE)
     unverified = [{"name": "mail1", "master_password": MASTER, "validate_certs": False}]
-    for check in (True, False, False):
-        assert any("validate_certs" in warning for warning in module(archive, check=check, servers=unverified)["warnings"])
+    for check, mode in ((True, "archive"), (False, "archive"), (False, "archive"), (False, "test")):
+        result = module(archive, check=check, mode=mode, servers=unverified)
+        assert any("validate_certs" in warning for warning in result["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -235,3 +236,23 @@ def test_no_secret_is_left_on_disk(archive: Archive, servers: FakeServers) -> No
             content = path.read_bytes()
             assert MASTER.encode() not in content
             assert password.encode() not in content
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_the_mode_test_says_what_is_wrong_and_leaves_no_trace(archive: Archive, servers: FakeServers, check: bool) -> None:
+    archive.user(BOB)
+    servers.folder("mail1", ALICE).add(mail(1), mail(2))
+    before = snapshot(archive.root)
+    result = module(archive, mode="test", check=check)
+    assert (result["failed"], result["changed"]) == (True, False)
+    assert result["msg"].startswith(f"1 of 2 mailboxes can be read; 1 problem: mail1 {BOB}: ")
+    assert {row["mailbox"]: (row["verdict"], row["messages"]) for row in result["test"]} == {
+        ALICE: ("fine", 2),
+        BOB: ("no_such_mailbox", 0),
+    }
+    assert result["run"]["verdicts"] == {"fine": 1, "no_such_mailbox": 1}
+    assert [entry["where"] for entry in result["run"]["errors"]] == [f"mail1 {BOB}"]
+    assert snapshot(archive.root) == before
+    assert not servers.commands("FETCH")
+    assert module(archive, mode="test", check=check, fail_on_errors=False)["failed"] is False
+    assert module(archive, mode="test", check=check, mailbox=ALICE)["msg"] == "1 of 1 mailbox can be read"
