@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import typing as t
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, progress
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import (
     Options,
@@ -20,7 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import (
     server_problems,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
-    READ_ONLY_USER,
+    KnownPeople,
     Mailbox,
     archive_mailbox_warning,
     mailboxes_of,
@@ -30,21 +28,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Gate, Survey, Surveyed, look
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, InputError
-
-
-@dataclass
-class KnownPeople:
-    """The archive users as they are; nobody is created."""
-
-    known: list[User]
-
-    def users(self) -> list[User]:
-        """All of them, leavers excluded."""
-        return self.known
-
-    def ensure(self, name: str) -> int:
-        """The id of the user, or one that stands for a user whom the run would create."""
-        return next((user.id for user in self.known if user.name == name), READ_ONLY_USER)
 
 
 class Looker:

@@ -27,6 +27,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_proto
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Access as Protocol
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Credentials, Endpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
 
 READ_ONLY_USER = -1  # stands for a user that a real run would create
 
@@ -53,9 +54,27 @@ class People(t.Protocol):
         """The id of a user who is known by name alone; created when absent."""
 
 
+@dataclass
+class KnownPeople:
+    """The archive users as they are; nobody is created."""
+
+    known: list[User]
+
+    def users(self) -> list[User]:
+        """All of them, leavers excluded."""
+        return self.known
+
+    def ensure(self, name: str) -> int:
+        """The id of the user, or one that stands for a user whom the run would create."""
+        return next((user.id for user in self.known if user.name == name), READ_ONLY_USER)
+
+
 @dataclass(eq=False)
 class Mailbox:
-    """One mailbox of one profile. ``route`` and ``rules`` are what the ledger compares."""
+    """One mailbox of one profile. ``route`` and ``rules`` are what the ledger compares.
+
+    ``listed``: all folders that the server told of in this run, selected or not.
+    """
 
     profile: Profile
     server: Server
@@ -68,6 +87,7 @@ class Mailbox:
     report: MailboxReport
     position: int = 0
     count: int = 0
+    listed: t.Sequence[Folder] = ()
 
     @property
     def limit(self) -> int:

@@ -121,6 +121,7 @@ def look(imap: Imap, mailbox: Mailbox, connection: t.Any) -> Surveyed:
     rules = mailbox.profile.folders
     selection = select_folders(folders, rules.include, rules.exclude, rules.defaults)
     missing = StatusFailed("the server gave no STATUS for it")
+    mailbox.listed = folders
     chosen = [(folder, statuses.get(folder.name, missing)) for folder in selection.selected]
     return Surveyed(mailbox, chosen, selection.excluded)
 
