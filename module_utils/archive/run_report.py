@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Accounts
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
 
 NAMED_PROBLEMS = 3
 LISTED_NOTES = 20
@@ -72,9 +73,9 @@ class MailboxReport:
         where = f"{self.server} {self.mailbox}"
         found = [Problem(profile, where, self.error)] if self.error and not self.blocked else []
         for folder in self.folders:
-            place = f"{where} {folder.name}"
+            place = printable(f"{where} {folder.name}")
             if folder.error:
-                found.append(Problem(profile, place, folder.error))
+                found.append(Problem(profile, place, printable(folder.error)))
             if folder.accounts.failed:
                 found.append(Problem(profile, place, f"{folder.accounts.failed} messages could not be archived"))
         return found

@@ -33,6 +33,8 @@ _OTHER_NAME = re.compile(rb' *[^\s()\["{]+(?:\[[^\]]*\])?(?:<\d+>)? +')
 _VALUE = re.compile(
     rb' *(?:(\()|(\))|"((?:[^"\\]|\\.)*)"|~?\{(\d{1,20})\+?\}\r\n|(NIL)(?=[ )\r\n]|\Z)|([^\s()"]+))', re.IGNORECASE | re.DOTALL
 )
+# Lists in lists: BODYSTRUCTURE of forwarded mail goes some ten deep, Python's stack ends near a thousand.
+DEEPEST = 100
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _DATE = re.compile(
     r"\s*(\d{1,2})[- ]([A-Za-z]{3})[- ](\d{4})\s+(\d{1,2}):(\d\d):(\d\d)(?:\.\d+)?\s*(?:([+-])(\d\d):?(\d\d)|GMT|UTC?|Z)?\s*"
@@ -63,11 +65,15 @@ class Message:
     nil: bool = False
 
 
+def printable(text: str) -> str:
+    """Return the text with nothing that breaks a line or steers a terminal; a folder may be called anything."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def clean(text: bytes, longest: int = 300) -> str:
     """Return the server's words fit for a report: one line, no control characters, not endless."""
-    words = " ".join(text.decode("utf-8", "replace").split())
-    printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in words)
-    return printable if len(printable) <= longest else printable[:longest] + "..."
+    words = printable(" ".join(text.decode("utf-8", "replace").split()))
+    return words if len(words) <= longest else words[:longest] + "..."
 
 
 def is_fetch(data: Buffer, start: int, end: int) -> bool:
@@ -133,13 +139,13 @@ def _skip_item(data: Buffer, at: int, end: int) -> int:
     return parse_value(data, name.end(), end)[1]
 
 
-def parse_value(data: Buffer, at: int, end: int) -> tuple[Value, int]:
+def parse_value(data: Buffer, at: int, end: int, depth: int = 0) -> tuple[Value, int]:
     """Read one atom, string, NIL (None) or list at ``at``; return it and the offset behind it. Raises MalformedError."""
     token = _VALUE.match(data, at, end)
-    if token is None or token.lastindex == 2:
+    if token is None or token.lastindex == 2 or depth > DEEPEST:
         raise MalformedError(data, at, end)
     if token.lastindex == 1:
-        return _parse_list(data, token.end(), end)
+        return _parse_list(data, token.end(), end, depth + 1)
     if token.lastindex == 4:
         stop = token.end() + int(token[4])
         if stop > end:
@@ -154,13 +160,13 @@ def _scalar(token: re.Match[bytes]) -> bytes | None:
     return None if token.lastindex == 5 else bytes(token[6])
 
 
-def _parse_list(data: Buffer, at: int, end: int) -> tuple[Value, int]:
+def _parse_list(data: Buffer, at: int, end: int, depth: int) -> tuple[Value, int]:
     values: list[Value] = []
     while True:
         token = _VALUE.match(data, at, end)
         if token is not None and token.lastindex == 2:
             return values, token.end()
-        value, at = parse_value(data, at, end)
+        value, at = parse_value(data, at, end, depth)
         values.append(value)
 
 

@@ -111,6 +111,9 @@ CASES = {
     ),
     "a message with another UID": of_message(lambda chunk: chunk.replace(b"(UID 3 ", b"(UID 300 "), "sent nothing for it"),
     "a message without its UID": of_message(lambda chunk: chunk.replace(b"(UID 3 ", b"("), "sent nothing for it"),
+    "lists in lists in lists": of_message(
+        lambda chunk: b"* 3 FETCH (X " + b"(" * 5000 + b")" * 5000 + b" " + chunk.partition(b"(")[2], "cannot be read"
+    ),
     "a parenthesis that stays open": of_message(lambda chunk: chunk[:-3] + b"\r\n", "cannot be read"),
     "garbage behind the message": of_message(lambda chunk: chunk[:-2] + b" and more\r\n", "cannot be read"),
     "bytes that are no IMAP": of_message(lambda _chunk: b"\xff\xfe\x00\x01\r\n", "sent nothing for it"),
