@@ -21,6 +21,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import
     Sink,
     StreamedBody,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.planner import Limits, Planner
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Response
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import MalformedError, parse_flags, parse_internaldate
@@ -101,16 +102,18 @@ def fetch(
     stream_above: int = 4 * MIB,
     staging: OpenSink | None = None,
     known_sizes: t.Mapping[int, int] | None = None,
+    pace: Pace | None = None,
 ) -> t.Generator[Item, None, None]:
     """Yield every one of ``uids`` exactly once, in the server's order; those that do not come at first stand at the end.
 
     ``staging(size)`` makes the sink for a literal above ``stream_above`` bytes (default: an unnamed temporary file). With
-    ``known_sizes`` (from ``sizes``) the server is not asked for them again. An iterator that is closed before its end closes the
-    connection, because answers are still under way.
+    ``known_sizes`` (from ``sizes``) the server is not asked for them again. ``pace``: how fast it may come. An iterator that is
+    closed before its end closes the connection, because answers are still under way.
 
     Raises NetworkError or ProtocolError when the connection is lost; ``details`` then hold ``completed`` and ``in_flight`` as
     sets for ``uidset.expand`` ("1:400,402"). A server that dies on one message is found by asking again for ``in_flight`` with
     ``batch_messages=1, depth=1``. Raises ImapError when the server refuses a hundred messages in a row.
     """
+    conn.reader.wire.keep_to(pace)
     limits = Limits(batch_messages, batch_bytes, depth)
     return Bulk(conn, Planner(uids, limits, known_sizes), limits, stream_above, staging).run()

@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import NetworkError, ProtocolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import tls
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Endpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 
 BUFFER = 1024 * 1024
 LEAST_READ = 64 * 1024
@@ -23,7 +24,7 @@ class Wire:
     """Bytes ``start`` to ``end`` of ``buffer`` have been received and not consumed.
 
     ``fill`` may move them, so offsets must be kept relative to ``start``. ``lost`` tells why reading ended ("closed", "timeout",
-    "error"), ``bye`` keeps the words of an untagged BYE.
+    "error"), ``bye`` keeps the words of an untagged BYE. With ``pace`` no more is received than it allows.
     """
 
     def __init__(self, sock: socket.socket, label: str) -> None:
@@ -32,6 +33,7 @@ class Wire:
         self.encrypted = False
         self.lost = ""
         self.bye = ""
+        self.pace: Pace | None = None
         self.start = 0
         self.end = 0
         self._set_buffer(bytearray(BUFFER))
@@ -83,15 +85,24 @@ class Wire:
 
     def receive_into(self, target: memoryview) -> int:
         """Receive at least one byte."""
+        pace = self.pace
         try:
-            count = self.sock.recv_into(target)
+            count = self.sock.recv_into(target if pace is None else target[: pace.bite])
         except OSError as error:
             raise self.failure(error) from None
         if not count:
             self.lost = "closed"
             words = f"the server closed the connection: {self.bye}" if self.bye else "the server closed the connection"
             raise NetworkError(self.label, words, RETRY)
+        if pace is not None:
+            pace.took(count)
         return count
+
+    def keep_to(self, pace: Pace | None) -> None:
+        """Receive at this pace from now on; the server must not send far ahead of it."""
+        self.pace = pace
+        if pace is not None:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, max(LEAST_READ, pace.rate // 4))
 
     def failure(self, error: OSError) -> NetworkError:
         """Return what an error of the operating system or of TLS means here."""
