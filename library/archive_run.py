@@ -139,8 +139,11 @@ options:
       - V(test) tries every mailbox of the chosen profiles, connection, login and each selected folder, and says of each what is
         wrong. It archives nothing and writes nothing, also outside of check mode, and the archive need not exist yet. A wrong
         password costs one attempt.
+      - V(estimate) counts the messages and bytes that a run would archive now, measures with a small sample how fast they come
+        and how small they become, and tells the time and the room that the run needs, with a warning when the file system of
+        O(root) has too little. It writes nothing, also outside of check mode, and the archive need not exist yet.
     type: str
-    choices: [archive, test]
+    choices: [archive, test, estimate]
     default: archive
   connections:
     description: Connections to all servers together, at most; V(0) for no such limit.
@@ -300,7 +303,7 @@ ARGUMENTS = {
         },
     },
     "profiles": {"type": "list", "elements": "dict", "required": True},
-    "mode": {"type": "str", "choices": ["archive", "test"], "default": "archive"},
+    "mode": {"type": "str", "choices": ["archive", "test", "estimate"], "default": "archive"},
     "connections": {"type": "int", "default": 0},
     "passwords": {"type": "dict", "default": {}, "no_log": True},
     "only": {"type": "list", "elements": "str", "default": []},

@@ -17,7 +17,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Surveyed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, ImapError
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
 
 
 class Preview(Looker):
@@ -70,9 +70,12 @@ class Preview(Looker):
         before.update(dict.fromkeys(planned, State.ARCHIVED))
         wanted = compare(uids, before, again).wanted
         planned += wanted
-        self._due(connection, mailbox, report, wanted)
+        report.bytes = self._due(connection, mailbox, folder, status, wanted)
         report.accounts = account(uids, before, {**before, **dict.fromkeys(wanted, State.ARCHIVED)})
         return report
 
-    def _due(self, connection: t.Any, mailbox: Mailbox, report: FolderReport, uids: t.Sequence[int]) -> None:
-        """What else is to be known of the messages of the open folder that a run would archive."""
+    def _due(
+        self, _connection: t.Any, _mailbox: Mailbox, _folder: Folder, _status: FolderStatus, _uids: t.Sequence[int]
+    ) -> int:
+        """How many bytes a run would fetch from the open folder; who does not ask for them counts none."""
+        return 0

@@ -7,7 +7,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job, job_attend
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, run_test
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, run_estimate, run_test
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import SERVER_SECRETS, parse_profiles, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
@@ -88,10 +88,24 @@ def _test(params: Data, options: Options, _check_mode: bool) -> Data:
     }
 
 
+def _estimate(params: Data, options: Options, _check_mode: bool) -> Data:
+    require_zstandard()
+    estimate = run_estimate.Estimate(options, Silent())
+    report = estimate.go()
+    return {
+        "changed": False,
+        "msg": run_estimate.sentence(estimate),
+        "warnings": report.warnings,
+        "failed": bool(report.problems()) and params["fail_on_errors"],
+        "data": run_estimate.as_data(estimate),
+    }
+
+
 # What the module can be asked for. Each gets the parameters, what they mean, and whether this is check mode.
 MODES: dict[str, t.Callable[[Data, Options, bool], Data]] = {
     "archive": _archive,
     "test": _test,
+    "estimate": _estimate,
 }
 
 

@@ -42,6 +42,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import connection as imap_connection
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import fetch as imap_fetch
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import folder_size as imap_folder_size
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import folders as imap_folders
 
 _PR_SET_PDEATHSIG = 1
@@ -56,6 +57,8 @@ class Imap:
     examine: t.Callable[..., t.Any] = imap_fetch.examine
     search_uids: t.Callable[..., t.Any] = imap_fetch.search_uids
     fetch: t.Callable[..., t.Any] = imap_fetch.fetch
+    sizes: t.Callable[..., t.Any] = imap_fetch.sizes
+    folder_sizes: t.Callable[..., t.Any] = imap_folder_size.folder_sizes
 
 
 class Pipe(t.Protocol):

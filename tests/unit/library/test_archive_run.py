@@ -178,7 +178,7 @@ def test_a_master_password_refused_before_is_told_and_not_tried(archive: Archive
 def test_unverified_certificates_are_told_every_time(archive: Archive, servers: FakeServers) -> None:
     servers.folder("mail1", ALICE)
     unverified = [{"name": "mail1", "master_password": MASTER, "validate_certs": False}]
-    for check, mode in ((True, "archive"), (False, "archive"), (False, "archive"), (False, "test")):
+    for check, mode in ((True, "archive"), (False, "archive"), (False, "archive"), (False, "test"), (True, "estimate")):
         result = module(archive, check=check, mode=mode, servers=unverified)
         assert any("validate_certs" in warning for warning in result["warnings"])
 
@@ -256,3 +256,16 @@ def test_the_mode_test_says_what_is_wrong_and_leaves_no_trace(archive: Archive, 
     assert not servers.commands("FETCH")
     assert module(archive, mode="test", check=check, fail_on_errors=False)["failed"] is False
     assert module(archive, mode="test", check=check, mailbox=ALICE)["msg"] == "1 of 1 mailbox can be read"
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_the_mode_estimate_counts_and_leaves_no_trace(archive: Archive, servers: FakeServers, check: bool) -> None:
+    servers.folder("mail1", ALICE).add(mail(1), mail(2))
+    before = snapshot(archive.root)
+    result = module(archive, mode="estimate", check=check)
+    assert (result["failed"], result["changed"]) == (False, False)
+    assert (result["estimate"]["messages"], result["estimate"]["bytes"]) == (2, len(mail(1) + mail(2)))
+    assert result["msg"].startswith("2 messages, ")
+    assert result["run"]["errors"] == []
+    assert snapshot(archive.root) == before
+    assert module(archive)["run"]["bytes"] == result["estimate"]["bytes"]

@@ -88,6 +88,7 @@ class FakeServers:
     drops: set[str] = field(default_factory=set)
     masters: dict[str, list[tuple[Path, str]]] = field(default_factory=dict)
     stream_above: int = 1 << 22
+    tells_sizes: bool = False
 
     def folder(self, host: str, mailbox: str, name: str = "INBOX", **options: t.Any) -> FakeFolder:
         folders = self.hosts.setdefault(host, {}).setdefault(mailbox, {})
@@ -102,7 +103,7 @@ class FakeServers:
         return [line for line in lines if line.split()[0] == word]
 
     def imap(self) -> Imap:
-        return Imap(self.open, self.survey, self.examine, self.search, self.fetch)
+        return Imap(self.open, self.survey, self.examine, self.search, self.fetch, self.sizes, self.folder_sizes)
 
     def open(self, endpoint: Endpoint, credentials: Credentials) -> FakeConnection:
         self.say(f"LOGIN {endpoint.host} {credentials.user}")
@@ -143,6 +144,15 @@ class FakeServers:
 
     def search(self, conn: FakeConnection) -> list[int]:
         return conn.selected.uids()
+
+    def sizes(self, conn: FakeConnection, uids: t.Sequence[int]) -> dict[int, int]:
+        self.say(f"SIZES {conn.name}")
+        return {uid: len(conn.selected.messages[uid]) for uid in uids if uid in conn.selected.messages}
+
+    def folder_sizes(self, conn: FakeConnection, folders: t.Sequence[Folder]) -> dict[str, int]:
+        if not self.tells_sizes:
+            return {}
+        return {folder.name: sum(map(len, conn.folders[folder.name].messages.values())) for folder in folders}
 
     def fetch(
         self, conn: FakeConnection, uids: t.Sequence[int], *, staging: t.Any, batch_messages: int = 500, depth: int = 2

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The estimate: how many messages and bytes a run would archive now, how long it would take, and how much room it needs.
+
+Everything is asked from the servers, nothing is written. The time comes from a small sample that is fetched and thrown away.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, progress
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import RunReport
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Surveyed, look
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.sampling import MOST_MESSAGES, Piece, Sample, measure
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
+
+# Messages that lie side by side, as a run would fetch them.
+RUN_OF_UIDS = 50
+# Folders of which a connection reads a part.
+FOLDERS_EACH = 3
+# Rows and indexes of one message in the catalog, measured.
+CATALOG_BYTES = 700
+# A folder of a user's tree: itself, cur, new, tmp.
+DIRECTORIES = 4
+
+
+@dataclass(frozen=True)
+class Due:
+    """A folder with messages to archive; ``uids`` are those that may be in the sample."""
+
+    mailbox: Mailbox
+    folder: Folder
+    uidvalidity: int
+    messages: int
+    uids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ServerEstimate:
+    """One server: what is due on it, and how long that takes. ``seconds`` is None when nothing could be measured."""
+
+    name: str
+    messages: int
+    bytes: int
+    connections: int
+    sample: Sample
+
+    @property
+    def seconds(self) -> float | None:
+        """By messages or by bytes, whichever takes longer."""
+        rates = (self.sample.messages_per_second, self.sample.bytes_per_second)
+        if not all(rates):
+            return None if self.messages else 0.0
+        return max(self.messages / rates[0], self.bytes / rates[1])
+
+    def as_data(self) -> dict[str, t.Any]:
+        """The plain data of the result."""
+        sample = self.sample
+        data: dict[str, t.Any] = {"name": self.name, "messages": self.messages, "bytes": self.bytes}
+        data.update(connections=self.connections, seconds=None if self.seconds is None else round(self.seconds, 1))
+        data.update(messages_per_second=round(sample.messages_per_second), bytes_per_second=round(sample.bytes_per_second))
+        data["sample"] = {"messages": sample.messages, "bytes": sample.bytes, "seconds": round(sample.seconds, 2)}
+        return data
+
+
+class Estimate(Preview):
+    """Counts what is due, with its bytes, and measures each server. ``servers`` and ``room`` are there after ``go``."""
+
+    def __init__(self, options: Options, reporter: progress.Reporter, imap: Imap | None = None) -> None:
+        super().__init__(options, reporter, imap)
+        self._sizes: dict[Mailbox, dict[str, int]] = {}
+        self._found: dict[str, list[Due]] = defaultdict(list)
+        self.servers: list[ServerEstimate] = []
+        self.room: dict[str, t.Any] = {}
+
+    def _look(self, imap: Imap, mailbox: Mailbox, connection: t.Any) -> Surveyed:
+        found = look(imap, mailbox, connection)
+        folders = [folder for folder, status in found.folders if isinstance(status, FolderStatus) and status.messages]
+        self._sizes[mailbox] = imap.folder_sizes(connection, folders)
+        return found
+
+    def _due(self, connection: t.Any, mailbox: Mailbox, folder: Folder, status: FolderStatus, uids: t.Sequence[int]) -> int:
+        if not uids:
+            return 0
+        due = Due(mailbox, folder, status.uidvalidity, len(uids), spread(uids, MOST_MESSAGES))
+        self._found[mailbox.server.name].append(due)
+        whole = self._sizes.get(mailbox, {}).get(folder.name)
+        if whole is not None and len(uids) == status.messages:
+            return whole
+        return sum(self._imap.sizes(connection, uids).values())
+
+    def _finish(self) -> None:
+        totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        for profile in self.report.profiles:
+            for mailbox in profile.mailboxes:
+                totals[mailbox.server][0] += mailbox.accounts().new
+                totals[mailbox.server][1] += mailbox.bytes
+        for name, (messages, size) in totals.items():
+            due = self._found.get(name, [])
+            connections = min(self._options.workers, max((one.mailbox.limit for one in due), default=1))
+            bandwidth = self._options.servers[name].bandwidth
+            sample = measure(self._imap, parts(due, connections), bandwidth) if due else Sample()
+            self.report.warnings += [f"{name} could not be measured: {error}" for error in sample.errors[:1]]
+            self.servers.append(ServerEstimate(name, messages, size, connections, sample))
+        self._measure_room()
+
+    def _measure_room(self) -> None:
+        total = Sample()
+        for server in self.servers:
+            total.add(server.sample)
+        messages, size = sum(server.messages for server in self.servers), sum(server.bytes for server in self.servers)
+        ratio = total.stored / total.bytes if total.bytes else 1.0
+        folders = sum(1 for due in self._found.values() for _one in due)
+        need, inodes = round(size * ratio) + messages * CATALOG_BYTES, messages + folders * DIRECTORIES
+        free = filesystem.space(str(nearest(Path(self._options.root))))
+        self.room = {"disk_bytes": need, "inodes": inodes, "ratio": round(ratio, 3)}
+        self.room.update(free_bytes=free.bytes, free_inodes=free.inodes)
+        left = free.bytes - self._options.reserve
+        if messages and need > left:
+            self.report.warnings.append(
+                f"{self._options.root}: the mail needs about {size_text(need)} there, {size_text(max(0, left))} are free beside"
+                " the reserve. Make room or extend the file system before the run"
+            )
+        if messages and free.inodes is not None and inodes > free.inodes - filesystem.MINIMUM_INODES:
+            self.report.warnings.append(
+                f"{self._options.root}: the mail needs about {inodes:,} inodes there, {free.inodes:,} are free. Use a file system"
+                " with more inodes (ext4: mkfs -i 4096) or one that does not count them"
+            )
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run takes: servers share the worker processes, and a slow one may take longest of all."""
+        known = [(server.seconds, server.connections) for server in self.servers]
+        if any(seconds is None for seconds, _connections in known):
+            return None
+        times = [(seconds or 0.0, connections) for seconds, connections in known]
+        shared = sum(seconds * connections for seconds, connections in times) / self._options.workers
+        return max([shared, *(seconds for seconds, _connections in times)])
+
+
+def spread(uids: t.Sequence[int], most: int) -> tuple[int, ...]:
+    """Up to ``most`` of the UIDs, in runs of neighbours from all over the folder."""
+    if len(uids) <= most:
+        return tuple(uids)
+    runs = most // RUN_OF_UIDS
+    starts = [index * (len(uids) - RUN_OF_UIDS) // max(1, runs - 1) for index in range(runs)]
+    return tuple(sorted({uid for start in starts for uid in uids[start : start + RUN_OF_UIDS]}))
+
+
+def parts(due: t.Sequence[Due], connections: int) -> list[list[Piece]]:
+    """The sample of a server, one part for each connection: the largest folders, each divided among the connections."""
+    largest = sorted(due, key=lambda one: one.messages, reverse=True)[: FOLDERS_EACH * connections]
+    each = max(RUN_OF_UIDS, MOST_MESSAGES // FOLDERS_EACH)
+    found: list[list[Piece]] = [[] for _ in range(connections)]
+    for number, one in enumerate(largest):
+        # With fewer folders than connections, several connections read one folder, as in a run.
+        readers = range(connections) if len(largest) < connections else [number % connections]
+        for position, reader in enumerate(readers):
+            uids = one.uids[position * len(one.uids) // len(readers) : (position + 1) * len(one.uids) // len(readers)]
+            if uids:
+                found[reader].append(Piece(one.mailbox.access, one.folder, one.uidvalidity, uids[:each]))
+    return [pieces for pieces in found if pieces]
+
+
+def nearest(path: Path) -> Path:
+    """The path, or the folder above it that exists."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
+def size_text(size: float) -> str:
+    """Bytes for people."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            break
+        size /= 1000
+    return f"{size:,.0f} {unit}" if size >= 100 or unit == "bytes" else f"{size:,.1f} {unit}"
+
+
+def time_text(seconds: float) -> str:
+    """Seconds for people."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{max(1, whole)} s"
+    minutes = round(whole / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{minutes / 1440:.1f} days"
+
+
+def sentence(estimate: Estimate) -> str:
+    """The estimate in one sentence."""
+    report: RunReport = estimate.report
+    messages, size = sum(server.messages for server in estimate.servers), sum(server.bytes for server in estimate.servers)
+    mailboxes = sum(len(profile.mailboxes) for profile in report.profiles)
+    text = f"{messages:,} messages, {size_text(size)}, would be archived from {mailboxes:,} mailboxes"
+    if messages:
+        seconds = estimate.seconds
+        text += ", time unknown" if seconds is None else f", in about {time_text(seconds)} at the measured rate"
+        text += f"; they need about {size_text(estimate.room['disk_bytes'])} of disk"
+    return text + report.problem_text()
+
+
+def as_data(estimate: Estimate) -> dict[str, t.Any]:
+    """The plain data of the result."""
+    servers = {server.name: server for server in estimate.servers}
+    profiles = []
+    for profile in estimate.report.profiles:
+        mailboxes: list[dict[str, t.Any]] = [
+            {"server": one.server, "mailbox": one.mailbox, "user": one.user, "messages": one.accounts().new, "bytes": one.bytes}
+            for one in profile.mailboxes
+        ]
+        row = {"name": profile.name, "method": profile.method, "mailboxes": mailboxes}
+        profiles.append({**row, **{key: sum(one[key] for one in mailboxes) for key in ("messages", "bytes")}})
+    seconds = estimate.seconds
+    total: dict[str, t.Any] = {}
+    for key in ("messages", "bytes"):
+        total[key] = sum(getattr(server, key) for server in estimate.servers)
+    total.update(seconds=None if seconds is None else round(seconds, 1), **estimate.room)
+    total.update(profiles=profiles, servers=[server.as_data() for server in servers.values()])
+    run = {"mode": "estimate", "errors": [problem.as_data() for problem in estimate.report.problems()]}
+    return {"run": {**run, "seconds": round(estimate.report.seconds, 3)}, "estimate": total}
