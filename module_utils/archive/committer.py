@@ -8,7 +8,6 @@ for everything that waits, then ONE catalog transaction, and only then does anyb
 from __future__ import annotations
 
 import typing as t
-from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -24,6 +23,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
     UserFolder,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MULTIDROP, Target
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.known import Known
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import object_path, placement_name
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored, Written
@@ -90,8 +90,7 @@ class Committer:
         self._batches: list[Batch] = []
         self._written = Written()
         self._wrote_files = False
-        self._placed: set[tuple[int, bytes]] = set()
-        self._by_copy_key: dict[tuple[int, bytes], list[PlacementRow]] = defaultdict(list)
+        self._known = Known(catalog)
         self.totals = Totals()
 
     def take(self, origin: Origin, parcel: Parcel) -> None:
@@ -99,6 +98,7 @@ class Committer:
         batch = self._batch(origin)
         batch.filed_by = origin.route
         before = self._catalog.messages(origin.folder_id, origin.uidvalidity, [uid for uid, _ in parcel.failed])
+        self._known.ask(self._wanted(parcel.items))
         for item in parcel.items:
             batch.messages.append(self._item(origin, item, batch))
         for uid, text in parcel.failed:
@@ -126,7 +126,7 @@ class Committer:
 
     def has(self, targets: t.Iterable[Target], digest: bytes) -> bool:
         """Tell whether all targets have the object already."""
-        return all(self._present(self._folder(target), digest) for target in targets)
+        return all(self._known.placed(self._folder(target).id, digest) for target in targets)
 
     def fits(self, targets: t.Iterable[Target]) -> bool:
         """Tell whether the operating system takes the paths of all targets."""
@@ -157,8 +157,7 @@ class Committer:
             self.totals.objects += len(batch.objects)
             self.totals.stored_bytes += sum(row.stored_size for row in batch.objects)
         self._batches, self._written, self._wrote_files = [], Written(), False
-        self._placed.clear()
-        self._by_copy_key.clear()
+        self._known.forget()
 
     def _batch(self, origin: Origin) -> Batch:
         batch = Batch(origin.folder_id, origin.uidvalidity, self._run_id)
@@ -180,7 +179,7 @@ class Committer:
 
     def _file(self, origin: Origin, target: Target, message: Message, batch: Batch) -> Filed:
         folder = self._folder(target)
-        if self._present(folder, message.digest):
+        if self._known.placed(folder.id, message.digest):
             return Filed.PRESENT
         if self._is_copy(origin.kind, folder, message):
             return Filed.COPY
@@ -199,12 +198,14 @@ class Committer:
             origin.text,
         )
         batch.placements.append(row)
-        self._placed.add((folder.id, message.digest))
-        self._by_copy_key[folder.user_id, message.copy_key].append(row)
+        self._known.add(row)
         return Filed.NEW
 
-    def _present(self, folder: UserFolder, digest: bytes) -> bool:
-        return (folder.id, digest) in self._placed or self._catalog.placed(folder.id, digest)
+    def _wanted(self, items: t.Iterable[Item]) -> t.Iterator[tuple[UserFolder, bytes, bytes]]:
+        for item in items:
+            if item.stored is not None:
+                for target in item.decision.targets:
+                    yield self._folder(target), item.stored.digest, item.stored.copy_key
 
     def _folder(self, target: Target) -> UserFolder:
         folder = self._folders.get(target)
@@ -219,9 +220,8 @@ class Committer:
         a multidrop message that the user has anywhere, and a mailbox message that multidrop filed. Two folders of one mailbox
         that hold the same message keep it both. The key finds candidates; only the bytes prove.
         """
-        key = (folder.user_id, message.copy_key)
         seen: set[bytes] = set()
-        for row in (*self._by_copy_key.get(key, ()), *self._catalog.copies(*key)):
+        for row in self._known.copies(folder.user_id, message.copy_key):
             counts = row.folder_id == folder.id or kind == MULTIDROP or row.origin.startswith(MULTIDROP)
             if not counts or row.digest in seen:
                 continue

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import Committer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
@@ -123,7 +124,7 @@ class Run:
 
     def go(self) -> RunReport:
         """Run all chosen profiles; once."""
-        with self._masters:
+        with self._masters, rare_collections():
             return self._go()
 
     def _go(self) -> RunReport:

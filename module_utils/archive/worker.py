@@ -9,6 +9,7 @@ import signal
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Decision, Filing
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_headers import HEADER_LIMIT, header_block
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import STAGING, flag_letters
@@ -93,6 +94,7 @@ class Worker:
         self._parcel = Parcel()
         self._delivered: set[int] = set()
 
+    @rare_collections()
     def serve(self) -> None:
         """Work until told to stop."""
         tasks: dict[type, t.Callable[[t.Any], None]] = {Examine: self._examine, Fetch: self._fetch}
