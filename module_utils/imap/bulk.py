@@ -86,12 +86,16 @@ class Bulk:
     def _exchange(self, send: t.Callable[[], None]) -> t.Iterator[Fetched]:
         """Send what is due and yield what comes until nothing is in flight."""
         send()
+        guard = self._reader.guard()
         while self._commands:
             response = self._reader.next(self._stream_above, self._staging)
             try:
                 message = response.message()
             except MalformedError as error:
-                self._take_other(response, str(error))
+                if self._take_other(response, str(error)):
+                    guard.progress()
+                else:
+                    guard.count(response.end - response.start)
                 send()
                 continue
             uid = message.uid
@@ -99,7 +103,9 @@ class Bulk:
                 self._open.discard(uid)
                 self._done.append(uid)
                 yield self._fetched(uid, message)
+                guard.progress()
             else:
+                guard.count(response.end - response.start)
                 self._take_part(message)
 
     def _send(self, uids: list[int], items: bytes, *, bodies: bool) -> None:
@@ -120,19 +126,20 @@ class Bulk:
                 return
             self._send(batch, WHOLE, bodies=True)
 
-    def _take_other(self, response: Response, text: str) -> None:
-        """Take a tagged answer; of what is untagged, only a FETCH that cannot be read matters."""
+    def _take_other(self, response: Response, text: str) -> bool:
+        """Take a tagged answer, and return whether it was one; of what is untagged, only a FETCH that cannot be read matters."""
         for body in response.streamed.values():
             body.sink.close()
         tagged = tagged_result(response)
         if tagged is None:
             if is_fetch(response.data, response.start, response.end):
                 self._reasons.update((uid, f"the server's answer cannot be read: {text}") for uid in self._open)
-            return
+            return False
         tag, result = tagged
         if tag not in self._commands:
             raise unknown_tag(self._reader.wire.label, response)
         self._end(self._commands.pop(tag), result)
+        return True
 
     def _end(self, command: Command, result: Result) -> None:
         if not command.bodies:

@@ -7,7 +7,8 @@ import imaplib
 import sys
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import MissingLibraryError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import MissingLibraryError, ProtocolError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.guard import Guard
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import FREE_TEXT, clean
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import Wire
 
@@ -28,6 +29,7 @@ class WireIMAP4(imaplib.IMAP4):
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self._in_response = False
+        self._guard = Guard(wire.label, wire.sock.gettimeout())
         self._greeting = b"* PREAUTH ready\r\n"
         super().__init__(wire.label)
 
@@ -37,6 +39,7 @@ class WireIMAP4(imaplib.IMAP4):
     def readline(self) -> bytes:
         greeting, self._greeting = self._greeting, b""
         line = greeting or self.wire.read_line()
+        self._count(len(line))
         if not self._in_response and FREE_TEXT.match(line):
             # imaplib would take a text that ends with "{17}" for the header of a literal.
             line = line.rstrip(b"\r\n") + b" \r\n"
@@ -47,9 +50,19 @@ class WireIMAP4(imaplib.IMAP4):
 
     def read(self, size: int) -> bytes:
         self._in_response = True
+        self._count(size)
         return self.wire.read(size)
 
+    def _count(self, size: int) -> None:
+        """imaplib keeps every answer in memory."""
+        try:
+            self._guard.count(size)
+        except ProtocolError:
+            self.wire.close()
+            raise
+
     def send(self, data: t.Any) -> None:
+        self._guard.progress()
         self.wire.send(data)
 
     def shutdown(self) -> None:

@@ -8,6 +8,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import NetworkError, ProtocolError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.guard import Guard
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import OpenSink, StreamedBody
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import FREE_TEXT, Buffer, Message, clean, parse_fetch
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import LONGEST, RETRY, Wire
@@ -128,6 +129,10 @@ class Reader:
                 sink.close()
         return StreamedBody(size, sink)
 
+    def guard(self) -> Guard:
+        """Return what ends an answer without an end."""
+        return Guard(self.wire.label, self.wire.sock.gettimeout())
+
     def new_tag(self) -> bytes:
         """Return a tag that neither we nor imaplib (four letters A to P and a number) used on this connection."""
         self._tags += 1
@@ -144,13 +149,16 @@ class Reader:
         tags = [self.new_tag() for _line in lines]
         self.wire.send(b"".join(tag + b" " + line + b"\r\n" for tag, line in zip(tags, lines, strict=True)))
         results: dict[bytes, Result] = {}
+        guard = self.guard()
         while len(results) < len(tags):
             response = self.next()
             tagged = tagged_result(response)
             if tagged is None:
+                guard.count(response.end - response.start)
                 take(response)
             elif tagged[0] in tags:
                 results[tagged[0]] = tagged[1]
+                guard.progress()
             else:
                 raise unknown_tag(self.wire.label, response)
         return [results[tag] for tag in tags]

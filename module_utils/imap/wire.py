@@ -14,8 +14,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pac
 
 BUFFER = 1024 * 1024
 LEAST_READ = 64 * 1024
-# A SEARCH answer is one line: 64 MiB hold some eight million UIDs.
+# bytes of one response in memory
 LONGEST = 64 * 1024 * 1024
+# Of what is read line by line. A SEARCH answer is one line: this holds a million and a half of the longest UIDs.
+LONGEST_LINE = 16 * 1024 * 1024
 
 RETRY = "Check the server and the network, then run again"
 
@@ -120,6 +122,9 @@ class Wire:
         scanned = 0
         while (at := self.buffer.find(b"\n", self.start + scanned, self.end)) < 0:
             scanned = self.end - self.start
+            if scanned > LONGEST_LINE:
+                cause = f"the server sent a line of more than {LONGEST_LINE} bytes"
+                raise ProtocolError(self.label, cause, "Report it to its vendor")
             self.fill()
         return bytes(self.view[self.start : at + 1])
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,23 @@ def test_what_happens_at_logout_is_nobodys_concern(tmp_path: Path, way: str) -> 
         stage.script.on("LOGOUT", action)
         report = stage.go(timeout=TIMEOUT)
         assert not report.problems(), told(report)
+        stage.finish()
+
+
+@pytest.mark.parametrize("verb", ["LIST", "EXAMINE", "UID SEARCH", "UID FETCH"])
+def test_a_server_that_talks_for_ever_without_an_answer(tmp_path: Path, verb: str) -> None:
+    """No single read times out, yet the command ends, after ten time-outs."""
+
+    def talk(_command: script.Command) -> t.Iterator[script.Chunk]:
+        while True:
+            yield b"* OK still here\r\n"
+            yield script.Signal(0.03)
+
+    with Stage(tmp_path / "archive") as stage:
+        folder = "INBOX" if verb in OF_FOLDER else None
+        stage.script.on(verb, talk, folder=folder, where=lambda command: command.verb != "UID FETCH" or 3 in command.uids)
+        report = stage.go(timeout=0.1)
+        named(report, "but not what it was asked for", "INBOX" if folder else "")
         stage.finish()
 
 
