@@ -35,6 +35,7 @@ NETWORK_FILE_SYSTEMS = {
 MEMORY_FILE_SYSTEMS = {0x01021994: "tmpfs", 0x858458F6: "ramfs"}
 LONGEST_NAME = 255
 MINIMUM_INODES = 10_000
+PROBE = ".probe"
 
 _REMEDIES = {
     errno.ENOSPC: "Make room on that file system (blocks or inodes), then run again: what was committed is untouched",
@@ -100,12 +101,12 @@ def check_root(root: str, missing: str = "Create the archive with archive_store,
 
 
 def check_format(root: str) -> bool:
-    """True: an archive of our format. False: an empty directory. Anything else raises StoreError."""
+    """True: an archive of our format. False: an empty directory, or one in which an archive was begun. Else StoreError."""
     path = Path(root, layout.FORMAT_FILE)
     try:
         text = path.read_bytes()[:100].decode("utf-8", "replace").strip()
     except FileNotFoundError:
-        foreign = sorted({entry.name for entry in Path(root).iterdir()} - {"lost+found", layout.LOCK_FILE})
+        foreign = sorted(entry.name for entry in Path(root).iterdir() if not _begun(entry))
         if not foreign:
             return False
         remedy = "Give an empty directory or an archive as the archive root"
@@ -116,6 +117,13 @@ def check_format(root: str) -> bool:
         remedy = "Use the release of this project that wrote the archive, or a newer one that can migrate it"
         raise StoreError(str(path), f"the archive's format is {text!r}, this release knows {layout.FORMAT!r}", remedy)
     return True
+
+
+def _begun(entry: Path) -> bool:
+    """Whether this is what making an archive leaves when it is cut short: the format file comes last."""
+    if entry.name in layout.SKELETON:
+        return entry.is_dir() and not any(files for _, _, files in os.walk(entry))
+    return entry.name in (PROBE, "lost+found", layout.LOCK_FILE, f"{layout.FORMAT_FILE}.tmp")
 
 
 def check_owner(root: str) -> None:
@@ -217,21 +225,27 @@ _PROBES = (
 
 def probe(root: str) -> None:
     """Try in ``root`` all that the store does; StoreError names the first thing that does not work. Leaves nothing behind."""
-    folder = Path(root, f".probe-{os.getpid()}")
+    folder = Path(root, PROBE)
     previous = os.umask(0)
     try:
+        _remove(folder)  # what a crash left
         folder.mkdir(mode=0o700)
         try:
             for check in _PROBES:
                 _run_probe(check, folder, root)
         finally:
-            for path in folder.iterdir():
-                path.unlink()
-            folder.rmdir()
+            _remove(folder)
     except OSError as error:
         raise os_failure(error, root) from error
     finally:
         os.umask(previous)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir():
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
 
 
 def _run_probe(check: _Probe, folder: Path, root: str) -> None:

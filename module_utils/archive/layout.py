@@ -12,11 +12,13 @@ FORMAT_FILE = "format"
 CATALOG_FILE = "catalog.sqlite3"
 LOCK_FILE = "lock"
 DIRTY_FILE = "dirty"
+CLOCK_FILE = "dirty.clock"
 OBJECTS = "objects"
 MAIL = "mail"
 JOBS = "jobs"
 REPORTS = "reports"
 STAGING = "staging"
+SKELETON = (OBJECTS, MAIL, JOBS, REPORTS, STAGING)
 MAILDIR_PARTS = ("cur", "new", "tmp")
 INBOX = "INBOX"  # every tree has it, with or without mail
 

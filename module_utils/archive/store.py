@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.copykey import Buffer, same_pieces
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_clock import ClockWatch
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_lock import RootLock
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import Objects, Stored
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_places import Places
@@ -22,7 +23,6 @@ __all__ = ["DirtyMarker", "Store", "Stored", "Written"]
 
 ROOT_MODE = 0o2750
 UMASK = 0o027
-SKELETON = (layout.OBJECTS, layout.MAIL, layout.JOBS, layout.REPORTS, layout.STAGING)
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Store:
         self._objects = Objects(root, self._written)
         self._places = Places(root, self._objects, self._written)
         self._syncer = Syncer(root)
+        self._clock = ClockWatch(root)
 
     @classmethod
     def create(cls, root: str, *, owner: int = -1, group: int = -1, mode: int = ROOT_MODE) -> Store:
@@ -64,12 +65,13 @@ class Store:
         ours = filesystem.check_format(root)
         try:
             _make_directory(Path(root), owner, group, mode)
-            for name in SKELETON:
+            for name in layout.SKELETON:
                 _make_directory(Path(root, name), owner, group, mode)
             for byte in range(256):
                 _make_directory(Path(root, layout.OBJECTS, f"{byte:02x}"), owner, group, mode)
             sync_path(f"{root}/{layout.OBJECTS}")
             if not ours:
+                sync_path(str(Path(root).parent))  # its own name
                 # Last, so that a directory with a format file is complete.
                 write_durably(f"{root}/{layout.FORMAT_FILE}", layout.FORMAT.encode() + b"\n")
                 os.chown(f"{root}/{layout.FORMAT_FILE}", owner, group)
@@ -147,12 +149,19 @@ class Store:
         except OSError as error:
             raise filesystem.os_failure(error, path) from error
 
+    def clock_was_set(self) -> bool:
+        """Whether the clock was set during the run that did not end cleanly."""
+        return self._clock.was_set()
+
     def end(self) -> None:
-        """Remove the dirty marker. Only when every object written has its row, not after a worker died or a batch was dropped."""
+        """Remove the dirty marker. Only when every object written has its row, not after a worker died or a batch was dropped.
+
+        Not synced: a marker that comes back after a power loss costs the next run a sweep.
+        """
         path = Path(self.root, layout.DIRTY_FILE)
         try:
             path.unlink(missing_ok=True)
-            sync_path(self.root)
+            self._clock.forget()
         except OSError as error:
             raise filesystem.os_failure(error, str(path)) from error
 
@@ -160,10 +169,12 @@ class Store:
 
     def put(self, body: Buffer, internaldate: int) -> Stored:
         """Store the exact bytes; not durable before ``sync``. ``internaldate`` (epoch seconds) becomes the time of a new file."""
+        self._check_clock()
         return self._objects.put(body, internaldate)
 
     def put_stream(self, chunks: t.Iterable[Buffer], size: int, internaldate: int) -> Stored:
         """Like ``put`` for what does not fit memory; ``chunks`` must add up to ``size``, else StoreError and nothing stays."""
+        self._check_clock()
         return self._objects.put_stream(chunks, size, internaldate)
 
     def read(self, digest: bytes) -> bytes:
@@ -190,6 +201,7 @@ class Store:
         Return False when that name exists and is the same content. Decide placements in ONE process (the committer), against the
         catalog: two processes that file the same digest with other dates make two names.
         """
+        self._check_clock()
         return self._places.place(digest, directory, name)
 
     def fits(self, directory: str) -> bool:
@@ -203,6 +215,12 @@ class Store:
     def make_folder(self, directory: str) -> None:
         """Make a folder of a user's tree, empty; ``place`` does it by itself."""
         self._places.make_folder(directory)
+
+    def _check_clock(self) -> None:
+        try:
+            self._clock.check()
+        except OSError as error:
+            raise filesystem.os_failure(error, f"{self.root}/{layout.CLOCK_FILE}") from error
 
     # Durability
 

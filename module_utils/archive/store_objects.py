@@ -201,12 +201,11 @@ class Objects:
             return False
 
     def _write_new(self, path: str, frame: bytes, internaldate: int) -> None:
-        """A whole file that is durable before it gets its name: what it replaces may be linked from somewhere."""
+        """A whole file, to be renamed; durable with its batch. What it replaces is not whole, so nothing can be lost."""
         descriptor = os.open(path, _CREATE, OBJECT_MODE)
         try:
             write_all(descriptor, frame)
             os.utime(descriptor, (max(0, internaldate), max(0, internaldate)))
-            os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -243,11 +242,6 @@ class Objects:
                 return False
             if full.stat().st_ctime < self._opened:
                 self.damaged.append(path)
-            descriptor = os.open(staged, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
             Path(staged).replace(full)
             return False
         return True

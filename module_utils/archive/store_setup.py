@@ -14,7 +14,7 @@ from pathlib import Path
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, store_codec
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Totals
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import SKELETON, Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, StoreError
 
 
@@ -106,7 +106,7 @@ def _number(option: str, name: str | None, look_up: t.Callable[[str], int]) -> i
 def _state(root: str, *, ours: bool) -> dict[str, t.Any]:
     if not ours:
         return {"state": "absent"}
-    directories = {name: Path(root, name) for name in (".", *SKELETON)}
+    directories = {name: Path(root, name) for name in (".", *layout.SKELETON)}
     missing = sorted(name for name, path in directories.items() if not path.is_dir())
     missing += [] if Path(root, layout.CATALOG_FILE).is_file() else [layout.CATALOG_FILE]
     found = Path(root).stat()

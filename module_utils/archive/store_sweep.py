@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
 if t.TYPE_CHECKING:
@@ -54,10 +55,12 @@ def recover(store: Store, catalog: Catalog) -> SweepReport | None:
             f"it knows {catalog.commits()} commits, but the last run began with {marker.commits}: it is older than the archive",
             "Restore the newest catalog",
         )
-    since = _since(marker, catalog)
+    since = None if store.clock_was_set() else _since(marker, catalog)
+    written = Written()
     try:
-        report = _sweep(store.root, catalog, since)
-        store.sync()
+        report = _sweep(store.root, catalog, since, written)
+        # Before the marker goes: what comes back after a power loss would stay.
+        store.sync(written)
     except OSError as error:
         raise os_failure(error, error.filename or store.root) from error
     if report.everything:
@@ -77,13 +80,15 @@ def _since(marker: DirtyMarker, catalog: Catalog) -> float | None:
     return float(newest - MARGIN_SECONDS)
 
 
-def _sweep(root: str, catalog: Catalog, since: float | None) -> SweepReport:
+def _sweep(root: str, catalog: Catalog, since: float | None, written: Written) -> SweepReport:
+    """Remove, and tell in ``written`` from which directories."""
     # Placements first: as long as a link is there its object is in use.
-    links = _sweep_links(Path(root, layout.MAIL), root, catalog, since)
-    objects = _sweep_objects(Path(root, layout.OBJECTS), catalog, since)
+    links = _sweep_links(root, catalog, since, written)
+    objects = _sweep_objects(Path(root, layout.OBJECTS), catalog, since, written)
     staged = 0
     for path in Path(root, layout.STAGING).iterdir():
         path.unlink()
+        written.directories.add(layout.STAGING)
         staged += 1
     return SweepReport(objects, links, staged, since is None)
 
@@ -93,9 +98,9 @@ def _recent(found: os.stat_result, since: float | None) -> bool:
     return since is None or max(found.st_ctime, found.st_mtime) >= since
 
 
-def _sweep_links(mail: Path, root: str, catalog: Catalog, since: float | None) -> int:
+def _sweep_links(root: str, catalog: Catalog, since: float | None, written: Written) -> int:
     removed = 0
-    for cur in _cur_directories(mail):
+    for cur in _cur_directories(Path(root, layout.MAIL)):
         if not _recent(cur.stat(), since):
             continue
         with os.scandir(cur) as entries:
@@ -103,6 +108,7 @@ def _sweep_links(mail: Path, root: str, catalog: Catalog, since: float | None) -
         directory = str(cur.parent.relative_to(root))
         for name in _unknown_names(names, directory, catalog):
             (cur / name).unlink()
+            written.directories.add(f"{directory}/cur")
             removed += 1
     return removed
 
@@ -137,16 +143,8 @@ def _unknown_names(names: list[str], directory: str, catalog: Catalog) -> t.Iter
             yield name
 
 
-def _sweep_objects(objects: Path, catalog: Catalog, since: float | None) -> int:
-    recent: dict[bytes, list[Path]] = {}
-    for folder in objects.iterdir():
-        if not _recent(folder.stat(), since):
-            continue
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                match = _OBJECT.match(entry.name)
-                if match is not None and _recent_link(entry, since):
-                    recent.setdefault(bytes.fromhex(match[1]), []).append(Path(entry.path))
+def _sweep_objects(objects: Path, catalog: Catalog, since: float | None, written: Written) -> int:
+    recent = _recent_objects(objects, since)
     unknown = recent.keys() - catalog.known_digests(recent)
     if len(unknown) > MOST_UNKNOWN:
         raise StoreError(
@@ -157,4 +155,27 @@ def _sweep_objects(objects: Path, catalog: Catalog, since: float | None) -> int:
     doomed = [path for digest in unknown for path in recent[digest]]
     for path in doomed:
         path.unlink()
+        written.directories.add(f"{layout.OBJECTS}/{path.parent.name}")
     return len(doomed)
+
+
+def _recent_objects(objects: Path, since: float | None) -> dict[bytes, list[Path]]:
+    recent: dict[bytes, list[Path]] = {}
+    for folder in objects.iterdir():
+        if not _recent(folder.stat(), since):
+            continue
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                match = _OBJECT.match(entry.name)
+                if match is not None and _recent_link(entry, since):
+                    recent.setdefault(bytes.fromhex(match[1]), []).append(Path(entry.path))
+    return recent
+
+
+def uncommitted(store: Store, catalog: Catalog, since: float) -> set[bytes]:
+    """The objects that changed after ``since`` (epoch seconds) and that no commit speaks of; raises StoreError."""
+    try:
+        recent = _recent_objects(Path(store.root, layout.OBJECTS), since - MARGIN_SECONDS)
+    except OSError as error:
+        raise os_failure(error, error.filename or store.root) from error
+    return recent.keys() - catalog.known_digests(recent)

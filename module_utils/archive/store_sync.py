@@ -98,8 +98,11 @@ def sync_path(path: str) -> None:
 
 
 def write_durably(path: str, content: bytes, mode: int = 0o640) -> None:
-    """Write a small file so that it holds either the old or the new content whatever happens."""
-    temporary = f"{path}.{os.getpid()}.tmp"
+    """Write a small file so that it holds either the old or the new content whatever happens.
+
+    Not for two processes at once: the temporary name is always the same, so that what a crash leaves goes with the next write.
+    """
+    temporary = f"{path}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         os.write(descriptor, content)
