@@ -46,12 +46,14 @@ _PUT_MESSAGE = (
 # Another route has not seen what this one files; its own next pass files that from the store.
 _STALE_ROUTES = "UPDATE folder_routes SET complete = 0 WHERE folder_id = ? AND route <> ? AND complete"
 _PUT_ROUTE = (
-    "INSERT INTO folder_routes(folder_id, route, run_id) VALUES (?, ?, ?)"
-    " ON CONFLICT(folder_id, route) DO UPDATE SET run_id = excluded.run_id, complete = 1"
+    "INSERT INTO folder_routes(folder_id, route, run_id, rules, reconciled, due) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT(folder_id, route) DO UPDATE SET run_id = excluded.run_id, complete = 1, rules = excluded.rules,"
+    " reconciled = excluded.reconciled, due = excluded.due"
 )
+# The rules stand with the route; here they tell people under which the folder was last read.
 _PUT_CURSOR = (
     "UPDATE source_folders SET uidvalidity = ?, uidnext = ?, messages = ?, highestmodseq = ?, rules = ?, complete = ?,"
-    " reconciled = ?, due = ?, last_run = ? WHERE id = ?"
+    " last_run = ? WHERE id = ?"
 )
 _COUNT = (
     "UPDATE totals SET objects = objects + ?, bytes = bytes + ?, stored_bytes = stored_bytes + ?,"
@@ -158,11 +160,12 @@ class Catalog(UserTables, SourceTables):
         now = int(time.time())
         head = (batch.folder_id, batch.uidvalidity, batch.run_id)
         self._db.executemany(_PUT_MESSAGE, [(*head, *message, now) for message in batch.messages])
-        if batch.cursor is not None:
-            self._db.execute(_PUT_CURSOR, (*batch.cursor, batch.run_id, batch.folder_id))
         if batch.messages and batch.filed_by:
             self._db.execute(_STALE_ROUTES, (batch.folder_id, batch.filed_by))
-        self._db.executemany(_PUT_ROUTE, [(batch.folder_id, route, batch.run_id) for route in batch.routes])
+        if batch.cursor is not None:
+            figures, known = batch.cursor[:6], (batch.cursor.rules, batch.cursor.reconciled, batch.cursor.due)
+            self._db.execute(_PUT_CURSOR, (*figures, batch.run_id, batch.folder_id))
+            self._db.executemany(_PUT_ROUTE, [(batch.folder_id, route, batch.run_id, *known) for route in batch.routes])
         size, stored = sum(row.size for row in batch.objects), sum(row.stored_size for row in batch.objects)
         self._db.execute(_COUNT, (len(batch.objects), size, stored, placed, now, now))
         return refused

@@ -63,10 +63,13 @@ class UserStep:
 
 @dataclass(frozen=True)
 class SourceFolder:
-    """A folder of a mailbox on a Kerio server, with the figures of its last complete pass (``complete``) under ``rules``.
+    """A folder of a mailbox on a Kerio server, with the figures of its last complete pass (``complete``).
 
-    ``reconciled``: when its UIDs were last compared one by one. ``due``: when a rule that depends on time says something else
-    about one of its messages, 0 when never. Both in seconds since the epoch.
+    The rest is of the route that was asked for, because profiles that read one mailbox may have different rules: ``filed``,
+    whether all of its mail was filed by that route, and nothing came in by another one since; ``filed_run``, the run in which
+    that was so (0: never), older rows need no other look; ``rules``, those of its last pass; ``reconciled``, when its messages
+    were last compared one by one; ``due``, when a rule that depends on time says something else about one of them, 0 when never, 1
+    for at every run. Both in seconds since the epoch.
     """
 
     id: int
@@ -77,15 +80,20 @@ class SourceFolder:
     uidnext: int = 0
     messages: int = 0
     highestmodseq: int | None = None
-    rules: str = ""
     complete: bool = False
     last_run: int | None = None
+    filed: bool = False
+    filed_run: int = 0
+    rules: str = ""
     reconciled: int = 0
     due: int = 0
 
 
 class Cursor(t.NamedTuple):
-    """The figures to remember of a source folder; written in the same transaction as the rows that they speak of."""
+    """The figures to remember of a source folder; written in the same transaction as the rows that they speak of.
+
+    ``rules``, ``reconciled`` and ``due`` are remembered of the routes that the same batch completes (``Batch.routes``).
+    """
 
     uidvalidity: int
     uidnext: int
@@ -171,7 +179,7 @@ class Batch:
     """Everything that one transaction writes about one source folder. The bytes must be durable (``Store.sync``) before.
 
     ``filed_by`` is the route that filed ``messages``: the folder's other routes are not complete then. ``routes`` are complete
-    now.
+    now, as ``cursor`` says.
     """
 
     folder_id: int

@@ -9,14 +9,18 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import LeftReason, SourceFolder, StoredMessage
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
-_FOLDER = "id, server, mailbox, name, uidvalidity, uidnext, messages, highestmodseq, rules, complete, last_run, reconciled, due"
+_FOLDER = (
+    "SELECT id, server, mailbox, name, uidvalidity, uidnext, messages, highestmodseq, f.complete, last_run,"
+    " coalesce(r.complete, 0), coalesce(r.run_id, 0), coalesce(r.rules, ''), coalesce(r.reconciled, 0), coalesce(r.due, 0)"
+    " FROM source_folders f LEFT JOIN folder_routes r ON r.folder_id = id AND r.route = ?"
+)
 _MESSAGE = "uidvalidity, uid, state, digest, size, vsize, internaldate, flags, reason, attempts, run_id, archived"
 _OPEN = "state IN (3, 4, 5, 6)"  # word for word as in the partial index, else SQLite does not use it
 _PAGE = 1000
 
 
 def _folder(row: t.Sequence[t.Any]) -> SourceFolder:
-    return SourceFolder(*(*row[:9], bool(row[9]), *row[10:]))
+    return SourceFolder(*(*row[:8], bool(row[8]), row[9], bool(row[10]), *row[11:]))
 
 
 def _message(row: t.Sequence[t.Any]) -> StoredMessage:
@@ -26,35 +30,25 @@ def _message(row: t.Sequence[t.Any]) -> StoredMessage:
 class SourceTables(Database):
     """Source folders and messages."""
 
-    def source_folder(self, server: str, mailbox: str, name: str) -> SourceFolder:
-        """Get or create."""
-        query = f"SELECT {_FOLDER} FROM source_folders WHERE server = ? AND mailbox = ? AND name = ?"
+    def source_folder(self, server: str, mailbox: str, name: str, route: str = "") -> SourceFolder:
+        """Get or create, as ``route`` knows it."""
+        query = f"{_FOLDER} WHERE server = ? AND mailbox = ? AND name = ?"
         key = (server, mailbox, name)
-        row = self.row(query, key)
+        row = self.row(query, (route, *key))
         if row is None:
             with self.transaction(durable=False):
                 self._db.execute("INSERT OR IGNORE INTO source_folders(server, mailbox, name) VALUES (?, ?, ?)", key)
-            row = self.row(query, key)
+            row = self.row(query, (route, *key))
         return _folder(row)
 
-    def mailbox_folders(self, server: str, mailbox: str) -> dict[str, SourceFolder]:
-        """Known folders of a mailbox by name."""
-        rows = self.rows(f"SELECT {_FOLDER} FROM source_folders WHERE server = ? AND mailbox = ?", (server, mailbox))
+    def mailbox_folders(self, server: str, mailbox: str, route: str = "") -> dict[str, SourceFolder]:
+        """Known folders of a mailbox by name, as ``route`` knows them."""
+        rows = self.rows(f"{_FOLDER} WHERE server = ? AND mailbox = ?", (route, server, mailbox))
         return {folder.name: folder for folder in map(_folder, rows)}
 
     def source_folders(self) -> list[SourceFolder]:
         """All known source folders."""
-        return [_folder(row) for row in self.rows(f"SELECT {_FOLDER} FROM source_folders ORDER BY server, mailbox, name")]
-
-    def routes(self, folder_id: int) -> frozenset[str]:
-        """Where this source folder's mail was filed completely (``Batch.routes``), and nothing came in by another route since."""
-        query = "SELECT route FROM folder_routes WHERE folder_id = ? AND complete"
-        return frozenset(row[0] for row in self.rows(query, (folder_id,)))
-
-    def route_run(self, folder_id: int, route: str) -> int:
-        """The run in which the folder was last filed completely by ``route``, 0 when never: older rows need no other look."""
-        row = self.row("SELECT run_id FROM folder_routes WHERE folder_id = ? AND route = ?", (folder_id, route))
-        return 0 if row is None else int(row[0])
+        return [_folder(row) for row in self.rows(f"{_FOLDER} ORDER BY server, mailbox, name", ("",))]
 
     def states(self, folder_id: int, uidvalidity: int) -> dict[int, State]:
         """UID -> state."""

@@ -132,14 +132,12 @@ class Committer:
         """Tell whether the operating system takes the paths of all targets."""
         return all(self._store.fits(self._folder(target).dir) for target in targets)
 
-    def record(
-        self, origin: Origin, rows: t.Iterable[MessageRow] = (), cursor: Cursor | None = None, routes: tuple[str, ...] = ()
-    ) -> None:
-        """Write rows, and what is to be remembered of the folder, with the next commit."""
+    def record(self, origin: Origin, rows: t.Iterable[MessageRow] = (), cursor: Cursor | None = None) -> None:
+        """Write rows with the next commit, and with a cursor that the folder is filed completely by the origin's route."""
         batch = self._batch(origin)
         batch.messages.extend(rows)
         batch.cursor = cursor
-        batch.routes = routes
+        batch.routes = (origin.route,) if cursor else ()
 
     def commit(self) -> None:
         """Make everything that waits durable, then write it in one transaction. Raises StoreError or CatalogError."""

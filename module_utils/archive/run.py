@@ -249,7 +249,7 @@ def server_problems(
 def changed_folders(found: Surveyed, catalog: Catalog | None, open_rows: t.Mapping[int, t.Mapping[State, int]]) -> list[Folder]:
     """The folders that have to be opened: all of them without a catalog. The others are reported as they are."""
     mailbox = found.mailbox
-    known = catalog.mailbox_folders(mailbox.server.name, mailbox.name) if catalog else {}
+    known = catalog.mailbox_folders(mailbox.server.name, mailbox.name, mailbox.route) if catalog else {}
     mailbox.report.excluded_folders = found.excluded
     changed: list[Folder] = []
     for folder, status in found.folders:
@@ -257,7 +257,7 @@ def changed_folders(found: Surveyed, catalog: Catalog | None, open_rows: t.Mappi
         rows = open_rows.get(source.id, {}) if source else {}
         if isinstance(status, StatusFailed):
             mailbox.report.folders.append(FolderReport(folder.name, error=f"it cannot be looked at: {status.text}"))
-        elif catalog and unchanged(catalog, mailbox, source, status, rows):
+        elif catalog and unchanged(mailbox, source, status, rows):
             mailbox.report.folders.append(skipped_report(folder.name, status, rows))
         else:
             changed.append(folder)

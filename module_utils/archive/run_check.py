@@ -36,7 +36,7 @@ class Preview(Looker):
         mailbox = found.mailbox
         changed = changed_folders(found, self._catalog, self._open_rows)
         if changed:
-            known = self._catalog.mailbox_folders(mailbox.server.name, mailbox.name) if self._catalog else {}
+            known = self._catalog.mailbox_folders(mailbox.server.name, mailbox.name, mailbox.route) if self._catalog else {}
             self._open(mailbox, changed, known)
 
     def _open(self, mailbox: Mailbox, folders: list[Folder], known: t.Mapping[str, SourceFolder]) -> None:

@@ -55,7 +55,7 @@ def figures(status: FolderStatus) -> Figures:
 
 
 def unchanged(
-    catalog: Catalog, mailbox: Mailbox, source: SourceFolder | None, status: FolderStatus, open_rows: t.Mapping[State, int]
+    mailbox: Mailbox, source: SourceFolder | None, status: FolderStatus, open_rows: t.Mapping[State, int]
 ) -> bool:
     """Tell whether the folder need not be opened."""
     if source is None:
@@ -65,7 +65,7 @@ def unchanged(
         figures(status),
         complete=source.complete,
         same_rules=source.rules == mailbox.rules,
-        route_filed=mailbox.route in catalog.routes(source.id),
+        route_filed=source.filed,
         due=open_rows.get(State.FAILED, 0),
     )
 
@@ -102,7 +102,7 @@ class FolderPass:
         self._watch = Stopwatch()
         self._careful_tries = 0
         self._culprits = 0
-        self.source = catalog.source_folder(mailbox.server.name, mailbox.name, folder.name)
+        self.source = catalog.source_folder(mailbox.server.name, mailbox.name, folder.name, mailbox.route)
         self._status = FolderStatus(0, 0, 0)
         self._uids: t.Sequence[int] = ()
         self._before: dict[int, State] = {}
@@ -172,13 +172,13 @@ class FolderPass:
 
         Return the UIDs whose objects cannot be read: to fetch them again repairs the objects.
         """
-        filed = self.mailbox.route in self._catalog.routes(self.source.id)
+        filed = self.source.filed
         caught = self.source.rules != self.mailbox.rules and self.filing.needs_header
         if filed and not caught:
             return []
         present = set(self._uids)
         damaged: list[int] = []
-        since = self._catalog.route_run(self.source.id, self.mailbox.route)
+        since = self.source.filed_run
         # Only what is in the mailbox now: it may be somebody else's by now, whatever was read from it before.
         rows = (
             row for row in self._catalog.stored_messages(self.source.id) if row.uid in present and self._is_due(row, filed, since)
@@ -187,7 +187,6 @@ class FolderPass:
             for row in step:
                 self.report.refiled += self._refile_row(store, row, damaged)
             self._committer.commit()
-        self._committer.record(self.origin, routes=(self.mailbox.route,))
         return damaged
 
     def _is_due(self, row: StoredMessage, filed: bool, since: int) -> bool:
@@ -256,7 +255,7 @@ class FolderPass:
         vanished = [MessageRow(uid, State.VANISHED) for uid in self._comparison.vanished]
         cursor = Cursor(*figures(self._status), self.mailbox.rules, complete=self._status.messages == len(self._uids))
         same = cursor == Cursor(*self._known_figures(), self.source.rules, self.source.complete)
-        if vanished or not same:
+        if vanished or not same or not self.source.filed:
             self._committer.record(self.origin, vanished, cursor)
 
     def prove(self) -> None:

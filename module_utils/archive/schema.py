@@ -45,8 +45,6 @@ CREATE TABLE source_folders(
   rules TEXT NOT NULL DEFAULT '',
   complete INTEGER NOT NULL DEFAULT 0,
   last_run INTEGER,
-  reconciled INTEGER NOT NULL DEFAULT 0,
-  due INTEGER NOT NULL DEFAULT 0,
   UNIQUE(server, mailbox, name)
 );
 CREATE TABLE folder_routes(
@@ -54,6 +52,9 @@ CREATE TABLE folder_routes(
   route TEXT NOT NULL,
   run_id INTEGER NOT NULL DEFAULT 0,
   complete INTEGER NOT NULL DEFAULT 1,
+  rules TEXT NOT NULL DEFAULT '',
+  reconciled INTEGER NOT NULL DEFAULT 0,
+  due INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY(folder_id, route)
 ) WITHOUT ROWID;
 CREATE TABLE source_messages(
@@ -137,8 +138,10 @@ INSERT INTO totals(id) VALUES (1);
 # user_version -> what makes a catalog of that version one of the next. Version 1 never deleted, so its receipts are empty.
 MIGRATIONS = {
     1: """
-ALTER TABLE source_folders ADD COLUMN reconciled INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE source_folders ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE folder_routes ADD COLUMN rules TEXT NOT NULL DEFAULT '';
+ALTER TABLE folder_routes ADD COLUMN reconciled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE folder_routes ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
+UPDATE folder_routes SET rules = (SELECT rules FROM source_folders WHERE id = folder_id);
 ALTER TABLE source_messages ADD COLUMN archived INTEGER;
 UPDATE source_messages
   SET archived = (SELECT coalesce(finished, CAST(strftime('%s', 'now') AS INTEGER)) FROM runs WHERE id = run_id)

@@ -26,7 +26,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
 
-CURSOR = Cursor(7, 11, 2, 99, "rules", True)
+CURSOR = Cursor(7, 11, 2, 99, "rules", True, 1000, 2000)
 
 
 @pytest.fixture
@@ -66,9 +66,12 @@ def test_a_commit_writes_everything_that_it_holds(catalog: Catalog) -> None:
     assert catalog.totals() == Totals(objects=2, bytes=200, stored_bytes=100, placements=2)
     assert catalog.states(batch.folder_id, 7) == {1: State.ARCHIVED, 2: State.ARCHIVED}
     folder = catalog.source_folder("mail1", "bob@example.com", "INBOX")
-    assert (folder.uidvalidity, folder.uidnext, folder.messages, folder.highestmodseq, folder.rules) == (7, 11, 2, 99, "rules")
+    assert (folder.uidvalidity, folder.uidnext, folder.messages, folder.highestmodseq, folder.complete) == (7, 11, 2, 99, True)
     assert folder.complete is True and folder.last_run == 1
-    assert catalog.routes(batch.folder_id) == {"user:1"}
+    assert (folder.filed, folder.filed_run, folder.rules, folder.reconciled, folder.due) == (False, 0, "", 0, 0)
+    routed = catalog.source_folder("mail1", "bob@example.com", "INBOX", "user:1")
+    assert (routed.filed, routed.filed_run, routed.rules, routed.reconciled, routed.due) == (True, 1, "rules", 1000, 2000)
+    assert catalog.mailbox_folders("mail1", "bob@example.com", "user:1") == {"INBOX": routed}
     assert catalog.placement(batch.placements[0].folder_id, digest(1)) == batch.placements[0]
     assert catalog.copies(user_id(catalog), digest(2)[:16]) == [batch.placements[1]]
     assert (catalog.commits(), catalog.clock_stepped()) == (1, False)

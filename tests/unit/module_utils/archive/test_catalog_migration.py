@@ -26,8 +26,9 @@ TO_1 = (
     RECEIPTS_1,
     "DROP INDEX source_messages_vanished",
     "ALTER TABLE source_messages DROP COLUMN archived",
-    "ALTER TABLE source_folders DROP COLUMN reconciled",
-    "ALTER TABLE source_folders DROP COLUMN due",
+    "ALTER TABLE folder_routes DROP COLUMN rules",
+    "ALTER TABLE folder_routes DROP COLUMN reconciled",
+    "ALTER TABLE folder_routes DROP COLUMN due",
     "PRAGMA user_version = 1",
 )
 
