@@ -26,6 +26,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import
     parse_flags,
     parse_internaldate,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import BULK_BUFFER
 
 if t.TYPE_CHECKING:
     from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
@@ -70,6 +71,7 @@ class Bulk:
 
     def run(self) -> t.Generator[Item, None, None]:
         """See ``fetch.fetch``."""
+        self._reader.wire.make_room(BULK_BUFFER)
         try:
             yield from self._exchange(self._send_batches)
             missing, self._missing = self._missing, []

@@ -18,6 +18,11 @@ Streamed = t.Mapping[int, t.Any]
 FREE_TEXT = re.compile(rb"\* (?:OK|NO|BAD|BYE|PREAUTH)\b|[^*]", re.IGNORECASE)
 # Numbers of more digits are none: int() refuses thousands of them.
 _HEAD = re.compile(rb"\* (\d{1,20}) FETCH \(", re.IGNORECASE)
+# The answer to our FETCH in the order of the question, up to the literal: one match instead of six for nearly every message.
+_USUAL = re.compile(
+    rb"\* (\d{1,20}) FETCH \(UID (\d{1,20}) RFC822\.SIZE (\d{1,20}) FLAGS \(([^)]*)\)"
+    rb' INTERNALDATE "([^"]*)" BODY\[\] \{(\d{1,20})\}\r\n'
+)
 # One item of FETCH; the number of the group that matched tells which.
 _ITEM = re.compile(
     rb" *(?:UID (\d{1,20})"
@@ -67,6 +72,8 @@ class Message:
 
 def printable(text: str) -> str:
     """Return the text with nothing that breaks a line or steers a terminal; a folder may be called anything."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
@@ -86,6 +93,10 @@ def parse_fetch(data: Buffer, view: memoryview, start: int, end: int, streamed: 
 
     Items may come in any order, and unknown ones are passed over. Raises MalformedError.
     """
+    usual = _USUAL.match(data, start, end)
+    if usual is not None and usual.end() + int(usual[6]) == end - 1 and data[end - 1 : end] == b")":
+        sequence, uid, size, flags, date, _ = usual.groups()
+        return Message(int(sequence), int(uid), int(size), flags, date, view[usual.end() : end - 1])
     head = _HEAD.match(data, start, end)
     if head is None:
         raise MalformedError(data, start, end)
@@ -156,7 +167,7 @@ def parse_value(data: Buffer, at: int, end: int, depth: int = 0) -> tuple[Value,
 
 def _scalar(token: re.Match[bytes]) -> bytes | None:
     if token.lastindex == 3:
-        return _ESCAPE.sub(rb"\1", token[3])
+        return _ESCAPE.sub(rb"\1", token[3]) if b"\\" in token[3] else bytes(token[3])
     return None if token.lastindex == 5 else bytes(token[6])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from functools import lru_cache
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
@@ -39,16 +40,24 @@ def make_context(endpoint: Endpoint) -> ssl.SSLContext:
     Python 3.13 turned strict X.509 checks on, which self-signed certificates of mail servers fail; all versions behave the same
     here. A ``ca_file`` may hold the server's own certificate.
     """
+    written = None
     if endpoint.ca_file is not None:
         refuse_unreadable(endpoint.ca_file)
+        written = Path(endpoint.ca_file).stat().st_mtime_ns
+    return _context(endpoint.ca_file, written, endpoint.validate_certs)
+
+
+@lru_cache(maxsize=64)
+def _context(ca_file: str | None, _written: int | None, validate_certs: bool) -> ssl.SSLContext:
+    """One context for all connections like this: to read the authorities of a system anew for each takes longer than a login."""
     try:
-        context = ssl.create_default_context(cafile=endpoint.ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError as error:
-        cause = f"{endpoint.ca_file} holds no certificate in PEM form ({error.reason or error})"
+        cause = f"{ca_file} holds no certificate in PEM form ({error.reason or error})"
         raise InputError("ca_file", cause, "Name a file of PEM certificates") from None
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    if not endpoint.validate_certs:
+    if not validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -12,7 +12,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap import tls
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Endpoint
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 
-BUFFER = 1024 * 1024
+# for answers, and for a bulk transfer: to clear a megabyte costs more than all else that a short connection does
+BUFFER = 128 * 1024
+BULK_BUFFER = 1024 * 1024
 LEAST_READ = 64 * 1024
 # bytes of one response in memory
 LONGEST = 64 * 1024 * 1024

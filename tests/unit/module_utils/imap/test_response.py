@@ -143,6 +143,14 @@ def test_quoted_body(text: bytes, body: bytes) -> None:
     assert (bytes(message.body), message.uid) == (body, 3)
 
 
+@pytest.mark.parametrize("more", [b" MODSEQ (12)", b" FLAGS (\\Seen $X)", b" X-B NIL"])
+@pytest.mark.parametrize("body", BODIES)
+def test_more_behind_the_body_is_not_taken_for_the_body(body: bytes, more: bytes) -> None:
+    usual = forms(body)[0]
+    reader = reader_of(usual[:-3] + more + b")\r\n")
+    assert_is_the_message(reader.next().message(), body)
+
+
 def test_nil_body_and_flags_alone() -> None:
     nil = reader_of(b"* 1 FETCH (UID 3 BODY[] NIL)\r\n").next().message()
     assert (nil.nil, nil.body) == (True, None)

@@ -106,6 +106,18 @@ def test_ca_file_that_cannot_be_used(tmp_path: Path) -> None:
             open_reader(Endpoint("localhost", 1, Access.IMAP_SSL, str(path)))
 
 
+def test_connections_alike_share_what_is_trusted_until_the_file_changes(authority: Authority) -> None:
+    endpoint = Endpoint("mail1.example.com", 993, Access.IMAP_SSL, str(authority.ca_file))
+    context = make_context(endpoint)
+    assert make_context(Endpoint("mail2.example.com", 993, Access.IMAP_SSL, str(authority.ca_file))) is context
+    unverified = make_context(Endpoint("mail1.example.com", 993, Access.IMAP_SSL, str(authority.ca_file), False))
+    assert (unverified.verify_mode, context.verify_mode) == (ssl.CERT_NONE, ssl.CERT_REQUIRED)
+    assert context.check_hostname
+    authority.ca_file.write_text("no certificate\n", encoding="ascii")
+    with pytest.raises(InputError, match="no certificate in PEM form"):
+        make_context(endpoint)
+
+
 def test_strict_checks_of_newer_pythons_are_off(authority: Authority) -> None:
     context = make_context(Endpoint("localhost", 993, Access.IMAP_SSL, str(authority.ca_file)))
     assert not context.verify_flags & ssl.VERIFY_X509_STRICT
