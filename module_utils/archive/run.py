@@ -10,14 +10,14 @@ import typing as t
 from collections import deque
 from dataclasses import dataclass, field
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress, window
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import Committer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MULTIDROP, Profile, Server
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MULTIDROP, Profile, Server, Window
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_feed import Feed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import skipped_report, unchanged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
@@ -78,6 +78,14 @@ class Options:
                 raise InputError(f"only: {name}", "no profile has this name", "Use one of " + ", ".join(sorted(names)))
         chosen = [profile for profile in self.profiles if not self.only or profile.name in self.only]
         return sorted(chosen, key=lambda profile: profile.method == MULTIDROP)
+
+    def window(self, profile: Profile) -> Window | None:
+        """When a profile may run. Who asks for a profile or a mailbox by name means now."""
+        return None if self.only or self.mailbox else profile.window
+
+    def outside(self, profile: Profile) -> str:
+        """Why a profile is not run now; "" when it is."""
+        return window.outside(self.window(profile))
 
     def warnings(self) -> list[str]:
         """What the operator is told every time."""
@@ -173,7 +181,9 @@ class Run:
 
     def _profile(self, profile: Profile, tools: Tools) -> ProfileReport:
         watch = progress.Stopwatch()
-        report = ProfileReport(profile.name, profile.method)
+        report = ProfileReport(profile.name, profile.method, outside=self._options.outside(profile))
+        if report.outside:
+            return report
         try:
             people = CatalogPeople(tools.catalog)
             mailboxes, report.errors = mailboxes_of(profile, self._options.servers, self._options.secrets, people)
@@ -188,7 +198,11 @@ class Run:
         # Workers keep their connection while they wait; the survey needs the room.
         tools.pool.hang_up()
         with Survey(self._imap, self._gate, mailboxes, self._options.connections) as survey:
+            tools.reporter = closing = window.Closing(self._reporter, self._options.window(profile))
             Schedule(tools, Feed(survey, self._judge(tools))).run()
+            tools.reporter = self._reporter
+        if closing.closed and profile.window:
+            report.closed = window.clock_text(profile.window.closes)
         for mailbox in mailboxes:
             mailbox.report.folders.sort(key=lambda folder: folder.name)
         report.errors += server_problems(profile, mailboxes, self._server_errors)
@@ -251,6 +265,7 @@ def changed_folders(found: Surveyed, catalog: Catalog | None, open_rows: t.Mappi
     mailbox = found.mailbox
     known = catalog.mailbox_folders(mailbox.server.name, mailbox.name, mailbox.route) if catalog else {}
     mailbox.report.excluded_folders = found.excluded
+    mailbox.report.selected = frozenset(folder.name for folder, _status in found.folders)
     changed: list[Folder] = []
     for folder, status in found.folders:
         source = known.get(folder.name)

@@ -9,6 +9,7 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import SourceFolder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State, account, compare
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, changed_folders
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import opened_again
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_look import Looker
@@ -31,6 +32,9 @@ class Preview(Looker):
     @functools.cached_property
     def _open_rows(self) -> dict[int, dict[State, int]]:
         return self._catalog.open_folders() if self._catalog else {}
+
+    def _outside(self, profile: Profile) -> str:
+        return self._options.outside(profile)
 
     def _mailbox(self, found: Surveyed) -> None:
         mailbox = found.mailbox

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, progress
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
@@ -79,6 +80,9 @@ class Estimate(Preview):
         self._found: dict[str, list[Due]] = defaultdict(list)
         self.servers: list[ServerEstimate] = []
         self.room: dict[str, t.Any] = {}
+
+    def _outside(self, _profile: Profile) -> str:
+        return ""
 
     def _look(self, imap: Imap, mailbox: Mailbox, connection: t.Any) -> Surveyed:
         found = look(imap, mailbox, connection)

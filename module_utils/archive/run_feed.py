@@ -42,6 +42,11 @@ class Feed:
             jobs = self._after(found)
         return sorted(jobs, key=lambda job: job.mailbox.position)
 
+    def room(self, connected: int) -> bool:
+        """Tell whether a worker may connect beside so many others."""
+        spare = self._survey.spare()
+        return spare is None or connected < spare
+
     def _after(self, found: Surveyed) -> list[Job]:
         server = found.mailbox.server.name
         job = self._judge(found)

@@ -64,7 +64,9 @@ class Looker:
 
     def _profile(self, profile: Profile) -> ProfileReport:
         watch = progress.Stopwatch()
-        report = ProfileReport(profile.name, profile.method)
+        report = ProfileReport(profile.name, profile.method, outside=self._outside(profile))
+        if report.outside:
+            return report
         people = KnownPeople(self._catalog.users() if self._catalog else [])
         try:
             mailboxes, report.errors = mailboxes_of(profile, self._options.servers, self._options.secrets, people)
@@ -86,6 +88,10 @@ class Looker:
         report.errors += self._server_problems(profile, mailboxes)
         report.seconds = watch.seconds
         return report
+
+    def _outside(self, _profile: Profile) -> str:
+        """Why a profile is not looked at; the windows are for runs."""
+        return ""
 
     def _begin(self, profile: Profile, mailboxes: t.Sequence[Mailbox]) -> None:
         """What is to be done before the mailboxes of a profile are looked at."""

@@ -11,6 +11,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
 
 NAMED_PROBLEMS = 3
+# What a folder says that was not read to its end because the run, or the window of its profile, came to an end.
+STOPPED = "the run was stopped before this folder was done"
 LISTED_NOTES = 20
 LISTED_ADDRESSES = 200
 
@@ -45,7 +47,10 @@ class FolderReport:
 
 @dataclass
 class MailboxReport:
-    """One mailbox. ``blocked``: it was not tried, because its server had refused or was out of reach."""
+    """One mailbox. ``blocked``: it was not tried, because its server had refused or was out of reach.
+
+    ``selected``: the names of the folders that the run is to account for, None before the server was asked.
+    """
 
     server: str
     mailbox: str
@@ -55,6 +60,13 @@ class MailboxReport:
     error: str = ""
     blocked: bool = False
     seconds: float = 0.0
+    selected: frozenset[str] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every selected folder was gone through, or the mailbox could not be read."""
+        done = {folder.name for folder in self.folders if folder.error != STOPPED}
+        return bool(self.error) or (self.selected is not None and self.selected <= done)
 
     def accounts(self) -> Accounts:
         """The sum over its folders."""
@@ -74,7 +86,7 @@ class MailboxReport:
         found = [Problem(profile, where, self.error)] if self.error and not self.blocked else []
         for folder in self.folders:
             place = printable(f"{where} {folder.name}")
-            if folder.error:
+            if folder.error and folder.error != STOPPED:
                 found.append(Problem(profile, place, printable(folder.error)))
             if folder.accounts.failed:
                 found.append(Problem(profile, place, f"{folder.accounts.failed} messages could not be archived"))
@@ -104,7 +116,10 @@ class Problem:
 
 @dataclass
 class ProfileReport:
-    """One profile. ``errors`` concern a whole server or the profile itself: (where, message)."""
+    """One profile. ``errors`` concern a whole server or the profile itself: (where, message).
+
+    ``outside``: why it was not run; ``closed``: when its window closed while it ran.
+    """
 
     name: str
     method: str
@@ -112,6 +127,21 @@ class ProfileReport:
     errors: list[tuple[str, str]] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    outside: str = ""
+    closed: str = ""
+
+    @property
+    def unfinished(self) -> int:
+        """How many mailboxes are left for the next run because of a stop, or of the window."""
+        return sum(1 for mailbox in self.mailboxes if not mailbox.finished)
+
+    def window_text(self) -> str:
+        """What is to be said of the profile's window, "" when nothing."""
+        if self.outside:
+            return f"profile {self.name}: {self.outside}"
+        if self.closed and self.unfinished:
+            return f"profile {self.name}: its window closed at {self.closed}, {_mailboxes(self.unfinished)} left for the next run"
+        return ""
 
     def accounts(self) -> Accounts:
         """The sum over its mailboxes."""
@@ -138,6 +168,7 @@ class ProfileReport:
         named = self.unknown.most_common(LISTED_ADDRESSES)
         data["unknown_addresses"] = [{"address": address, "messages": count} for address, count in named]
         data["unknown_address_count"] = len(self.unknown)
+        data.update(outside_window=self.outside, window_closed=self.closed)
         data["mailboxes"] = [mailbox.as_data() for mailbox in self.mailboxes]
         return data
 
@@ -193,7 +224,9 @@ class RunReport:
             count = getattr(accounts, name)
             text += f", {count:,} {name}" if count else ""
         if self.stopped:
-            text += "; stopped on request before the end"
+            left = sum(profile.unfinished for profile in self.profiles)
+            text += "; stopped on request before the end" + (f", {_mailboxes(left)} left for the next run" if left else "")
+        text += "".join(f"; {told}" for profile in self.profiles if (told := profile.window_text()))
         return text + self.problem_text()
 
     def problem_text(self) -> str:

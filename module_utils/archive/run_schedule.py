@@ -88,6 +88,9 @@ class Jobs(t.Protocol):
     def take(self, seconds: float) -> list[Job]:
         """Jobs that are new since the last call; waits up to ``seconds`` for the first."""
 
+    def room(self, connected: int) -> bool:
+        """Whether a worker may connect beside so many others."""
+
 
 class Schedule:
     """Runs the jobs of one profile. A worker stays with its mailbox while there is something to do in it."""
@@ -154,6 +157,8 @@ class Schedule:
                 self._tools.pool.order(hand, Examine(job.mailbox.access, folder))
 
     def _job_for(self, hand: Hand) -> Job | None:
+        if not self._feed.room(sum(1 for other in self._tools.pool.hands if other is not hand and other.place)):
+            return None
         own = hand.task[0] if hand.task else None
         if own is not None and own in self._active and (own.chunk or own.folders):
             return t.cast("Job", own)

@@ -138,7 +138,7 @@ class Survey:
     def __init__(
         self, imap: Imap, gate: Gate, mailboxes: t.Sequence[Mailbox], total: int = 0, look: Look = look, tries: int = 2
     ) -> None:
-        self._slots = _Slots(total) if total else None
+        self._slots = Slots(total) if total else None
         self._imap = replace(imap, open=self._slots.over(imap.open)) if self._slots else imap
         self._gate = gate
         self._look = look
@@ -164,6 +164,13 @@ class Survey:
     def pending_on(self, server: str) -> int:
         """How many of them are on one server."""
         return self._left[server]
+
+    def spare(self) -> int | None:
+        """How many connections others may have meanwhile, None for all they like: what the survey does without from now on.
+
+        One stays for those who have not been looked at yet.
+        """
+        return self._slots.cede() if self._slots and self.pending else None
 
     def take(self, seconds: float) -> Surveyed | None:
         """One mailbox that was looked at; None when there is none within ``seconds``."""
@@ -213,11 +220,13 @@ class Survey:
         return Surveyed(mailbox, error=failure) if tries <= 1 else self._attempt(mailbox, tries - 1)
 
 
-class _Slots:
+class Slots:
     """The right to be connected, so many at a time; taken late, or those who wait for one silent server would have all of it."""
 
     def __init__(self, total: int) -> None:
         self._free = threading.Semaphore(total)
+        self._total = total
+        self._ceded = 0
 
     def over(self, opens: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
         """``opens`` in turn; who gets a connection gives the right back."""
@@ -233,4 +242,11 @@ class _Slots:
         return opens_in_turn
 
     def give(self) -> None:
+        """Give the right back."""
         self._free.release()
+
+    def cede(self) -> int:
+        """Do without what nobody has at the moment, but for one; return how many that makes."""
+        while self._ceded < self._total - 1 and self._free.acquire(blocking=False):
+            self._ceded += 1
+        return self._ceded
