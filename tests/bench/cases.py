@@ -138,7 +138,8 @@ def unchanged(bench: Bench) -> t.Iterator[Result]:
     names = bench.server.many()
     archive = bench.fresh("engine")
     make_archive(archive, names)
-    run(bench.task(archive, "", tls=True, connections=SURVEY_CONNECTIONS))
+    for _ in range(2):  # the first look at a copied mailbox has Dovecot write its index anew, which counts as a change
+        run(bench.task(archive, "", tls=True, connections=SURVEY_CONNECTIONS))
     result = Result(f"{len(names):,} unchanged mailboxes of 10 folders, TLS, {SURVEY_CONNECTIONS} connections")
     with distant(bench.server.tls_port, ROUND_TRIP) as far:
         both = {"0 ms": 0, f"{ROUND_TRIP:g} ms": far}
