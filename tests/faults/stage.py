@@ -14,6 +14,7 @@ from tests.faults.imap_script import Script
 from tests.faults.imap_server import PASSWORD, ImapServer
 from tests.faults.imap_state import Folder
 from tests.faults.raw_run import ALICE, BOB, RawRun, folders
+from tests.proof.independent_archive import Archive
 from tests.unit.module_utils.archive.engine_fake import mail
 
 GOOD = 4  # messages of the other server
@@ -37,6 +38,8 @@ class Stage:
         self._run: RawRun | None = None
         self._profile = profile
         self._life = contextlib.ExitStack()
+
+    archive: Archive  # after the last run
 
     def __enter__(self) -> Stage:
         self._life.enter_context(self.server)
@@ -69,9 +72,9 @@ class Stage:
         self.run.timeout = timeout
         report = self.run.go(**more)
         self.note_served()
-        archive = consistent(self.root)
+        self.archive = consistent(self.root)
         if genuine:
-            assert archive.objects.keys() <= self.served
+            assert self.archive.objects.keys() <= self.served
         without_secrets(self.root, report, PASSWORD)
         other = folders(report)[f"{BOB} INBOX"]
         assert (other.accounts.new + other.accounts.known, other.error) == (GOOD, "")
@@ -86,7 +89,7 @@ class Stage:
 
     def archived(self, folder: str = "INBOX") -> set[int]:
         """The UIDs on the server whose bytes are in the archive, read there by digest."""
-        digests = {source[5] for source in consistent(self.root).sources if source[:3] == ("mail1", ALICE, folder)}
+        digests = {source[5] for source in self.archive.sources if source[:3] == ("mail1", ALICE, folder)}
         return {one.uid for one in self.folder(folder).messages if hashlib.sha256(one.body[:]).hexdigest() in digests}
 
     def finish(self, **counts: int) -> None:
@@ -102,13 +105,13 @@ class Stage:
 
 def calm(stage: Stage) -> None:
     """A run on what did not change fetches nothing and changes nothing."""
-    before = consistent(stage.root).fingerprint()
+    before = stage.archive.fingerprint()
     commands = len(stage.server.log)
     report = stage.go()
     assert not report.changed
     assert not report.problems(), told(report)
     assert "UID FETCH" not in stage.server.verbs()[commands:]
-    assert consistent(stage.root).fingerprint() == before
+    assert stage.archive.fingerprint() == before
 
 
 def of(report: RunReport, folder: str = "INBOX") -> FolderReport:

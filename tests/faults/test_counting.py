@@ -81,7 +81,7 @@ def run(folder: Path, text: str, *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "with xdist"])
+@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "with xdist"])
 def test_what_passed_is_counted_by_kind_and_what_failed_is_named(tmp_path: Path, options: tuple[str, ...]) -> None:
     (tmp_path / "none.ini").write_text("[pytest]\n", encoding="utf-8")
     _status, output = run(tmp_path, TESTS, *options)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults import imap_script as script
+from tests.faults.consistency import told
 from tests.faults.imap_script import Action
 from tests.faults.raw_run import ALICE
-from tests.faults.stage import COUNT, Stage, named, told
+from tests.faults.stage import COUNT, Stage, named
 
 pytestmark = pytest.mark.fault("hostile")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import imap_script as script
-from tests.faults.consistency import consistent, told
+from tests.faults.consistency import told
 from tests.faults.stage import COUNT, Stage, calm, named, of
 from tests.unit.module_utils.archive.engine_fake import mail
 
@@ -72,8 +72,7 @@ def test_every_folder_has_a_place_of_its_own(tmp_path: Path, what: str) -> None:
             stage.folder(raw).add(mail(1000 + number), mail(2000))  # the second is the same in all of them
         report = stage.go()
         assert not report.problems(), told(report)
-        archive = consistent(stage.root)
-        placed = [one for one in archive.placements if one.tree == ALICE]
+        placed = [one for one in stage.archive.placements if one.tree == ALICE]
         directories = {one.directory for one in placed}
         assert len(directories) == len(names) + 2
         assert len(placed) == 2 * len(names) + COUNT + 3
@@ -130,7 +129,7 @@ def test_separators(tmp_path: Path, what: str) -> None:
             stage.folder(raw, separator=SEPARATORS[what]).add(mail(number), mail(77))
         report = stage.go()
         assert not report.problems(), told(report)
-        directories = {one.directory for one in consistent(stage.root).placements if one.tree == ALICE}
+        directories = {one.directory for one in stage.archive.placements if one.tree == ALICE}
         assert len(directories) == 8 + 2
         calm(stage)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults import imap_script as script
-from tests.faults.stage import COUNT, Stage, of, told
+from tests.faults.consistency import told
+from tests.faults.stage import COUNT, Stage, of
 
 pytestmark = pytest.mark.fault("hostile")
 
