@@ -54,6 +54,23 @@ def write_all(descriptor: int, data: Buffer) -> None:
             written += os.write(descriptor, view[written:])
 
 
+def checked_pieces(open_source: t.Callable[[], t.BinaryIO], path: str, digest: bytes) -> t.Iterator[bytes]:
+    """The message in an object's file, in pieces; StoreError when it cannot be read, at the end for another digest."""
+    total = hashlib.sha256()
+    try:
+        with open_source() as source:
+            # A decompressor of its own: the caller may have two objects open.
+            for piece in Decompressor().pieces(source):
+                total.update(piece)
+                yield piece
+    except OSError as error:
+        raise os_failure(error, path) from error
+    except DamagedFrameError as error:
+        raise StoreError(path, f"the object is damaged ({error})", _DAMAGED_REMEDY) from error
+    if total.digest() != digest:
+        raise StoreError(path, "the object is damaged (its content has another digest)", _DAMAGED_REMEDY)
+
+
 class Objects:
     """The objects below a root. Creates by O_EXCL; a name that exists is believed only after its content was compared."""
 
@@ -118,19 +135,7 @@ class Objects:
         return True
 
     def _pieces(self, path: Path, digest: bytes) -> t.Iterator[bytes]:
-        total = hashlib.sha256()
-        try:
-            with path.open("rb") as source:
-                # A decompressor of its own: the caller may have two objects open.
-                for piece in Decompressor().pieces(source):
-                    total.update(piece)
-                    yield piece
-        except OSError as error:
-            raise os_failure(error, str(path)) from error
-        except DamagedFrameError as error:
-            raise StoreError(str(path), f"the object is damaged ({error})", _DAMAGED_REMEDY) from error
-        if total.digest() != digest:
-            raise StoreError(str(path), "the object is damaged (its content has another digest)", _DAMAGED_REMEDY)
+        return checked_pieces(lambda: path.open("rb"), str(path), digest)
 
     def has(self, digest: bytes) -> bool:
         """See ``Store.has``."""
