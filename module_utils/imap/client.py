@@ -99,3 +99,5 @@ def make_client(wire: Wire, timeout: float) -> tuple[t.Any, frozenset[str]]:
 # imaplib.IMAP4.abort is a kind of this; so are all errors of IMAPClient
 ClientError = imaplib.IMAP4.error
 ClientAbort = imaplib.IMAP4.abort
+# a kind of abort, though the connection is as good as before
+ClientReadOnly = imaplib.IMAP4.readonly

@@ -7,7 +7,8 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, ProtocolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import names, uidset
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.bulk import Bulk
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.bulk import Bulk, merged
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import ClientReadOnly
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import NOT_IMAP, Connection
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import HIGHEST, Folder, FolderStatus
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import (
@@ -27,7 +28,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import R
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import MalformedError, parse_flags, parse_internaldate
 
 __all__ = ["MIB", "Failed", "Fetched", "Gone", "Item", "Listed", "Sink", "StreamedBody"]
-__all__ += ["examine", "fetch", "listing", "search_uids", "sizes"]
+__all__ += ["examine", "fetch", "listing", "search_uids", "select", "sizes"]
 
 # messages told about by one command, and commands in one write, when no bodies are asked for
 LISTED = 5000
@@ -41,8 +42,20 @@ def examine(conn: Connection, folder: Folder) -> FolderStatus:
         raise ImapError(subject, "the name holds a line break or NUL, which no command can carry", "Rename it on the server")
     if not folder.raw.isascii():  # neither IMAPClient nor imaplib would send it
         raise ImapError(subject, "the server gives its name in 8-bit characters", "Rename it on the server")
+    return _open(conn, folder, readonly=True)
+
+
+def select(conn: Connection, folder: Folder) -> FolderStatus:
+    """Open ``folder`` to change it; ImapError when the server refuses, or lets it be read only."""
+    return _open(conn, folder, readonly=False)
+
+
+def _open(conn: Connection, folder: Folder, *, readonly: bool) -> FolderStatus:
     with conn.errors(subject):
-        told = conn.client.select_folder(folder.raw, readonly=True)
+        try:
+            told = conn.client.select_folder(folder.raw, readonly=readonly)
+        except ClientReadOnly as error:
+            raise ImapError(subject, str(error), "Give the user of this login the right to delete there") from None
     modseq = told.get(b"HIGHESTMODSEQ") if conn.capabilities & {"CONDSTORE", "QRESYNC"} else None
     status = FolderStatus(told.get(b"UIDVALIDITY"), told.get(b"UIDNEXT", 0), told.get(b"EXISTS"), modseq or None)
     if not status.plausible():
