@@ -7,7 +7,7 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, ProtocolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import names, uidset
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.bulk import Bulk, merged
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.bulk import Bulk
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import ClientReadOnly
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import NOT_IMAP, Connection
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import HIGHEST, Folder, FolderStatus
@@ -37,11 +37,6 @@ PIPELINE = 4
 
 def examine(conn: Connection, folder: Folder) -> FolderStatus:
     """Open ``folder`` read-only; ImapError when the server refuses."""
-    subject = f"{conn.name}, mailbox {conn.user}, folder {folder.name}"
-    if names.quote(folder.raw) is None:
-        raise ImapError(subject, "the name holds a line break or NUL, which no command can carry", "Rename it on the server")
-    if not folder.raw.isascii():  # neither IMAPClient nor imaplib would send it
-        raise ImapError(subject, "the server gives its name in 8-bit characters", "Rename it on the server")
     return _open(conn, folder, readonly=True)
 
 
@@ -51,6 +46,11 @@ def select(conn: Connection, folder: Folder) -> FolderStatus:
 
 
 def _open(conn: Connection, folder: Folder, *, readonly: bool) -> FolderStatus:
+    subject = f"{conn.name}, mailbox {conn.user}, folder {folder.name}"
+    if names.quote(folder.raw) is None:
+        raise ImapError(subject, "the name holds a line break or NUL, which no command can carry", "Rename it on the server")
+    if not folder.raw.isascii():  # neither IMAPClient nor imaplib would send it
+        raise ImapError(subject, "the server gives its name in 8-bit characters", "Rename it on the server")
     with conn.errors(subject):
         try:
             told = conn.client.select_folder(folder.raw, readonly=readonly)
