@@ -9,6 +9,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_receipts import ReceiptTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
     Batch,
     PlacementRow,
@@ -62,7 +63,7 @@ _COUNT = (
 )
 
 
-class Catalog(UserTables, SourceTables):
+class Catalog(UserTables, SourceTables, ReceiptTables):
     """The open catalog. One connection per process and thread: open it after fork. Context manager."""
 
     @classmethod

@@ -8,7 +8,8 @@ APPLICATION_ID = 0x4B414331  # "KAC1"
 
 # Nothing on the write path has an index whose cost grows with the whole archive: rows arrive in the order of their keys
 # (objects, source_messages), or their key begins with the folder or the user. There is no index on the digest alone: the file
-# system answers whether an object is there. A partial index holds the few rows that may come due.
+# system answers whether an object is there. Partial indexes hold the few rows that may come due, and what may be deleted by age,
+# which only grows at its end.
 TABLES = """
 CREATE TABLE users(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -75,6 +76,7 @@ CREATE TABLE source_messages(
 ) WITHOUT ROWID;
 CREATE INDEX source_messages_open ON source_messages(folder_id, state) WHERE state IN (3, 4, 5, 6);
 CREATE INDEX source_messages_vanished ON source_messages(digest) WHERE state = 8 AND digest IS NOT NULL;
+CREATE INDEX source_messages_kept ON source_messages(folder_id, archived) WHERE state IN (1, 2);
 CREATE TABLE objects(
   id INTEGER PRIMARY KEY,
   digest BLOB NOT NULL,
@@ -147,6 +149,7 @@ UPDATE source_messages
   SET archived = (SELECT coalesce(finished, CAST(strftime('%s', 'now') AS INTEGER)) FROM runs WHERE id = run_id)
   WHERE digest IS NOT NULL;
 CREATE INDEX source_messages_vanished ON source_messages(digest) WHERE state = 8 AND digest IS NOT NULL;
+CREATE INDEX source_messages_kept ON source_messages(folder_id, archived) WHERE state IN (1, 2);
 DROP TABLE receipts;
 CREATE TABLE receipts(
   folder_id INTEGER NOT NULL REFERENCES source_folders(id),
