@@ -50,6 +50,11 @@ class SourceTables(Database):
         """All known source folders."""
         return [_folder(row) for row in self.rows(f"{_FOLDER} ORDER BY server, mailbox, name", ("",))]
 
+    def routes(self, folder_id: int) -> frozenset[str]:
+        """By which ways mail of this source folder was ever filed."""
+        query = "SELECT route FROM folder_routes WHERE folder_id = ?"
+        return frozenset(row[0] for row in self.rows(query, (folder_id,)))
+
     def states(self, folder_id: int, uidvalidity: int) -> dict[int, State]:
         """UID -> state."""
         states = {int(state): state for state in State}

@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_headers import Addresses, header_block, scan
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filters import is_filtered
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
 CATCHALL = "@catchall"
@@ -171,7 +172,9 @@ def _listed(address: str) -> str:
 
 
 def unknown_addresses(reason: str) -> list[str]:
-    """The addresses in the reason of a message that no archive user matched."""
+    """The addresses in the reason of a message that no archive user matched; none in that of a filter."""
+    if is_filtered(reason):
+        return []
     return reason.removeprefix(RELAYED).removeprefix(CAUGHT).split()
 
 

@@ -9,6 +9,7 @@ since a server compares dates in its own time zone), by what the server lists of
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import re
 import typing as t
@@ -18,6 +19,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_heade
 
 DAY = 86_400
 FILTER = "filter: "
+LONGEST = 300  # characters of a reason
 # A server compares the date of its own time zone (RFC 3501, section 6.4.4): up to 14 hours before UTC, up to 12 behind it, and
 # its clock need not be right to the minute.
 MARGIN = 2
@@ -92,6 +94,10 @@ def _date(instant: int) -> str:
     return moment.strftime("%Y-%m-%d" if instant % DAY == 0 else "%Y-%m-%d %H:%M:%S UTC")
 
 
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count} days"
+
+
 def _flag(name: str) -> t.Callable[[t.Any, Facts, int], bool]:
     return lambda value, facts, _now: (name in {flag.lower() for flag in facts.flags}) != value
 
@@ -104,14 +110,14 @@ _CONDITIONS: tuple[_Condition, ...] = (
     _Condition(
         "younger_than_days",
         lambda value, facts, now: 0 < facts.internaldate <= now - value * DAY,
-        lambda value: f"{value} days old or older",
+        lambda value: f"{_days(value)} old or older",
     ),
     _Condition("larger_than", lambda value, facts, _: facts.size <= value, lambda value: f"not larger than {value} bytes"),
     _Condition("smaller_than", lambda value, facts, _: facts.size >= value, lambda value: f"not smaller than {value} bytes"),
     _Condition(
         "older_than_days",
         lambda value, facts, now: facts.internaldate > now - value * DAY,
-        lambda value: f"younger than {value} days",
+        lambda value: f"younger than {_days(value)}",
     ),
     _Condition("seen", _flag("\\seen"), lambda value: "not seen" if value else "seen"),
     _Condition("flagged", _flag("\\flagged"), lambda value: "not flagged" if value else "flagged"),
@@ -160,12 +166,20 @@ def header_reason(rule: MessageFilter, header: bytes) -> str:
             values[name] |= _readings(value)
     for name, texts in rule.headers:
         if not _contained(texts, values[name]):
-            return f"{FILTER}header {name} has none of {_listed(texts)}"
+            return _lacks(name, texts)
     for name, texts in rule.not_headers:
         found = _contained(texts, values[name])
         if found:
-            return f"{FILTER}header {name} has {found}"
+            return _has(name, found)
     return ""
+
+
+def _lacks(name: str, texts: t.Sequence[str]) -> str:
+    return f"{FILTER}header {name} has none of {', '.join(texts[:3])}{', ...' if len(texts) > 3 else ''}"[:LONGEST]
+
+
+def _has(name: str, text: str) -> str:
+    return f"{FILTER}header {name} has {text}"[:LONGEST]
 
 
 def _readings(value: str) -> set[str]:
@@ -183,18 +197,23 @@ def _contained(texts: t.Iterable[str], values: t.Collection[str]) -> str:
     return next((text for text in texts if any(_plain(text) in value for value in values)), "")
 
 
-def _listed(texts: t.Sequence[str]) -> str:
-    return ", ".join(texts[:3]) + (", ..." if len(texts) > 3 else "")
-
-
 def is_filtered(text: str) -> bool:
     """Whether a row's reason is that of a filter."""
     return text.startswith(FILTER)
 
 
-def by_header(text: str) -> bool:
-    """Whether a row's reason is the message's header, which does not change."""
-    return text.startswith(f"{FILTER}header ")
+@functools.lru_cache(maxsize=64)
+def header_reasons(rule: MessageFilter) -> frozenset[str]:
+    """Every reason that ``header_reason`` can give. A header does not change, so neither do they."""
+    found = {_lacks(name, texts) for name, texts in rule.headers}
+    return frozenset(found | {_has(name, text) for name, texts in rule.not_headers for text in texts})
+
+
+@functools.lru_cache(maxsize=64)
+def reasons(rule: MessageFilter) -> frozenset[str]:
+    """Every reason that a filter can give."""
+    given = ((condition, getattr(rule, condition.key)) for condition in _CONDITIONS)
+    return header_reasons(rule) | {FILTER + condition.words(value) for condition, value in given if value is not None}
 
 
 # What the server is asked
@@ -231,17 +250,14 @@ def _day(instant: int, days: int) -> datetime.date:
 
 
 def _any_of(name: str, texts: t.Iterable[str]) -> list[t.Any]:
-    """HEADER for the longest word of each text, or encoded words, which not every server decodes; empty when one has no word.
+    """HEADER for all words of one of the texts, or for encoded words, which not every server decodes; empty when a text has none.
 
-    A word finds more than its text, and where lines are folded as well.
+    The words find more than the text, and they find it where lines are folded as well.
     """
-    words = [_ENCODED]
+    found: list[t.Any] = ["HEADER", name, _ENCODED]
     for text in texts:
-        pieces = [piece for piece in text.split() if _SAFE_WORD.fullmatch(piece) and _ENCODED not in piece]
-        if not pieces:
+        words = [word for word in text.split() if _SAFE_WORD.fullmatch(word) and _ENCODED not in word]
+        if not words:
             return []
-        words.append(max(pieces, key=len))
-    alternatives: list[t.Any] = ["HEADER", name, words[-1]]
-    for word in dict.fromkeys(words[:-1]):
-        alternatives = ["OR", "HEADER", name, word, *alternatives]
-    return alternatives
+        found = ["OR", [part for word in words for part in ("HEADER", name, word)], *found]
+    return found

@@ -97,7 +97,9 @@ def _entry(entry: t.Any, what: str, index: int) -> dict[str, t.Any]:
 
 def _label(what: str, given: t.Mapping[str, t.Any], index: int) -> str:
     name = given.get("name")
-    return f"{what} {name.strip()}" if isinstance(name, str) and name.strip() else f"{what} number {index}"
+    if isinstance(name, str) and name.strip() and name.isprintable():
+        return f"{what} {name.strip()}"
+    return f"{what} number {index}"
 
 
 def _parse_profile(given: t.Mapping[str, t.Any], index: int, servers: t.Mapping[str, Server]) -> Profile:

@@ -29,6 +29,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Credentials, Endpoint
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
 
+FILTERED = " filter:"  # in a route; no address has a blank in it
 READ_ONLY_USER = -1  # stands for a user that a real run would create
 
 
@@ -95,6 +96,11 @@ class Mailbox:
         return min(self.server.connections, self.profile.connections or self.server.connections)
 
 
+def target_of(route: str) -> str:
+    """What a route is without its filter: where it files."""
+    return route.partition(FILTERED)[0]
+
+
 def mailboxes_of(
     profile: Profile, servers: t.Mapping[str, Server], secrets: Secrets, people: People
 ) -> tuple[list[Mailbox], list[tuple[str, str]]]:
@@ -146,7 +152,7 @@ def _by_user(profile: Profile, server: Server, secrets: Secrets, address: str, u
     def filing(parts: tuple[str, ...]) -> Filing:
         return MailboxFiling(user_id, address, parts)
 
-    route = f"user:{user_id}/{address}"
+    route = f"user:{user_id}/{address}" + (f"{FILTERED}{profile.filter.fingerprint()}" if profile.filter else "")
     return _mailbox(profile, server, secrets, address, "mailbox", route, profile.rules_hash(), filing, user)
 
 

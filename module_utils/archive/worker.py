@@ -10,8 +10,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker_filter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Decision, Filing
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_headers import HEADER_LIMIT, header_block
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import STAGING, flag_letters
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.staging import Staged
@@ -24,7 +24,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_proto
     Answer,
     Committed,
     Examine,
-    Examined,
     Fetch,
     FetchEnded,
     HangUp,
@@ -45,6 +44,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap import connecti
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import fetch as imap_fetch
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import folder_size as imap_folder_size
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import folders as imap_folders
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import headers as imap_headers
 
 _PR_SET_PDEATHSIG = 1
 
@@ -60,6 +60,8 @@ class Imap:
     fetch: t.Callable[..., t.Any] = imap_fetch.fetch
     sizes: t.Callable[..., t.Any] = imap_fetch.sizes
     folder_sizes: t.Callable[..., t.Any] = imap_folder_size.folder_sizes
+    listing: t.Callable[..., t.Any] = imap_fetch.listing
+    headers: t.Callable[..., t.Any] = imap_headers.headers
 
 
 class Pipe(t.Protocol):
@@ -146,8 +148,7 @@ class Worker:
         self._connection, self._access = None, None
 
     def _examine(self, order: Examine) -> None:
-        status = self._imap.examine(self._connection, order.folder)
-        self._send(Examined(status, self._imap.search_uids(self._connection)))
+        self._send(worker_filter.examined(self._imap, self._connection, order))
 
     def _fetch(self, order: Fetch) -> None:
         status = self._imap.examine(self._connection, order.folder)
@@ -159,7 +160,8 @@ class Worker:
             )
         limits = {"batch_messages": 1, "depth": 1} if order.careful else {}
         self._parcel = Parcel()
-        for message in self._imap.fetch(self._connection, order.uids, staging=self._staging, **limits):
+        messages = worker_filter.passing(self._imap, self._connection, order, order.uids, staging=self._staging, **limits)
+        for message in messages:
             self._take(message, order.filing)
             if len(self._parcel) >= PARCEL_MESSAGES or self._parcel.bytes >= PARCEL_BYTES:
                 self._deliver()
@@ -172,6 +174,8 @@ class Worker:
             self._parcel.gone.append(message.uid)
         elif isinstance(message, imap_fetch.Failed):
             self._parcel.failed.append((message.uid, message.text))
+        elif isinstance(message, Item):
+            self._parcel.items.append(message)
         else:
             self._parcel.items.append(self._stored(message, filing))
             self._parcel.bytes += message.size
@@ -181,7 +185,7 @@ class Worker:
         body = message.body
         streamed = isinstance(body, imap_fetch.StreamedBody)
         try:
-            decision = filing.decide(_header(body) if filing.needs_header else b"")
+            decision = filing.decide(worker_filter.header(body) if filing.needs_header else b"")
             stored = self._put(message, decision)
         finally:
             if streamed:
@@ -227,9 +231,3 @@ class Worker:
 
     def _send(self, answer: Answer | HungUp) -> None:
         self._pipe.send(answer)
-
-
-def _header(body: memoryview | imap_fetch.StreamedBody) -> bytes:
-    if isinstance(body, imap_fetch.StreamedBody):
-        return header_block(next(body.chunks(HEADER_LIMIT), b""))
-    return header_block(body)

@@ -28,11 +28,12 @@ class Access:
 
 @dataclass(frozen=True)
 class Examine:
-    """Open the folder and say what is in it. Answer: ``Examined`` or ``TaskFailed``."""
+    """Open the folder and say what is in it. Answer: ``Examined`` or ``TaskFailed``. ``now``: epoch seconds, for ages."""
 
     access: Access
     folder: Folder
     filter: MessageFilter = field(default_factory=MessageFilter)
+    now: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Fetch:
     """Store these messages. Answers: any number of ``Parcel``, then ``Fetched`` or ``TaskFailed``.
 
     ``careful`` asks for one message at a time, to find the one that breaks the connection. ``rate``: bytes per second, 0 for all
-    that comes.
+    that comes. What ``filter`` keeps out at the time ``now`` is told, but not stored; ``unmatched`` are the UIDs that the server's
+    SEARCH did not find for it.
     """
 
     access: Access
@@ -51,6 +53,8 @@ class Fetch:
     careful: bool = False
     filter: MessageFilter = field(default_factory=MessageFilter)
     rate: int = 0
+    now: int = 0
+    unmatched: t.Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,15 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Examined:
-    """What EXAMINE and UID SEARCH gave. ``matched``: the UIDs that the server finds for the filter, None without one."""
+    """What EXAMINE and UID SEARCH gave. ``matched``: the UIDs that the server finds for the filter, None without one.
+
+    ``note``: what is to be told of it.
+    """
 
     status: FolderStatus
     uids: t.Sequence[int]
     matched: t.Sequence[int] | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ class Bulk:
         if message.size is not None:
             self._planner.learn(message.uid, message.size)
         if message.uid in self._open:
-            self._partial[message.uid] = _merge(self._partial.get(message.uid), message)
+            self._partial[message.uid] = merged(self._partial.get(message.uid), message)
             if message.nil:
                 self._reasons[message.uid] = "the server sent NIL instead of the message"
 
@@ -178,7 +178,7 @@ class Bulk:
         return True
 
     def _fetched(self, uid: int, message: Message) -> Fetched:
-        message = _merge(self._partial.pop(uid, None), message)
+        message = merged(self._partial.pop(uid, None), message)
         size = message.body.size if isinstance(message.body, StreamedBody) else len(message.body)
         date = parse_internaldate(message.date) if message.date is not None else None
         problems: tuple[str, ...] = ()
@@ -256,7 +256,7 @@ def _spread(uids: list[int], count: int) -> list[int]:
     return first + sorted(set(uids) - set(first))
 
 
-def _merge(before: Message | None, now: Message) -> Message:
+def merged(before: Message | None, now: Message) -> Message:
     """Join what two responses say about one message; the later one wins."""
     if before is None:
         return now

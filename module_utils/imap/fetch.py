@@ -7,7 +7,7 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, ProtocolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import names, uidset
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.bulk import Bulk
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.bulk import Bulk, merged
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import ClientReadOnly
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import NOT_IMAP, Connection
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import HIGHEST, Folder, FolderStatus
@@ -25,7 +25,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.planner import Limits, Planner
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Response
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import MalformedError, parse_flags, parse_internaldate
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import (
+    MalformedError,
+    Message,
+    parse_flags,
+    parse_internaldate,
+)
 
 __all__ = ["MIB", "Failed", "Fetched", "Gone", "Item", "Listed", "Sink", "StreamedBody"]
 __all__ += ["examine", "fetch", "listing", "search_uids", "select", "sizes"]
@@ -75,17 +80,29 @@ def search_uids(conn: Connection, *criteria: t.Any) -> list[int]:
 
 
 def listing(conn: Connection, uids: t.Sequence[int]) -> list[Listed]:
-    """Size, date and flags without bodies, by ascending UID; UIDs that are gone are absent. ImapError when the server refuses."""
-    found: dict[int, Listed] = {}
+    """Size, date and flags without bodies, by ascending UID. ImapError when the server refuses.
+
+    UIDs that are gone are absent, and those of which the server tells no size or no flags: not told is not the same as none.
+    """
+    told = sorted(_told(conn, uids).items())
+    return [
+        Listed(uid, message.size, parse_internaldate(message.date or b"") or 0, parse_flags(message.flags))
+        for uid, message in told
+        if message.size is not None and message.flags is not None
+    ]
+
+
+def _told(conn: Connection, uids: t.Sequence[int]) -> dict[int, Message]:
+    """What the server tells of messages; several answers about one are put together."""
+    found: dict[int, Message] = {}
 
     def take(response: Response) -> None:
         try:
             message = response.message()
         except MalformedError:
             return
-        if message.uid is not None and message.size is not None:
-            date = parse_internaldate(message.date or b"")
-            found[message.uid] = Listed(message.uid, message.size, date or 0, parse_flags(message.flags or b""))
+        if message.uid is not None:
+            found[message.uid] = merged(found.get(message.uid), message)
 
     wanted = sorted(set(uids))
     pieces = list(uidset.split(wanted, LISTED))
@@ -97,12 +114,12 @@ def listing(conn: Connection, uids: t.Sequence[int]) -> list[Listed]:
             if not result.ok and found.keys().isdisjoint(piece):
                 cause = f"the server refused to list messages: {result.status} {result.text}"
                 raise ImapError(f"{conn.name}, mailbox {conn.user}", cause, "Check the folder on the server")
-    return [found[uid] for uid in wanted if uid in found]
+    return {uid: found[uid] for uid in wanted if uid in found}
 
 
 def sizes(conn: Connection, uids: t.Sequence[int]) -> dict[int, int]:
     """UID -> RFC822.SIZE; UIDs that are gone are absent."""
-    return {listed.uid: listed.size for listed in listing(conn, uids)}
+    return {uid: message.size for uid, message in _told(conn, uids).items() if message.size is not None}
 
 
 def fetch(

@@ -22,8 +22,15 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, LoginRefusedError, NetworkError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Credentials, Endpoint
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import Failed, Fetched, Gone, StreamedBody
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import (
+    Failed,
+    Fetched,
+    Gone,
+    Listed,
+    StreamedBody,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
+from tests.unit.module_utils.archive.search_fake import Candidate, matches
 
 MASTER = "not-a-secret-master-pw"
 OTHER = "not-a-secret-other-pw"
@@ -33,7 +40,8 @@ OTHER = "not-a-secret-other-pw"
 class FakeFolder:
     """``bad`` UIDs are refused; at a UID in ``breaks`` the connection is lost; ``refuse`` is what EXAMINE says.
 
-    A UID in ``late`` is there once the file exists: mail that arrives while a run goes on.
+    A UID in ``late`` is there once the file exists: mail that arrives while a run goes on. ``unsearchable`` is what a SEARCH with
+    criteria gets for an answer; those in ``overlooked`` it does not find.
     """
 
     uidvalidity: int = 1
@@ -47,6 +55,10 @@ class FakeFolder:
     refuse: str = ""
     uidnext: int = 1
     modseq: int = 1
+    dates: dict[int, int] = field(default_factory=dict)
+    tells_modseq: bool = True
+    unsearchable: str = ""
+    overlooked: set[int] = field(default_factory=set)
 
     def add(self, *bodies: bytes) -> FakeFolder:
         for body in bodies:
@@ -54,6 +66,13 @@ class FakeFolder:
             self.uidnext += 1
             self.modseq += 1
         return self
+
+    def flag(self, uid: int, *flags: str) -> None:
+        self.flags[uid] = flags
+        self.modseq += 1
+
+    def date(self, uid: int) -> int:
+        return self.dates.get(uid, 1_700_000_000 + uid)
 
     def expunge(self, uid: int) -> None:
         del self.messages[uid]
@@ -71,7 +90,7 @@ class FakeFolder:
 
     def status(self) -> FolderStatus:
         uids = self.uids()
-        return FolderStatus(self.uidvalidity, self.uidnext, len(uids), self.modseq + len(uids))
+        return FolderStatus(self.uidvalidity, self.uidnext, len(uids), self.modseq + len(uids) if self.tells_modseq else None)
 
 
 @dataclass
@@ -103,7 +122,8 @@ class FakeServers:
         return [line for line in lines if line.split()[0] == word]
 
     def imap(self) -> Imap:
-        return Imap(self.open, self.survey, self.examine, self.search, self.fetch, self.sizes, self.folder_sizes)
+        listed = {"listing": self.listing, "headers": self.headers}
+        return Imap(self.open, self.survey, self.examine, self.search, self.fetch, self.sizes, self.folder_sizes, **listed)
 
     def open(self, endpoint: Endpoint, credentials: Credentials) -> FakeConnection:
         self.say(f"LOGIN {endpoint.host} {credentials.user}")
@@ -142,8 +162,26 @@ class FakeServers:
             raise ImapError(folder.name, conn.opened.refuse, "Check the folder")
         return conn.opened.status()
 
-    def search(self, conn: FakeConnection) -> list[int]:
-        return conn.selected.uids()
+    def search(self, conn: FakeConnection, *criteria: t.Any) -> list[int]:
+        folder = conn.selected
+        if not criteria:
+            return folder.uids()
+        self.say(f"SEARCH {conn.name} {' '.join(map(str, criteria))}")
+        if folder.unsearchable:
+            raise ImapError(conn.name, folder.unsearchable, "Check the folder")
+        asked = [uid for uid in folder.uids() if uid not in folder.overlooked]
+        known = {uid: Candidate(folder.messages[uid], folder.date(uid), flags_of(folder, uid)) for uid in asked}
+        return [uid for uid in asked if matches(known[uid], criteria)]
+
+    def listing(self, conn: FakeConnection, uids: t.Sequence[int]) -> list[Listed]:
+        folder = conn.selected
+        self.say(f"LIST {conn.name} {','.join(map(str, uids))}")
+        there = [uid for uid in sorted(uids) if uid in folder.messages]
+        return [Listed(uid, len(folder.messages[uid]), folder.date(uid), flags_of(folder, uid)) for uid in there]
+
+    def headers(self, conn: FakeConnection, uids: t.Sequence[int], names: t.Sequence[str]) -> dict[int, bytes]:
+        self.say(f"HEADERS {conn.name} {','.join(map(str, uids))} {' '.join(names)}")
+        return {uid: conn.selected.messages[uid].partition(b"\r\n\r\n")[0] for uid in uids}
 
     def sizes(self, conn: FakeConnection, uids: t.Sequence[int]) -> dict[int, int]:
         self.say(f"SIZES {conn.name}")
@@ -178,8 +216,12 @@ class FakeServers:
             sink = staging(len(data))
             sink.write(memoryview(data))
             body = StreamedBody(len(data), sink)
-        date = 1_700_000_000 + uid
-        return Fetched(uid, len(data), date, folder.flags.get(uid, ("\\Seen",)), body, len(data), ())
+        return Fetched(uid, len(data), folder.date(uid), flags_of(folder, uid), body, len(data), ())
+
+
+def flags_of(folder: FakeFolder, uid: int) -> tuple[str, ...]:
+    """Messages are seen unless a test says otherwise."""
+    return folder.flags.get(uid, ("\\Seen",))
 
 
 def refused_master(label: str, answer: str = "NO", *, digest_sent: bool = True) -> LoginRefusedError:
