@@ -185,6 +185,21 @@ def test_uidvalidity_that_changes_during_a_run(tmp_path: Path, verb: str, when: 
         assert proved(stage, 7) == ALL
 
 
+def test_uidvalidity_that_changed_when_the_folder_is_opened_again_to_fetch(tmp_path: Path) -> None:
+    """Search and fetch open the folder on their own: UIDs of one numbering must not be fetched under the other."""
+    with Stage(tmp_path / "archive") as stage:
+
+        def renumbered(_command: Command) -> None:
+            stage.inbox.messages.reverse()
+            stage.inbox.renumber(7)
+
+        stage.script.on("EXAMINE", script.before(renumbered), folder="INBOX", nth=2, times=1)
+        named(stage.go(), "UIDVALIDITY changed from 1 to 7")
+        assert proved(stage, 1) == set()
+        stage.finish()
+        assert proved(stage, 7) == ALL
+
+
 def test_uidvalidity_that_changes_between_examine_and_fetch_of_one_connection(tmp_path: Path) -> None:
     """A server must end such a session. What one that does not gives for the UIDs is archived as what it is."""
     with Stage(tmp_path / "archive") as stage:
