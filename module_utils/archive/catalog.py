@@ -231,7 +231,7 @@ class Catalog(UserTables, SourceTables, ReceiptTables):
         return bool(self.row("SELECT clock_stepped FROM totals")[0])
 
     def trust_clock(self) -> None:
-        """Forget that the clock went backwards: everything was looked at."""
+        """Forget that the clock went backwards: everything was looked at. Durable, and with it all earlier commits."""
         with self.transaction():
             self._db.execute("UPDATE totals SET clock_stepped = 0")
 

@@ -17,7 +17,7 @@ _REMEDIES = {
     sqlite3.SQLITE_FULL: "Make room on that file system, then run again: what was committed is untouched",
     sqlite3.SQLITE_BUSY: "Another program holds a transaction open for more than a minute; find it with fuser and end it",
     sqlite3.SQLITE_READONLY: "Give the user that runs archiving the right to write the catalog and its directory",
-    sqlite3.SQLITE_CANTOPEN: "Create the archive with archive_store, and give this user the right to read it",
+    sqlite3.SQLITE_CANTOPEN: "Make room if that file system is full; else give this user the right to read and write there",
     sqlite3.SQLITE_CORRUPT: "Restore the catalog from a backup of the archive",
     sqlite3.SQLITE_NOTADB: "Restore the catalog from a backup of the archive",
     sqlite3.SQLITE_IOERR: "Check the disk and the kernel log",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -32,11 +33,16 @@ class RootLock:
             ) from None
         self._descriptor = descriptor
         self.holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": int(time.time()), "what": what}
-        self._write(json.dumps(self.holder).encode() + b"\n")
+        try:
+            self._write(json.dumps(self.holder).encode() + b"\n")
+        except OSError:
+            os.close(descriptor)
+            raise
 
     def release(self) -> None:
-        """Give the lock back."""
-        self._write(b"")
+        """Give the lock back; never raises."""
+        with contextlib.suppress(OSError):  # a full disk, one that became read-only: the name of the holder is for people alone
+            self._write(b"")
         os.close(self._descriptor)
 
     def _write(self, content: bytes) -> None:

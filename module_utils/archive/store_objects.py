@@ -261,6 +261,7 @@ class Objects:
         self._written.directories.add(path[: path.rindex("/")])
 
     def _staging_name(self) -> str:
+        self._written.directories.add(layout.STAGING)  # or the name, which soon goes, is back after a power loss
         return f"{self.root}/{layout.STAGING}/{os.getpid()}.{next(self._serial)}.{time.monotonic_ns()}"
 
 

@@ -56,15 +56,15 @@ def recover(store: Store, catalog: Catalog) -> SweepReport | None:
             "Restore the newest catalog",
         )
     since = None if store.clock_was_set() else _since(marker, catalog)
-    written = Written()
+    written = Written(directories={layout.STAGING})
     try:
         report = _sweep(store.root, catalog, since, written)
         # Before the marker goes: what comes back after a power loss would stay.
         store.sync(written)
     except OSError as error:
         raise os_failure(error, error.filename or store.root) from error
-    if report.everything:
-        catalog.trust_clock()
+    # A process that was killed may have left a commit that is not durable. It counted as one all the same: this makes it so.
+    catalog.trust_clock()
     store.end()
     return report
 
@@ -88,7 +88,6 @@ def _sweep(root: str, catalog: Catalog, since: float | None, written: Written) -
     staged = 0
     for path in Path(root, layout.STAGING).iterdir():
         path.unlink()
-        written.directories.add(layout.STAGING)
         staged += 1
     return SweepReport(objects, links, staged, since is None)
 
