@@ -23,8 +23,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
     Mailbox,
     Secrets,
-    archive_mailbox_warning,
     mailboxes_of,
+    profile_warnings,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import WorkerPool
@@ -72,11 +72,12 @@ class Options:
 
     def chosen(self) -> list[Profile]:
         """The profiles to run: those that read mailboxes before multidrop, so that a message is filed where its owner has it."""
-        names = {profile.name for profile in self.profiles}
-        for name in self.only:
-            if name not in names:
-                raise InputError(f"only: {name}", "no profile has this name", "Use one of " + ", ".join(sorted(names)))
-        chosen = [profile for profile in self.profiles if not self.only or profile.name in self.only]
+        names = {profile.name.casefold(): profile.name for profile in self.profiles}
+        wanted = {name.strip().casefold(): name for name in self.only}
+        for key, name in wanted.items():
+            if key not in names:
+                raise InputError(f"only: {name}", "no profile has this name", "Use one of " + ", ".join(sorted(names.values())))
+        chosen = [profile for profile in self.profiles if not wanted or profile.name.casefold() in wanted]
         return sorted(chosen, key=lambda profile: profile.method == MULTIDROP)
 
     def window(self, profile: Profile) -> Window | None:
@@ -187,8 +188,7 @@ class Run:
         try:
             people = CatalogPeople(tools.catalog)
             mailboxes, report.errors = mailboxes_of(profile, self._options.servers, self._options.secrets, people)
-            warning = archive_mailbox_warning(profile, people.users())
-            self.report.warnings += [warning] if warning else []
+            self.report.warnings += profile_warnings(profile, people.users())
         except InputError as error:
             report.errors.append((f"profile {profile.name}", str(error)))
             return report
@@ -225,8 +225,9 @@ class Run:
 
 
 def choose(mailboxes: list[Mailbox], only: str) -> list[Mailbox]:
-    """All mailboxes, or the one that is asked for."""
-    return [mailbox for mailbox in mailboxes if not only or mailbox.name == only.lower()]
+    """All mailboxes, or the one that is asked for: by its login, or by the name or an address of its user, in any case."""
+    wanted = only.strip().lower()
+    return [mailbox for mailbox in mailboxes if not wanted or wanted == mailbox.name or wanted in mailbox.names]
 
 
 def number(mailboxes: list[Mailbox]) -> list[Mailbox]:

@@ -20,8 +20,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import (
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
     KnownPeople,
     Mailbox,
-    archive_mailbox_warning,
     mailboxes_of,
+    profile_warnings,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import ProfileReport, RunReport
@@ -76,8 +76,7 @@ class Looker:
             else:
                 self.report.warnings.append(f"{error} Until then this profile finds nothing to archive.")
             return report
-        warning = archive_mailbox_warning(profile, people.known)
-        self.report.warnings += [warning] if warning else []
+        self.report.warnings += profile_warnings(profile, people.known)
         mailboxes = number(choose(mailboxes, self._options.mailbox))
         report.mailboxes = [mailbox.report for mailbox in mailboxes]
         self._begin(profile, mailboxes)

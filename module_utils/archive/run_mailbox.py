@@ -74,7 +74,7 @@ class KnownPeople:
 class Mailbox:
     """One mailbox of one profile. ``route`` and ``rules`` are what the ledger compares.
 
-    ``listed``: all folders that the server told of in this run, selected or not.
+    ``names``: what its user is called, lower case. ``listed``: all folders that the server told of in this run, selected or not.
     """
 
     profile: Profile
@@ -88,6 +88,7 @@ class Mailbox:
     report: MailboxReport
     position: int = 0
     count: int = 0
+    names: frozenset[str] = frozenset()
     listed: t.Sequence[Folder] = ()
 
     @property
@@ -140,10 +141,32 @@ def _multiple(
             continue
         home = user.server or (profile.servers[0] if len(profile.servers) == 1 else "")
         if home:
-            found.append(_by_user(profile, servers[home], secrets, user.addresses[0], user.id, user.name))
+            one = _by_user(profile, servers[home], secrets, user.addresses[0], user.id, user.name)
+            one.names = frozenset({user.name.lower(), *user.addresses})
+            found.append(one)
         else:
             wrong.append((user.name, "the archive user has no server, and the profile names several; set the user's server"))
+    if not found and not wrong:
+        raise InputError(
+            f"profile {profile.name}",
+            f"its users and servers choose none of the {len(users)} archive users with an address",
+            "Correct users or servers of the profile, or synchronise the users with archive_users",
+        )
     return found, wrong
+
+
+def profile_warnings(profile: Profile, users: t.Sequence[User]) -> list[str]:
+    """What is odd about a profile beside these users, and does not keep it from being run."""
+    return [warning for check in (archive_mailbox_warning, strangers_warning) if (warning := check(profile, users))]
+
+
+def strangers_warning(profile: Profile, users: t.Iterable[User]) -> str | None:
+    """A warning when a profile names users whom nobody is called."""
+    known = {name.lower() for user in users for name in (user.name, *user.addresses)}
+    strangers = sorted(profile.users.names - known)
+    if not strangers:
+        return None
+    return f"profile {profile.name}, key users: no archive user has the name or address {', '.join(strangers)}"
 
 
 def _by_user(profile: Profile, server: Server, secrets: Secrets, address: str, user_id: int, user: str) -> Mailbox:
