@@ -87,6 +87,11 @@ options:
         description: Connections to this server at a time, at most.
         type: int
         default: 8
+      bandwidth:
+        description:
+          - Bytes per second that all connections to this server together may fetch, as a number or with C(K), C(M) or C(G) behind
+            it (1024 of the next smaller), at least V(10K). No limit unless given.
+        type: str
       master_password:
         description: The server's master password, for profiles with C(credentials) V(master).
         type: str
@@ -128,8 +133,20 @@ options:
         C({u-email}/Sent Items) unless given. C({u-email}) is the user's primary address, C({h-email}) the address in the
         header.
       - C(connections) limits the connections per server for this profile.
+      - C(filter) has the conditions that a message must all meet, C(since) and C(before) (dates, UTC), C(older_than_days) and
+        C(younger_than_days), C(seen), C(flagged), C(larger_than) and C(smaller_than) (bytes, or with C(K), C(M), C(G)), C(headers)
+        and C(not_headers) (field names with the texts of which the field must contain one, or none). Dates are those of the server
+        (INTERNALDATE). What is kept out is counted as C(excluded), with its reason in the catalog, and looked at again when the
+        filter, the time or a flag lets it pass.
+      - C(delete) has C(after_days), how many days after the later of its date and its archiving a message is deleted on the server,
+        and C(dedicated), whether the mailbox is for archiving alone. Nothing is deleted unless it is given.
+      - C(moves) is V(stay) (the default) or V(follow), whether a message that moved to another folder on the server moves in the
+        archive. V(multidrop) has no such key.
+      - C(order) is V(oldest_first) (the default) or V(newest_first).
+      - C(window) is the time of day in which the profile runs, such as V(22:00-06:00), in the time zone of the archive host.
       - A profile that is renamed reads nothing again, because the archive remembers mailboxes rather than profiles. One that is
         removed leaves everything as it is.
+      - See C(docs/profiles.md) for every key with an example.
     type: list
     elements: dict
     required: true
@@ -297,6 +314,7 @@ ARGUMENTS = {
             "validate_certs": {"type": "bool", "default": True},
             "timeout": {"type": "int", "default": 60},
             "connections": {"type": "int", "default": 8},
+            "bandwidth": {"type": "str"},
             "master_password": {"type": "str", "no_log": True},
             "other_master_password": {"type": "str", "no_log": True},
             "refused": {"type": "str"},

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/profiles.md names every key, and its examples are profiles."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from pathlib import Path
+
+import yaml
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import profile_filter, profile_keys
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import (
+    KEYS,
+    SERVER_KEYS,
+    parse_profiles,
+    parse_servers,
+)
+
+ROOT = Path(__file__).parents[4]
+TEXT = (ROOT / "docs" / "profiles.md").read_text(encoding="utf-8")
+EXAMPLES = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)]
+SERVERS = parse_servers([{"name": "mail1.example.com"}])
+
+
+def profiles() -> list[dict[str, t.Any]]:
+    return [profile for example in EXAMPLES for profile in example.get("archive_profiles", [])]
+
+
+def test_every_example_is_a_profile() -> None:
+    for example in EXAMPLES:
+        parse_profiles(example.get("archive_profiles", []), SERVERS)
+    assert len(profiles()) >= 8
+
+
+def test_every_key_of_a_profile_has_an_example_and_is_explained() -> None:
+    assert {key for profile in profiles() for key in profile} == set(KEYS)
+    nested = {*profile_filter.FILTER_KEYS, *profile_filter.DELETE_KEYS, *profile_keys.FOLDER_KEYS}
+    explained = {word.rpartition(".")[2] for word in re.findall(r"`([a-z_.]+)`", TEXT)}
+    assert set(KEYS) | nested | set(SERVER_KEYS) <= explained
+
+
+def test_the_example_inventory_takes_every_key_that_it_shows() -> None:
+    lines = (ROOT / "inventory/example/group_vars/archive_hosts.yml").read_text(encoding="utf-8")
+    shown = yaml.safe_load(re.sub(r"^    # ", "    ", lines, flags=re.MULTILINE))["archive_profiles"]
+    names = {server for profile in shown for server in profile.get("servers", [])}
+    assert {"filter", "delete", "window"} <= set(shown[0])
+    assert len(parse_profiles(shown, parse_servers([{"name": name} for name in names]))) == len(shown)
