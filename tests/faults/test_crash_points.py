@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dense run is killed at every call that changes the disk, the catalog or the server; a plain re-run completes the archive.
+
+The calls are counted by calls.c in the run's processes, and for comparison by strace around a run without it. A call at which the
+run is killed does not happen any more, so point N is the state after N-1 calls.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections import Counter
+
+import pytest
+
+from tests.faults.calls import Action, Record
+from tests.faults.crash_bench import KILLED, Bench, bench
+
+
+@pytest.fixture(scope="module")
+def place() -> t.Iterator[Bench]:
+    with bench() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def run(place: Bench) -> list[Record]:
+    """The calls of an undisturbed run."""
+    place.fresh()
+    return [record for record in place.recorded() if record.number]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: Bench) -> dict[str, t.Any]:
+    place.fresh()
+    place.complete()
+    return place.complete()
+
+
+def by_name(run: list[Record]) -> Counter[str]:
+    return Counter(record.name for record in run)
+
+
+def test_the_run_is_dense(run: list[Record], undisturbed: dict[str, t.Any]) -> None:
+    names = by_name(run)
+    least = {"write": 35, "openat": 35, "link": 35, "mkdir": 20, "syncfs": 3, "fdatasync": 10, "pwrite64": 50, "rename": 1}
+    assert {name: count for name, count in least.items() if names[name] < count} == {}
+    assert sum(record.path.startswith("socket:") for record in run) > 40
+    assert len(undisturbed["messages"]) == 40
+    assert {row[4] for row in undisturbed["messages"]} >= {1, 2, 4}
+    assert any("staging" in record.path and record.name == "link" for record in run)
+
+
+def test_two_runs_are_the_same_call_by_call(place: Bench, run: list[Record]) -> None:
+    place.fresh()
+    again = [record for record in place.recorded() if record.number]
+    assert [record.name for record in again] == [record.name for record in run]
+
+
+def test_strace_counts_the_same_calls(place: Bench, run: list[Record]) -> None:
+    place.fresh()
+    counted, statements = place.straced()
+    counted["statement"] = statements
+    assert counted == by_name(run)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.fault("crash")
+def test_killed_at_every_call_a_plain_run_completes_the_archive(
+    place: Bench, run: list[Record], undisturbed: dict[str, t.Any], fault_points: t.Callable[[int], None]
+) -> None:
+    wrong = []
+    for record in run:
+        place.fresh()
+        answer = place.run(target=record.number, action=Action.KILL)
+        assert (answer.status, answer.count) == (KILLED, record.number)
+        try:
+            assert place.complete() == undisturbed
+        except AssertionError as error:
+            wrong.append((record.number, record.name, record.path, str(error)[:2000]))
+    assert not wrong, f"{len(wrong)} of {len(run)}: {wrong[:3]}"
+    fault_points(len(run))
