@@ -48,6 +48,11 @@ states:
   returned: success
   type: dict
   sample: {excluded: 0, left: 12, failed: 1, quarantined: 0}
+receipts:
+  description: How many messages were deleted on servers with a receipt, and how many receipts are open since a run was cut short.
+  returned: success
+  type: dict
+  sample: {deleted: 0, planned: 0}
 unknown_addresses:
   description: Addresses of left messages that no archive user has, the most frequent first, at most 200.
   returned: success

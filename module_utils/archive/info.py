@@ -31,6 +31,7 @@ def read(root: str, runs: int) -> dict[str, t.Any]:
         return {
             "totals": {**dataclasses.asdict(catalog.totals()), "users": len(catalog.users())},
             "states": {state.name.lower(): states[state] for state in sorted(OPEN)},
+            "receipts": catalog.count_receipts(),
             "unknown_addresses": [
                 {"address": address, "messages": count} for address, count in unknown.most_common(LISTED_ADDRESSES)
             ],

@@ -34,6 +34,7 @@ PURE = [
     *sorted(f"kerio/{path.name}" for path in (UTILS / "kerio").glob("relations*.py")),
     "archive/layout.py",
     "archive/copykey.py",
+    "archive/deletion.py",
     "archive/ledger.py",
     "archive/filing.py",
     "archive/filters.py",

@@ -40,6 +40,7 @@ def test_what_an_archive_holds(tmp_path: Path) -> None:
         "users": 1,
     }
     assert result["states"] == {"excluded": 0, "left": 1, "failed": 1, "quarantined": 0}
+    assert result["receipts"] == {"deleted": 0, "planned": 0}
     assert {"address": "x@example.com", "messages": 1} in result["unknown_addresses"]
     (run,) = result["runs"]
     assert (run["outcome"], run["summary"]["new"]) == ("problems", 2)
