@@ -159,8 +159,11 @@ options:
       - V(estimate) counts the messages and bytes that a run would archive now, measures with a small sample how fast they come
         and how small they become, and tells the time and the room that the run needs, with a warning when the file system of
         O(root) has too little. It writes nothing, also outside of check mode, and the archive need not exist yet.
+      - V(stop) asks the run that is under way to end and waits until it has, up to five minutes. It ends after the message that
+        it is at; what it has archived stays, and the next run goes on from there. C(SIGTERM) to its process does the same. The
+        result of the run goes to whoever started it.
     type: str
-    choices: [archive, test, estimate]
+    choices: [archive, test, estimate, stop]
     default: archive
   connections:
     description: Connections to all servers together, at most; V(0) for no such limit.
@@ -321,7 +324,7 @@ ARGUMENTS = {
         },
     },
     "profiles": {"type": "list", "elements": "dict", "required": True},
-    "mode": {"type": "str", "choices": ["archive", "test", "estimate"], "default": "archive"},
+    "mode": {"type": "str", "choices": ["archive", "test", "estimate", "stop"], "default": "archive"},
     "connections": {"type": "int", "default": 0},
     "passwords": {"type": "dict", "default": {}, "no_log": True},
     "only": {"type": "list", "elements": "str", "default": []},

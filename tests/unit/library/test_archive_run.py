@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 import typing as t
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 import yaml
 
 from ansible_collections.mailops.kerio.plugins.doc_fragments import job as job_fragment
+from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run, run_look
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_module as run_module_of_archive
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -256,6 +260,38 @@ def test_the_mode_test_says_what_is_wrong_and_leaves_no_trace(archive: Archive, 
     assert not servers.commands("FETCH")
     assert module(archive, mode="test", check=check, fail_on_errors=False)["failed"] is False
     assert module(archive, mode="test", check=check, mailbox=ALICE)["msg"] == "1 of 1 mailbox can be read"
+
+
+@pytest.mark.parametrize("how", ["mode", "signal"])
+def test_a_run_is_stopped_by_another_call_or_by_a_signal(
+    archive: Archive, servers: FakeServers, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    for name in ("INBOX", "Old", "Older"):
+        servers.folder("mail1", ALICE, name).add(*(mail(number) for number in range(40)))
+    message = servers.message
+
+    def slowly(*args: t.Any) -> t.Any:
+        time.sleep(0.05)
+        return message(*args)
+
+    monkeypatch.setattr(servers, "message", slowly)
+    nothing = module(archive, mode="stop")
+    assert (nothing["changed"], nothing["msg"]) == (False, "Nothing to stop: no run is under way")
+    assert module(archive, job_owner="me", job_wait=1)["job"]["state"] == "running"
+    assert "would be stopped" in module(archive, mode="stop", check=True)["msg"]
+    if how == "mode":
+        stopped = module(archive, mode="stop")
+        assert (stopped["failed"], stopped["changed"]) == (False, True)
+        assert stopped["msg"].startswith("The run of me has ended: ")
+        assert "stopped on request" in stopped["msg"]
+    else:
+        os.kill(job.status(archive.root / "jobs", "archive_run").pid, signal.SIGTERM)
+    result = module(archive, job_owner="me", job_wait=30, job_seen=2**31 - 1)
+    assert (result["failed"], result["run"]["outcome"], result["job"]["state"]) == (False, "stopped", "finished")
+    assert result["run"]["new"] < 120
+    monkeypatch.undo()
+    monkeypatch.setattr(run, "Imap", servers.imap)
+    assert module(archive)["run"]["new"] == 120 - result["run"]["new"]
 
 
 @pytest.mark.parametrize("check", [True, False])
