@@ -23,7 +23,10 @@ def _mailboxes(count: int) -> str:
 
 @dataclass
 class FolderReport:
-    """One selected folder. ``opened`` is False when its STATUS proved that nothing changed; ``bytes`` were fetched."""
+    """One selected folder. ``opened`` is False when its STATUS proved that nothing changed; ``bytes`` were fetched.
+
+    ``deleted`` messages went from the server; ``spared`` counts by reason those that were old enough and stayed.
+    """
 
     name: str
     accounts: Accounts = field(default_factory=Accounts)
@@ -31,13 +34,17 @@ class FolderReport:
     bytes: int = 0
     seconds: float = 0.0
     refiled: int = 0
+    deleted: int = 0
+    spared: dict[str, int] = field(default_factory=dict)
     error: str = ""
     notes: list[str] = field(default_factory=list)
 
     def as_data(self) -> dict[str, t.Any]:
         """The plain data of the result."""
         data: dict[str, t.Any] = {"name": self.name, **self.accounts.as_data(), "opened": self.opened, "refiled": self.refiled}
-        data.update(bytes=self.bytes, seconds=round(self.seconds, 3))
+        data.update(bytes=self.bytes, seconds=round(self.seconds, 3), deleted=self.deleted)
+        if self.spared:
+            data["spared"] = self.spared
         if self.error:
             data["error"] = self.error
         if self.notes:
@@ -80,6 +87,15 @@ class MailboxReport:
         """Bytes fetched."""
         return sum(folder.bytes for folder in self.folders)
 
+    @property
+    def deleted(self) -> int:
+        """Messages that went from the server."""
+        return sum(folder.deleted for folder in self.folders)
+
+    def spared(self) -> Counter[str]:
+        """Messages that were old enough to be deleted and stayed, by reason."""
+        return sum((Counter(folder.spared) for folder in self.folders), Counter())
+
     def problems(self, profile: str) -> list[Problem]:
         """Everything that did not work in this mailbox."""
         where = f"{self.server} {self.mailbox}"
@@ -96,6 +112,7 @@ class MailboxReport:
         """The plain data of the result."""
         data: dict[str, t.Any] = {"server": self.server, "mailbox": self.mailbox, "user": self.user, **self.accounts().as_data()}
         data.update(bytes=self.bytes, seconds=round(self.seconds, 3), error=self.error, blocked=self.blocked)
+        data.update(deleted=self.deleted, spared=dict(self.spared()))
         data["folders"] = [folder.as_data() for folder in self.folders]
         data["excluded_folders"] = self.excluded_folders
         return data
@@ -150,6 +167,15 @@ class ProfileReport:
             total.add(mailbox.accounts())
         return total
 
+    @property
+    def deleted(self) -> int:
+        """Messages that went from servers."""
+        return sum(mailbox.deleted for mailbox in self.mailboxes)
+
+    def spared(self) -> Counter[str]:
+        """Messages that were old enough to be deleted and stayed, by reason."""
+        return sum((mailbox.spared() for mailbox in self.mailboxes), Counter())
+
     def problems(self) -> list[Problem]:
         """Everything that did not work, the server's troubles once."""
         found = []
@@ -164,6 +190,7 @@ class ProfileReport:
         """The plain data of the result."""
         data: dict[str, t.Any] = {"name": self.name, "method": self.method, **self.accounts().as_data()}
         data.update(bytes=sum(mailbox.bytes for mailbox in self.mailboxes), seconds=round(self.seconds, 3))
+        data.update(deleted=self.deleted, spared=dict(self.spared()))
         data["errors"] = [problem.as_data() for problem in self.problems()]
         named = self.unknown.most_common(LISTED_ADDRESSES)
         data["unknown_addresses"] = [{"address": address, "messages": count} for address, count in named]
@@ -205,10 +232,19 @@ class RunReport:
             self.profiles[0].errors.append((f"mailbox {mailbox}", reason))
 
     @property
+    def deleted(self) -> int:
+        """Messages that went from servers."""
+        return sum(profile.deleted for profile in self.profiles)
+
+    def spared(self) -> Counter[str]:
+        """Messages that were old enough to be deleted and stayed, by reason."""
+        return sum((profile.spared() for profile in self.profiles), Counter())
+
+    @property
     def changed(self) -> bool:
-        """Whether anything was archived or filed anew."""
+        """Whether anything was archived, filed anew or deleted."""
         accounts = self.accounts()
-        return bool(accounts.new or accounts.copies or self.placements)
+        return bool(accounts.new or accounts.copies or self.placements or self.deleted)
 
     @property
     def outcome(self) -> str:
@@ -223,11 +259,19 @@ class RunReport:
         for name in ("copies", "left", "excluded", "failed", "quarantined"):
             count = getattr(accounts, name)
             text += f", {count:,} {name}" if count else ""
+        text += self.deletion_text("were deleted on the server")
         if self.stopped:
             left = sum(profile.unfinished for profile in self.profiles)
             text += "; stopped on request before the end" + (f", {_mailboxes(left)} left for the next run" if left else "")
         text += "".join(f"; {told}" for profile in self.profiles if (told := profile.window_text()))
         return text + self.problem_text()
+
+    def deletion_text(self, verb: str) -> str:
+        """The part of a sentence on deletion, "" when nothing was old enough."""
+        spared = self.spared().total()
+        if not self.deleted and not spared:
+            return ""
+        return f", {self.deleted:,} {verb}" + (f" and {spared:,} that are old enough were spared" if spared else "")
 
     def problem_text(self) -> str:
         """The end of a sentence: how many problems there are, and the first of them by name."""
@@ -246,6 +290,8 @@ class RunReport:
             placements=self.placements,
             objects=self.objects,
             stored_bytes=self.stored_bytes,
+            deleted=self.deleted,
+            spared=dict(self.spared()),
             damaged_objects=self.damaged,
             errors=[problem.as_data() for problem in self.problems()],
             profiles=[profile.as_data() for profile in self.profiles],
