@@ -118,7 +118,10 @@ class ReceiptTables(Database):
                 self._db.execute(_PLAN, (*key, *values))
 
     def complete_receipts(self, folder_id: int, uidvalidity: int, run_id: int, uids: t.Iterable[int], proof: Proof) -> None:
-        """Say of planned receipts that their messages are gone, and of the messages that they are deleted: one transaction."""
+        """Say of planned receipts that their messages are gone, and of the messages that they are deleted: one transaction.
+
+        The folder's figures stay those of its last comparison; see ``expect_fewer``.
+        """
         now = int(time.time())
         added = json.dumps(proof)
         with self.transaction():
@@ -140,6 +143,15 @@ class ReceiptTables(Database):
             for uid in vanished:
                 self._drop((folder_id, uidvalidity, uid))
                 self._set_state((folder_id, uidvalidity, uid), run_id, State.VANISHED)
+
+    def expect_fewer(self, folder_id: int, uidvalidity: int, messages: int) -> None:
+        """Take what just went off the figures of the folder's last comparison.
+
+        So a folder that changed by this alone need not be opened again, and one that a restore fills again must be.
+        """
+        with self.transaction(durable=False):
+            statement = "UPDATE source_folders SET messages = messages - ? WHERE id = ? AND uidvalidity = ?"
+            self._db.execute(statement, (messages, folder_id, uidvalidity))
 
     def read_again(self, folder_id: int, uidvalidity: int, run_id: int, reasons: t.Mapping[int, str]) -> None:
         """Make messages (UID -> reason) failed ones, which the next run fetches: their objects are damaged."""

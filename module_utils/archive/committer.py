@@ -214,14 +214,11 @@ class Committer:
     def _is_copy(self, kind: str, folder: UserFolder, message: Message) -> bool:
         """Tell whether the user has this message where it counts, perhaps with other trace headers.
 
-        In the same folder it always counts. Elsewhere it counts between the two ways in which one message reaches an archive:
-        a multidrop message that the user has anywhere, and a mailbox message that multidrop filed. Two folders of one mailbox
-        that hold the same message keep it both. The key finds candidates; only the bytes prove.
+        The key finds candidates; only the bytes prove.
         """
         seen: set[bytes] = set()
         for row in self._known.copies(folder.user_id, message.copy_key):
-            counts = row.folder_id == folder.id or kind == MULTIDROP or row.origin.startswith(MULTIDROP)
-            if not counts or row.digest in seen:
+            if not counts_as_copy(kind, folder.id, row) or row.digest in seen:
                 continue
             if row.digest == message.digest or self._proven(row.digest, message.digest):
                 return True
@@ -243,6 +240,16 @@ class Committer:
         if name != placement_name(existing.internaldate, existing.digest, existing.size, existing.vsize, existing.flags):
             folder = next(folder for folder in self._folders.values() if folder.id == row.folder_id)
             self._store.unplace(folder.dir, name)
+
+
+def counts_as_copy(kind: str, folder_id: int, row: PlacementRow) -> bool:
+    """Whether a placement of the same message counts for one that ``kind`` would file in the folder.
+
+    In the same folder it always counts. Elsewhere it counts between the two ways in which one message reaches an archive: a
+    multidrop message that the user has anywhere, and a mailbox message that multidrop filed. Two folders of one mailbox that hold
+    the same message keep it both.
+    """
+    return row.folder_id == folder_id or kind == MULTIDROP or row.origin.startswith(MULTIDROP)
 
 
 def _row(item: Item, stored: Stored, state: State, reason: str) -> MessageRow:

@@ -13,6 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_protocol import Delete
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap, Worker, die_with
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Answer, Committed, HangUp, Order, Quit
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import JobError
@@ -58,7 +59,7 @@ class WorkerPool:
         """Workers without an order."""
         return [hand for hand in self.hands if not hand.busy]
 
-    def order(self, hand: Hand, order: Order) -> None:
+    def order(self, hand: Hand, order: Order | Delete) -> None:
         """Give a worker something to do."""
         self._send(hand, order)
         hand.busy = True
@@ -108,7 +109,7 @@ class WorkerPool:
                 os.waitpid(hand.pid, 0)
         self.hands.clear()
 
-    def _send(self, hand: Hand, message: Order) -> None:
+    def _send(self, hand: Hand, message: Order | Delete) -> None:
         try:
             hand.pipe.send(message)
         except ConnectionError:
