@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -19,6 +18,7 @@ import threading
 import traceback
 import typing as t
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress, run_pool, store_sync, worker
@@ -80,25 +80,16 @@ class Turn:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
 
-class TurnPipe:
-    """An end of a pipe between scheduler and worker: whoever waits for the other gives the turn away."""
-
-    def __init__(self, pipe: t.Any, turn: Turn) -> None:
-        self._pipe = pipe
-        self._turn = turn
-        self.send, self.poll, self.close, self.fileno = pipe.send, pipe.poll, pipe.close, pipe.fileno
-
-    def recv(self) -> t.Any:
-        if not self._pipe.poll():
-            self._turn.give()
-        message = self._pipe.recv()
-        self._turn.take()
-        return message
-
-
 def take_turns(turn: Turn) -> None:
-    """Put the turn into the pool's waiting."""
-    wait, close, pipe = run_pool.wait, run_pool.WorkerPool.close, multiprocessing.Pipe
+    """Whoever waits for the other gives the turn away: at either end of a pipe, and in the pool."""
+    receive, wait, close = Connection.recv, run_pool.wait, run_pool.WorkerPool.close
+
+    def receiving(pipe: Connection[t.Any, t.Any]) -> t.Any:
+        if not pipe.poll():
+            turn.give()
+        message = receive(pipe)
+        turn.take()
+        return message
 
     def waiting(pipes: t.Any, timeout: float) -> t.Any:
         turn.give()
@@ -110,9 +101,9 @@ def take_turns(turn: Turn) -> None:
         turn.give()
         close(pool)
 
+    Connection.recv = receiving  # type: ignore[method-assign]
     run_pool.wait = t.cast("t.Any", waiting)
-    run_pool.WorkerPool.close = t.cast("t.Any", closing)
-    multiprocessing.Pipe = t.cast("t.Any", lambda: [TurnPipe(end, turn) for end in pipe()])
+    run_pool.WorkerPool.close = closing  # type: ignore[method-assign]
 
 
 class Statements:

@@ -7,6 +7,7 @@ other trace headers, a message that is streamed, one for two users, one for nobo
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import os
@@ -65,7 +66,8 @@ def options(root: str, port: int, ca_file: str, **more: t.Any) -> Options:
     declared = {"name": "mail1", "host": HOST, "port": port, "access": "IMAP-SSL", "ca_file": ca_file, "connections": 1}
     servers = parse_servers([{**declared, "timeout": 10}])
     secrets = Secrets({"mail1": MASTER}, {"journal": PASSWORD})
-    return Options(root, servers, parse_profiles(PROFILES, servers), secrets, processes=1, **more)
+    quick = {"settle": 0.01} if "settle" in {field.name for field in dataclasses.fields(Options)} else {}
+    return Options(root, servers, parse_profiles(PROFILES, servers), secrets, processes=1, **quick, **more)
 
 
 def imap() -> Imap:
