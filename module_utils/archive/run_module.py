@@ -7,7 +7,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job, job_attend
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, run_estimate, run_test
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, run_estimate, run_stop, run_test
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import SERVER_SECRETS, parse_profiles, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
@@ -101,11 +101,16 @@ def _estimate(params: Data, options: Options, _check_mode: bool) -> Data:
     }
 
 
+def _stop(_params: Data, options: Options, check_mode: bool) -> Data:
+    return run_stop.stop(Path(options.root, layout.JOBS), JOB, check_mode)
+
+
 # What the module can be asked for. Each gets the parameters, what they mean, and whether this is check mode.
 MODES: dict[str, t.Callable[[Data, Options, bool], Data]] = {
     "archive": _archive,
     "test": _test,
     "estimate": _estimate,
+    "stop": _stop,
 }
 
 
