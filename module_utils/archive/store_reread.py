@@ -81,7 +81,8 @@ class _DiskFile(io.RawIOBase):
 
     def readinto(self, target: t.Any, /) -> int:
         within = self._at - self._start
-        if not 0 <= within < self._held:
+        ended = self._held < PIECE and within >= self._held  # a piece that is not full is the last one
+        if not ended and not 0 <= within < self._held:
             self._fill(self._at - self._at % PIECE)
             within = self._at - self._start
         count = max(0, min(len(target), self._held - within))
