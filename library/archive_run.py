@@ -270,6 +270,36 @@ profiles:
       seconds: 1.7
       errors: []
       unknown_addresses: []
+table:
+  description: The result as at most 24 lines of text, of a run one for each profile.
+  returned: when the run has ended, and in the modes V(test) and V(estimate)
+  type: list
+  elements: str
+  sample:
+    - "profile        new  known  copies  excluded  left  failed  quarantined  deleted    bytes  seconds"
+    - "all mailboxes  310  4,000       0         0     0       0            0        0  7.1 MB      1.7"
+test:
+  description:
+    - Per mailbox C(profile), C(server), C(mailbox), C(user), C(connection), C(login) and C(folders) (V(ok), V(failed) or
+      V(not tried)), C(folders_selected), C(folders_excluded), C(unreadable_folders), C(messages), C(message), and C(verdict).
+    - C(verdict) is V(fine), V(out_of_reach), V(certificate), V(turned_away), V(protocol), V(declared_wrong), V(wrong_group),
+      V(wrong_master_password), V(master_off), V(no_such_mailbox), V(wrong_mailbox_password), V(needs_tls),
+      V(unreadable_folder), V(cannot_tell) when the server's answer fits several of them, which are in C(can_be), or
+      V(not_tried) when the server had refused before.
+  returned: in the mode V(test)
+  type: list
+  elements: dict
+  sample:
+    - {server: mail1, mailbox: alice@example.com, user: alice@example.com, verdict: fine, can_be: [], connection: ok, login: ok,
+       folders: ok, folders_selected: 12, messages: 4310}
+estimate:
+  description:
+    - C(messages), C(bytes), C(seconds), C(disk_bytes), C(inodes), C(free_bytes), C(free_inodes), and the same per entry of
+      C(profiles) with its C(mailboxes), and per entry of C(servers) with its C(sample).
+    - C(seconds) is null when nothing could be measured. Writing the archive is not part of the measured time.
+  returned: in the mode V(estimate)
+  type: dict
+  sample: {messages: 1234567, bytes: 98200000000, seconds: 12000, disk_bytes: 41000000000, inodes: 1235000, servers: []}
 run:
   description: The counts of the whole run, its C(outcome), C(placements), C(objects), and all C(errors).
   returned: when the run has ended; with C(profiles) in it when the module fails

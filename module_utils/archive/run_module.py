@@ -7,7 +7,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job, job_attend
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, run_estimate, run_stop, run_test
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, run_estimate, run_stop, run_table, run_test
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import SERVER_SECRETS, parse_profiles, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
@@ -174,5 +174,9 @@ def outcome_of(report: RunReport, fail_on_errors: bool, *, check_mode: bool = Fa
         "msg": sentence,
         "warnings": report.warnings,
         "failed": failed,
-        "data": {"profiles": profiles, "run": {**run, "profiles": profiles} if failed else run},
+        "data": {
+            "profiles": profiles,
+            "run": {**run, "profiles": profiles} if failed else run,
+            "table": run_table.of_run(profiles),
+        },
     }

@@ -10,7 +10,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import verdict
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_table, verdict
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_look import Looker
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
@@ -161,4 +161,5 @@ def as_data(report: RunReport, found: t.Sequence[Found]) -> dict[str, t.Any]:
         "seconds": round(report.seconds, 3),
     }
     run["errors"] = [problem.as_data() for problem in report.problems()]
-    return {"run": run, "test": [one.as_data() for one in found]}
+    rows = [one.as_data() for one in found]
+    return {"run": run, "test": rows, "table": run_table.of_test(rows)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, run_estimate
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, run_estimate, run_table
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import Space
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_profiles, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
@@ -145,14 +145,14 @@ def test_the_sample_is_spread_over_the_folder_in_runs() -> None:
     ("value", "text"), [(999, "999 bytes"), (1500, "1.5 kB"), (98_200_000_000, "98.2 GB"), (5e15, "5,000 TB")]
 )
 def test_sizes_for_people(value: float, text: str) -> None:
-    assert run_estimate.size_text(value) == text
+    assert run_table.size_text(value) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(0.2, "1 s"), (119, "119 s"), (3000, "50 min"), (12_000, "3 h 20 min"), (260_000, "3.0 days")]
 )
 def test_times_for_people(value: float, text: str) -> None:
-    assert run_estimate.time_text(value) == text
+    assert run_table.time_text(value) == text
 
 
 @pytest.mark.parametrize("status_size", [True, False])
