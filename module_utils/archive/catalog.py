@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_receipts import ReceiptTables
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_passes import PassTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
     Batch,
     PlacementRow,
@@ -20,6 +21,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_sources import SourceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_users import UserTables
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, StoreError
 
 _PLACEMENT = "folder_id, digest, user_id, internaldate, size, vsize, flags, copy_key, origin"
@@ -39,11 +41,14 @@ _PUT_MESSAGE = (
     " digest = coalesce(excluded.digest, digest), size = coalesce(excluded.size, size), vsize = coalesce(excluded.vsize, vsize),"
     " internaldate = coalesce(excluded.internaldate, internaldate),"
     " flags = CASE WHEN excluded.digest IS NULL THEN flags ELSE excluded.flags END,"
-    " reason = excluded.reason, attempts = excluded.attempts,"
+    # Why a message was left stays known when it is gone.
+    f" reason = iif(excluded.state = {int(State.VANISHED)} AND excluded.reason = '', reason, excluded.reason),"
+    " attempts = excluded.attempts,"
     # Another digest under the same UID is another message: its age begins anew.
     " archived = CASE WHEN excluded.digest IS NULL OR excluded.digest IS digest"
     " THEN coalesce(archived, excluded.archived) ELSE excluded.archived END"
 )
+_REMOVE_PLACEMENT = "DELETE FROM placements WHERE folder_id = ? AND digest = ?"
 # Another route has not seen what this one files; its own next pass files that from the store.
 _STALE_ROUTES = "UPDATE folder_routes SET complete = 0 WHERE folder_id = ? AND route <> ? AND complete"
 _PUT_ROUTE = (
@@ -63,7 +68,7 @@ _COUNT = (
 )
 
 
-class Catalog(UserTables, SourceTables, ReceiptTables):
+class Catalog(UserTables, SourceTables, ReceiptTables, PassTables):
     """The open catalog. One connection per process and thread: open it after fork. Context manager."""
 
     @classmethod
@@ -158,6 +163,8 @@ class Catalog(UserTables, SourceTables, ReceiptTables):
         self._db.executemany(_INSERT_PLACEMENT, batch.placements)
         placed = self._db.total_changes - before
         refused = [] if placed == len(batch.placements) else self._refused(batch)
+        self._db.executemany(_REMOVE_PLACEMENT, [(row.folder_id, row.digest) for row in batch.removed])
+        placed -= len(batch.removed)
         now = int(time.time())
         head = (batch.folder_id, batch.uidvalidity, batch.run_id)
         self._db.executemany(_PUT_MESSAGE, [(*head, *message, now) for message in batch.messages])

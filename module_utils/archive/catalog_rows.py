@@ -88,6 +88,11 @@ class SourceFolder:
     reconciled: int = 0
     due: int = 0
 
+    @property
+    def gone(self) -> bool:
+        """Whether it is not on the server any more."""
+        return self.messages < 0
+
 
 class Cursor(t.NamedTuple):
     """The figures to remember of a source folder; written in the same transaction as the rows that they speak of.
@@ -178,6 +183,8 @@ class StoredMessage(t.NamedTuple):
 class Batch:
     """Everything that one transaction writes about one source folder. The bytes must be durable (``Store.sync``) before.
 
+    ``removed`` are placements that moved; their links go after the transaction.
+
     ``filed_by`` is the route that filed ``messages``: the folder's other routes are not complete then. ``routes`` are complete
     now, as ``cursor`` says.
     """
@@ -187,6 +194,7 @@ class Batch:
     run_id: int
     objects: list[ObjectRow] = field(default_factory=list)
     placements: list[PlacementRow] = field(default_factory=list)
+    removed: list[PlacementRow] = field(default_factory=list)
     messages: list[MessageRow] = field(default_factory=list)
     cursor: Cursor | None = None
     routes: tuple[str, ...] = ()

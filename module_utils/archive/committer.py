@@ -22,7 +22,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
     StoredMessage,
     UserFolder,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MULTIDROP, Target
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MAILBOX, MULTIDROP, Target
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.known import Known
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import object_path, placement_name
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
@@ -31,6 +31,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_proto
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
 REASON_CHARACTERS = 500
+QUARANTINE_AFTER = 5  # failed attempts
+
+
+Suspect = t.Callable[[PlacementRow], bool]
 
 
 class Filed(Enum):
@@ -81,33 +85,97 @@ class Totals:
 class Committer:
     """Files messages. Work is collected by ``take``, ``refile`` and ``record``, and written by ``commit``."""
 
-    def __init__(self, store: Store, catalog: Catalog, run_id: int, checkpoint: t.Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        run_id: int,
+        checkpoint: t.Callable[[str], None],
+        quarantine_after: int = QUARANTINE_AFTER,
+    ) -> None:
         self._store = store
         self._catalog = catalog
-        self._run_id = run_id
+        self.run_id = run_id
+        self._quarantine_after = quarantine_after
         self._checkpoint = checkpoint
         self._folders: dict[Target, UserFolder] = {}
         self._batches: list[Batch] = []
         self._written = Written()
         self._wrote_files = False
         self._known = Known(catalog)
+        self._orphans: set[bytes] = set()
+        self._adopted: set[bytes] = set()
         self.totals = Totals()
 
-    def take(self, origin: Origin, parcel: Parcel) -> None:
-        """File the messages of a parcel; nothing is committed yet."""
+    def take(self, origin: Origin, parcel: Parcel, suspect: Suspect | None = None) -> list[Item]:
+        """File the messages of a parcel; nothing is committed yet.
+
+        Return those that are not filed because they may have moved: the user has them from the same mailbox in another folder, in
+        a placement that is ``suspect``.
+        """
         batch = self._batch(origin)
         batch.filed_by = origin.route
         before = self._catalog.messages(origin.folder_id, origin.uidvalidity, [uid for uid, _ in parcel.failed])
         self._known.ask(self._wanted(parcel.items))
+        held: list[Item] = []
         for item in parcel.items:
-            batch.messages.append(self._item(origin, item, batch))
+            if suspect is not None and any(map(suspect, self.elsewhere(origin, item))):
+                held.append(self._hold(item, batch))
+            else:
+                batch.messages.append(self._item(origin, item, batch))
         for uid, text in parcel.failed:
             attempts = before[uid].attempts + 1 if uid in before else 1
-            batch.messages.append(MessageRow(uid, State.FAILED, reason=text[:REASON_CHARACTERS], attempts=attempts))
+            state = State.QUARANTINED if attempts >= self._quarantine_after else State.FAILED
+            batch.messages.append(MessageRow(uid, state, reason=text[:REASON_CHARACTERS], attempts=attempts))
         batch.messages += [MessageRow(uid, State.VANISHED) for uid in parcel.gone]
         self._written.update(parcel.written)
         self._wrote_files = self._wrote_files or bool(parcel.items)
         self.totals.damaged += parcel.damaged
+        return held
+
+    def elsewhere(self, origin: Origin, item: Item) -> list[PlacementRow]:
+        """Where else the user has exactly this message from the same mailbox; nothing when its own folder has it."""
+        if item.stored is None or origin.kind != MAILBOX:
+            return []
+        digest, (target,) = item.stored.digest, item.decision.targets
+        folder = self._folder(target)
+        rows = [row for row in self._known.copies(folder.user_id, item.stored.copy_key) if row.digest == digest]
+        if any(row.folder_id == folder.id for row in rows):
+            return []
+        return [row for row in rows if row.origin == origin.text]
+
+    def _hold(self, item: Item, batch: Batch) -> Item:
+        """What is written of a message that waits: its object, if that is new, so that it is not new again later."""
+        stored = t.cast("Stored", item.stored)
+        if self._is_new(stored):
+            batch.objects.append(ObjectRow(stored.digest, stored.size, stored.stored_size))
+        return item._replace(stored=stored._replace(created=False))
+
+    def keep(self, origin: Origin, item: Item, reason: str) -> None:
+        """Leave a message that moved where it is filed."""
+        known = self._catalog.states_of(origin.folder_id, origin.uidvalidity, [item.uid])
+        if known.get(item.uid) is not State.ARCHIVED:  # it is filed here for another user
+            self._moved(origin, item, State.COPY, reason)
+
+    def move(self, origin: Origin, item: Item, old: PlacementRow, reason: str) -> None:
+        """File a message that moved where it is now, and no longer where it was. The old link goes after the commit."""
+        (target,) = item.decision.targets
+        folder = self._folder(target)
+        name = placement_name(old.internaldate, old.digest, old.size, old.vsize, old.flags)
+        self._store.place(old.digest, folder.dir, name)
+        self._store.doom(self._catalog.folder_dir(old.folder_id), name)
+        self._wrote_files = True
+        row = old._replace(folder_id=folder.id)
+        self._known.add(row)
+        batch = self._moved(origin, item, State.ARCHIVED, reason)
+        batch.placements.append(row)
+        batch.removed.append(old)
+
+    def _moved(self, origin: Origin, item: Item, state: State, reason: str) -> Batch:
+        batch = self._batch(origin)
+        batch.filed_by = origin.route
+        batch.messages.append(_row(item, t.cast("Stored", item.stored), state, reason[:REASON_CHARACTERS]))
+        return batch
 
     def refile(self, origin: Origin, row: StoredMessage, copy_key: bytes, targets: t.Sequence[Target], reason: str) -> bool:
         """File a message that the archive has already by another route; return whether that made a placement."""
@@ -123,6 +191,11 @@ class Committer:
                 MessageRow(row.uid, state, digest, size, vsize, row.internaldate, row.flags, reason, row.attempts)
             )
         return Filed.NEW in filed
+
+    def file_again(self, origin: Origin, message: Message, targets: t.Sequence[Target]) -> bool:
+        """File a stored message for more users, whatever became of it on the server; return whether that made a placement."""
+        batch = self._batch(origin)
+        return Filed.NEW in [self._file(origin, target, message, batch) for target in targets]
 
     def has(self, targets: t.Iterable[Target], digest: bytes) -> bool:
         """Tell whether all targets have the object already."""
@@ -150,15 +223,16 @@ class Committer:
         for refused in self._catalog.commit(self._batches):
             self._withdraw(refused)
         self._checkpoint("committed")
+        self._unlink([row for batch in self._batches for row in batch.removed])
         for batch in self._batches:
-            self.totals.placements += len(batch.placements)
+            self.totals.placements += len(batch.placements) - len(batch.removed)
             self.totals.objects += len(batch.objects)
             self.totals.stored_bytes += sum(row.stored_size for row in batch.objects)
         self._batches, self._written, self._wrote_files = [], Written(), False
         self._known.forget()
 
     def _batch(self, origin: Origin) -> Batch:
-        batch = Batch(origin.folder_id, origin.uidvalidity, self._run_id)
+        batch = Batch(origin.folder_id, origin.uidvalidity, self.run_id)
         self._batches.append(batch)
         return batch
 
@@ -167,13 +241,27 @@ class Committer:
         stored = item.stored
         if stored is None:
             return MessageRow(item.uid, state, None, item.size, None, item.internaldate, item.flags, reason)
-        if stored.created:
+        if self._is_new(stored):
             batch.objects.append(ObjectRow(stored.digest, stored.size, stored.stored_size))
         message = Message(stored.digest, stored.size, stored.vsize, stored.copy_key, item.internaldate, item.flags)
         filed = {self._file(origin, target, message, batch) for target in item.decision.targets}
         if filed == {Filed.COPY}:
             state = State.COPY
         return _row(item, stored, state, reason)
+
+    def expect(self, orphans: t.Iterable[bytes]) -> None:
+        """Objects without a row that lie in the store because a worker died: whoever brings one of them next brings its row."""
+        self._orphans.update(orphans)
+
+    def _is_new(self, stored: Stored) -> bool:
+        """Whether the object has no row yet."""
+        orphan = stored.digest in self._orphans
+        self._orphans.discard(stored.digest)
+        if stored.created:
+            return stored.digest not in self._adopted
+        if orphan:
+            self._adopted.add(stored.digest)
+        return orphan
 
     def _file(self, origin: Origin, target: Target, message: Message, batch: Batch) -> Filed:
         folder = self._folder(target)
@@ -232,6 +320,15 @@ class Committer:
         except StoreError:
             self.totals.damaged.append(object_path(known))
             return False
+
+    def _unlink(self, moved: t.Sequence[PlacementRow]) -> None:
+        """Remove the old links of what moved, for good before the run may end well."""
+        for row in moved:
+            name = placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
+            self._store.unplace(self._catalog.folder_dir(row.folder_id), name)
+        if moved:
+            self._store.sync()
+            self._checkpoint("unlinked")
 
     def _withdraw(self, refused: Refused) -> None:
         """Take back the link of a placement that the catalog has under another name."""

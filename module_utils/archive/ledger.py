@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import typing as t
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+DAY = 86_400
 
 
 class State(IntEnum):
@@ -71,18 +74,38 @@ def compare(on_server: t.Iterable[int], rows: t.Mapping[int, State], reopened: t
 
     Failed messages are always due. UIDs are asked for, never counted up, so gaps mean nothing.
     """
-    uids = sorted(set(on_server))
-    new: list[int] = []
-    again: list[int] = []
-    for uid in uids:
-        state = rows.get(uid)
-        if state is None:
-            new.append(uid)
-        elif state is State.FAILED or state in GONE or (state in OPEN and uid in reopened):
-            again.append(uid)
-    present = set(uids)
-    vanished = sorted(uid for uid, state in rows.items() if state not in GONE and uid not in present)
-    return Comparison(new, again, len(uids) - len(new) - len(again), vanished)
+    present = set(on_server)
+    new = sorted(present - rows.keys())
+    unsettled = [(uid, state) for uid, state in rows.items() if state is not State.ARCHIVED and state is not State.COPY]
+    again = sorted(uid for uid, state in unsettled if uid in present and _is_due(state, uid in reopened))
+    gone = {uid for uid, state in unsettled if state in GONE}
+    vanished = sorted(rows.keys() - present - gone)
+    return Comparison(new, again, len(present) - len(new) - len(again), vanished)
+
+
+def _is_due(state: State, reopened: bool) -> bool:
+    return state is State.FAILED or state in GONE or (reopened and state in OPEN)
+
+
+@dataclass(frozen=True)
+class Reconcile:
+    """When a folder is compared UID by UID although its figures say that nothing changed, and quarantine is tried again.
+
+    ``days`` between two comparisons, 0 for every run; ``now`` in seconds since the epoch. ``asked``: somebody asked for one
+    mailbox, so what it has in quarantine is tried whatever the day.
+    """
+
+    days: int = 7
+    now: int = 0
+    asked: bool = False
+
+    def due(self, key: str, reconciled: int) -> bool:
+        """Whether the folder ``key`` comes due. Each has its own time within the days, so that they do not all come at once."""
+        period = self.days * DAY
+        if not period:
+            return True
+        phase = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:6]) % period
+        return (self.now - phase) // period > (reconciled - phase) // period
 
 
 @dataclass
@@ -154,6 +177,47 @@ def account(on_server: t.Collection[int], before: t.Mapping[int, State], after: 
             filed_before = before.get(uid) in (State.ARCHIVED, State.COPY)
             name = "known" if filed_before else "new" if state is State.ARCHIVED else "copies"
         setattr(accounts, name, getattr(accounts, name) + 1)
+    return accounts
+
+
+class Tally(t.NamedTuple):
+    """The rows of a folder in one state: how many, and the sum of their UIDs, which tells if other ones took their place."""
+
+    rows: int = 0
+    uids: int = 0
+
+    def plus(self, uid: int, count: int) -> Tally:
+        """One row more (``count`` 1) or less (-1)."""
+        return Tally(self.rows + count, self.uids + count * uid)
+
+
+Tallies = t.Mapping[State, Tally]
+
+
+def tallies_after(before: Tallies, was: t.Mapping[int, State], now: t.Mapping[int, State]) -> dict[State, Tally]:
+    """The tallies of a folder once the rows of some UIDs went from ``was`` to ``now``; none of the others may have changed."""
+    found = dict(before)
+    for rows, count in ((was, -1), (now, 1)):
+        for uid, state in rows.items():
+            found[state] = found.get(state, Tally()).plus(uid, count)
+    return {state: tally for state, tally in found.items() if tally.rows}
+
+
+def account_touched(
+    on_server: int, before: Tallies, was: t.Mapping[int, State], now: t.Mapping[int, State], vanished: t.Container[int]
+) -> Accounts:
+    """``account`` for a pass that touched the rows ``was`` and left ``now``, when the tallies prove that all others are there.
+
+    ``on_server`` is how many UIDs the server lists. ``vanished`` are those of ``was`` that it does not list.
+    """
+    here = {uid: state for uid, state in now.items() if uid not in vanished}
+    accounts = account(here.keys(), was, now)
+    for state, tally in before.items():
+        if state not in GONE:
+            name = _OPEN_NAMES.get(state, "known")
+            untouched = tally.rows - sum(1 for known in was.values() if known is state)
+            setattr(accounts, name, getattr(accounts, name) + untouched)
+    accounts.seen = on_server
     return accounts
 
 

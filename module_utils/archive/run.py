@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import time
 import typing as t
 from collections import deque
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import progr
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import Committer
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import QUARANTINE_AFTER, Committer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Reconcile, State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MULTIDROP, Profile, Server, Window
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_feed import Feed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import skipped_report, unchanged
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_job import Job, gone_folders
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
     Mailbox,
     Secrets,
@@ -28,9 +30,11 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import WorkerPool
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_quarantine import Acknowledged, tell, useless
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport, ProfileReport, RunReport
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_schedule import Job, Schedule, Tools
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_schedule import Schedule
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import BlockedError, Gate, Survey, Surveyed
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sweep import recover
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
@@ -51,7 +55,8 @@ class Options:
     """What to run. ``only`` names profiles, ``mailbox`` one mailbox of them; ``processes`` 0 means one per core.
 
     ``reserve``: bytes of the file system that must stay free; the run ends with an error before it takes them.
-    ``connections``: to all servers together, 0 for no limit.
+    ``connections``: to all servers together, 0 for no limit. ``quarantine_after``: failed attempts, after which a message is no
+    longer tried at every run. ``reconcile_days``: after how many days a folder without visible changes is compared all the same.
     """
 
     root: str
@@ -63,12 +68,19 @@ class Options:
     processes: int = 0
     reserve: int = 0
     connections: int = 0
+    quarantine_after: int = QUARANTINE_AFTER
+    acknowledged: t.Sequence[Acknowledged] = ()
+    reconcile_days: int = 7
 
     @property
     def workers(self) -> int:
         """How many processes read; each has one connection."""
         wanted = self.processes or os.cpu_count() or 1
         return min(wanted, self.connections) if self.connections else wanted
+
+    def reconcile(self) -> Reconcile:
+        """When folders without visible changes are compared; asked once, at the beginning."""
+        return Reconcile(self.reconcile_days, int(time.time()), bool(self.mailbox))
 
     def chosen(self) -> list[Profile]:
         """The profiles to run: those that read mailboxes before multidrop, so that a message is filed where its owner has it."""
@@ -155,8 +167,10 @@ class Run:
         self.report.swept = dataclasses.asdict(swept) if swept else None
         run_id = catalog.begin_run({"profiles": [profile.name for profile in self._profiles], "mailbox": self._options.mailbox})
         store.begin(str(run_id), catalog.commits())
-        committer = Committer(store, catalog, run_id, self._checkpoint)
-        tools = Tools(store, catalog, committer, pool, self._gate, self._reporter, self._server_errors)
+        committer = Committer(store, catalog, run_id, self._checkpoint, self._options.quarantine_after)
+        tools = Tools(
+            store, catalog, committer, pool, self._gate, self._reporter, self._server_errors, self._options.reconcile()
+        )
         try:
             for profile in self._profiles:
                 if self._reporter.stop_requested:
@@ -170,15 +184,21 @@ class Run:
             raise
         self.report.miss(self._options.mailbox)
         self.report.warnings += self._masters.warnings()
+        self.report.warnings += useless(catalog, self._options.acknowledged)
         self._checkpoint("ending")
         totals = committer.totals
         self.report.placements, self.report.objects = totals.placements, totals.objects
         self.report.stored_bytes, self.report.damaged = totals.stored_bytes, totals.damaged
         self.report.stopped = self._reporter.stop_requested
         self.report.seconds = watch.seconds
+        if tools.incomplete:
+            self.report.warnings.append(tools.incomplete)
         catalog.end_run(run_id, self.report.outcome, summary_of(self.report))
-        # Every object has its row now; after an error the marker stays, and the next run sweeps.
-        store.end()
+        # Every object has its row now; otherwise, and after an error, the marker stays, and the next run sweeps.
+        if tools.incomplete:
+            store.distrust()
+        else:
+            store.end()
 
     def _profile(self, profile: Profile, tools: Tools) -> ProfileReport:
         watch = progress.Stopwatch()
@@ -205,6 +225,7 @@ class Run:
             report.closed = window.clock_text(profile.window.closes)
         for mailbox in mailboxes:
             mailbox.report.folders.sort(key=lambda folder: folder.name)
+        tell(tools.catalog, mailboxes, self._options.acknowledged)
         report.errors += server_problems(profile, mailboxes, self._server_errors)
         report.unknown.update(count_unknown(tools.catalog, mailboxes))
         report.seconds = watch.seconds
@@ -218,8 +239,9 @@ class Run:
             if found.error is not None:
                 note_error(found, self._gate, self._server_errors)
                 return None
-            folders = changed_folders(found, tools.catalog, open_rows)
-            return Job(found.mailbox, deque(folders)) if folders else None
+            folders = changed_folders(found, tools.catalog, open_rows, tools.reconcile)
+            gone = gone_folders(found.mailbox, tools)
+            return Job(found.mailbox, deque(folders), gone) if folders or gone else None
 
         return judge
 
@@ -261,7 +283,9 @@ def server_problems(
     return [(name, str(server_errors[name])) for name in dict.fromkeys(profile.servers) if name in kept and name in server_errors]
 
 
-def changed_folders(found: Surveyed, catalog: Catalog | None, open_rows: t.Mapping[int, t.Mapping[State, int]]) -> list[Folder]:
+def changed_folders(
+    found: Surveyed, catalog: Catalog | None, open_rows: t.Mapping[int, t.Mapping[State, int]], reconcile: Reconcile
+) -> list[Folder]:
     """The folders that have to be opened: all of them without a catalog. The others are reported as they are."""
     mailbox = found.mailbox
     known = catalog.mailbox_folders(mailbox.server.name, mailbox.name, mailbox.route) if catalog else {}
@@ -273,7 +297,7 @@ def changed_folders(found: Surveyed, catalog: Catalog | None, open_rows: t.Mappi
         rows = open_rows.get(source.id, {}) if source else {}
         if isinstance(status, StatusFailed):
             mailbox.report.folders.append(FolderReport(folder.name, error=f"it cannot be looked at: {status.text}"))
-        elif catalog and unchanged(mailbox, source, status, rows):
+        elif catalog and unchanged(mailbox, source, status, rows, reconcile):
             mailbox.report.folders.append(skipped_report(folder.name, status, rows))
         else:
             changed.append(folder)

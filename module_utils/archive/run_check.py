@@ -6,11 +6,12 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress, worker_filter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import SourceFolder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State, account, compare
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, changed_folders
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_filter import Sieve
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import opened_again
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_look import Looker
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
@@ -38,7 +39,7 @@ class Preview(Looker):
 
     def _mailbox(self, found: Surveyed) -> None:
         mailbox = found.mailbox
-        changed = changed_folders(found, self._catalog, self._open_rows)
+        changed = changed_folders(found, self._catalog, self._open_rows, self._options.reconcile())
         if changed:
             known = self._catalog.mailbox_folders(mailbox.server.name, mailbox.name, mailbox.route) if self._catalog else {}
             self._open(mailbox, changed, known)
@@ -65,21 +66,26 @@ class Preview(Looker):
         except ImapError as error:
             report.error = str(error)
             return report
+        rule, now = mailbox.profile.filter, self._options.reconcile().now
         before: dict[int, State] = {}
         again: set[int] = set()
+        matched, note = worker_filter.matched(self._imap, connection, rule, now)
+        report.notes += [note] if note else []
         if self._catalog and source:
             before = self._catalog.states(source.id, status.uidvalidity)
-            again = opened_again(self._catalog, mailbox, source, status.uidvalidity, mailbox.filing(folder.parts))
+            sieve = Sieve(rule, source, mailbox.rules, now, matched)
+            again = opened_again(self._catalog, sieve, status.uidvalidity, mailbox.filing(folder.parts))
         planned = self._planned.setdefault((mailbox.server.name, mailbox.name, folder.name, status.uidvalidity), [])
         before.update(dict.fromkeys(planned, State.ARCHIVED))
         wanted = compare(uids, before, again).wanted
+        out = worker_filter.kept_out(self._imap, connection, wanted, rule, now, matched)
+        before.update(dict.fromkeys(out, State.EXCLUDED))
+        wanted = [uid for uid in wanted if uid not in out]
         planned += wanted
         report.bytes = self._due(connection, mailbox, folder, status, wanted)
         report.accounts = account(uids, before, {**before, **dict.fromkeys(wanted, State.ARCHIVED)})
         return report
 
-    def _due(
-        self, _connection: t.Any, _mailbox: Mailbox, _folder: Folder, _status: FolderStatus, _uids: t.Sequence[int]
-    ) -> int:
+    def _due(self, _connection: t.Any, _mailbox: Mailbox, _folder: Folder, _status: FolderStatus, _uids: t.Sequence[int]) -> int:
         """How many bytes a run would fetch from the open folder; who does not ask for them counts none."""
         return 0

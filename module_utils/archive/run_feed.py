@@ -7,7 +7,7 @@ import time
 import typing as t
 from collections import defaultdict
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_schedule import Job
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_job import Job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Survey, Surveyed
 
 

@@ -4,69 +4,92 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
-import sys
-import traceback
+import time
 import typing as t
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_protocol import Delete
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap, Worker, die_with
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Answer, Committed, HangUp, Order, Quit
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_nursery import Nursery
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap, Worker
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
+    Answer,
+    Committed,
+    Halt,
+    HangUp,
+    Order,
+    Quit,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import JobError
 
-_CRASHED = 70
+# A little behind time(), as the clock of file times is.
+CLOCK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Died:
+    """A worker process ended in the middle of its work; ``how`` is "signal 9" or "status 70"."""
+
+    how: str
 
 
 @dataclass(eq=False)
 class Hand:
-    """One worker process. ``busy`` while it has an order; ``place`` is where its IMAP connection is."""
+    """One worker process. ``busy`` while it has an order; ``place`` is where its IMAP connection is.
+
+    ``delivered`` are the UIDs of its order that came in parcels, ``since`` is when it got the order.
+    """
 
     pid: int
     pipe: Connection[t.Any, t.Any]
     busy: bool = False
     place: t.Any = None
     task: t.Any = None
+    delivered: set[int] = field(default_factory=set)
+    since: float = 0.0
 
 
 @dataclass
 class WorkerPool:
-    """Worker processes. Start them before the store and the catalog are opened: their descriptors must not cross a fork."""
+    """Worker processes. Start them before the store and the catalog are opened: their descriptors must not cross a fork.
 
+    One that dies is replaced; ``deaths`` counts them.
+    """
+
+    nursery: Nursery
     hands: list[Hand] = field(default_factory=list)
+    deaths: int = 0
 
     @classmethod
     def start(cls, count: int, root: str, imap: Imap, checkpoint: t.Callable[[str], None]) -> WorkerPool:
-        """Fork ``count`` workers."""
-        pool = cls()
+        """Begin ``count`` workers."""
+        began = time.time() - CLOCK_SECONDS
+        pool = cls(Nursery(lambda pipe: Worker(pipe, root, imap, checkpoint, began).serve()))
         for _ in range(count):
-            ours, theirs = multiprocessing.Pipe()
-            parent = os.getpid()
-            pid = os.fork()
-            if pid == 0:
-                for hand in pool.hands:
-                    hand.pipe.close()
-                ours.close()
-                _live(parent, theirs, root, imap, checkpoint)
-            theirs.close()
-            pool.hands.append(Hand(pid, ours))
+            pool.hands.append(Hand(*pool.nursery.fork()))
         return pool
 
     def idle(self) -> list[Hand]:
         """Workers without an order."""
         return [hand for hand in self.hands if not hand.busy]
 
-    def order(self, hand: Hand, order: Order | Delete) -> None:
+    def order(self, hand: Hand, order: Order) -> None:
         """Give a worker something to do."""
-        self._send(hand, order)
         hand.busy = True
+        hand.since = time.time()
+        hand.delivered = set()
+        self._send(hand, order)
 
     def committed(self, hand: Hand) -> None:
         """Tell a worker that one of its parcels is in the catalog."""
         self._send(hand, Committed())
+
+    def halt(self) -> None:
+        """Have every worker that fetches stop at the next message."""
+        for hand in self.hands:
+            if hand.busy:
+                self._send(hand, Halt())
 
     def hang_up(self) -> None:
         """Have every worker without an order close its connection; returns when all have."""
@@ -76,14 +99,14 @@ class WorkerPool:
         for hand in connected:
             try:
                 hand.pipe.recv()
+                hand.place = None
             except (EOFError, ConnectionError):
-                raise self._lost(hand) from None
-            hand.place = None
+                self._replace(hand)
 
-    def receive(self, timeout: float) -> list[tuple[Hand, Answer]]:
+    def receive(self, timeout: float) -> list[tuple[Hand, Answer | Died]]:
         """Everything that the workers have said, in order; waits up to ``timeout`` seconds for the first."""
         pipes = {hand.pipe: hand for hand in self.hands}
-        answers: list[tuple[Hand, Answer]] = []
+        answers: list[tuple[Hand, Answer | Died]] = []
         for pipe in wait(list(pipes), timeout):
             hand = pipes[t.cast("Connection[t.Any, t.Any]", pipe)]
             try:
@@ -91,7 +114,7 @@ class WorkerPool:
                 while hand.pipe.poll():
                     answers.append((hand, hand.pipe.recv()))
             except (EOFError, ConnectionError):
-                raise self._lost(hand) from None
+                answers.append((hand, self._replace(hand)))
         return answers
 
     def close(self) -> None:
@@ -105,39 +128,22 @@ class WorkerPool:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(hand.pid, signal.SIGKILL)
             hand.pipe.close()
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(hand.pid, 0)
+            with contextlib.suppress(JobError):
+                self.nursery.end_of(hand.pid)
         self.hands.clear()
+        self.nursery.close()
 
-    def _send(self, hand: Hand, message: Order | Delete) -> None:
-        try:
-            hand.pipe.send(message)
-        except ConnectionError:
-            raise self._lost(hand) from None
+    def _send(self, hand: Hand, message: Order) -> None:
+        """A worker that cannot hear is dead, and ``receive`` will notice."""
+        with contextlib.suppress(ConnectionError):
+            if hand in self.hands:
+                hand.pipe.send(message)
 
-    def _lost(self, hand: Hand) -> JobError:
+    def _replace(self, hand: Hand) -> Died:
+        """Put another worker in the place of one that died."""
         self.hands.remove(hand)
         hand.pipe.close()
-        _, status = os.waitpid(hand.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        cause = f"process {hand.pid} ended with " + (f"signal {-code}" if code < 0 else f"status {code}")
-        return JobError("an archiving worker", cause, "See the log of the job; what was committed is safe, run it again")
-
-
-def _live(parent: int, pipe: Connection[t.Any, t.Any], root: str, imap: Imap, checkpoint: t.Callable[[str], None]) -> t.NoReturn:
-    """The life of a worker process; it never returns into the code that forked it."""
-    status = _CRASHED
-    try:
-        die_with(parent)
-        # systemd and a terminal send these to all processes: the scheduler ends the run in order, and its workers with it.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        Worker(pipe, root, imap, checkpoint).serve()
-        status = 0
-    except (BrokenPipeError, ConnectionResetError):
-        status = 0
-    finally:
-        if status:
-            traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(status)
+        code = self.nursery.end_of(hand.pid)
+        self.deaths += 1
+        self.hands.append(Hand(*self.nursery.fork()))
+        return Died(f"signal {-code}" if code < 0 else f"status {code}")

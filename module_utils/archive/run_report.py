@@ -38,6 +38,7 @@ class FolderReport:
     spared: dict[str, int] = field(default_factory=dict)
     error: str = ""
     notes: list[str] = field(default_factory=list)
+    quarantined: list[str] = field(default_factory=list)
 
     def as_data(self) -> dict[str, t.Any]:
         """The plain data of the result."""
@@ -106,6 +107,7 @@ class MailboxReport:
                 found.append(Problem(profile, place, printable(folder.error)))
             if folder.accounts.failed:
                 found.append(Problem(profile, place, f"{folder.accounts.failed} messages could not be archived"))
+            found += [Problem(profile, place, text) for text in folder.quarantined]
         return found
 
     def as_data(self) -> dict[str, t.Any]:

@@ -3,79 +3,36 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 from collections import Counter, deque
-from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import Committer
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import FolderPass
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import Hand, WorkerPool
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Gate
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Server
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import DIED, FolderPass
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_job import Job
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import Died, Hand
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import STOPPED, Tools
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sweep import uncommitted
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
     Answer,
     Examine,
     Examined,
     Fetch,
     FetchEnded,
+    Halted,
     Parcel,
     TaskFailed,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
-    ArchiveToolError,
-    NetworkError,
-    ProtocolError,
-    StoreError,
-)
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import JobError, NetworkError, ProtocolError, StoreError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import uidset
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
 
 TICK_SECONDS = 1.0
+# How long workers may take to end what they do when a stop was asked for; who reads from a silent server does not hear.
+STOP_SECONDS = 10.0
+MOST_DEATHS = 200  # of processes in a run: more are no matter of single messages
 
-
-@dataclass(eq=False)
-class Job:
-    """A mailbox with folders to read. ``folders`` were not opened yet, ``passes`` are under way."""
-
-    mailbox: Mailbox
-    folders: deque[Folder]
-    passes: list[FolderPass] = field(default_factory=list)
-    examining: int = 0
-    messages: int = 0
-    bytes: int = 0
-    open_failures: int = 0
-    watch: progress.Stopwatch = field(default_factory=progress.Stopwatch)
-
-    @property
-    def chunk(self) -> FolderPass | None:
-        """A folder of which a part waits for a worker."""
-        return next((one for one in self.passes if one.chunks), None)
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing is left to do."""
-        return not self.folders and not self.passes and not self.examining
-
-    @property
-    def helpable(self) -> bool:
-        """Whether a second connection would find something to do."""
-        return self.chunk is not None or len(self.folders) > 1
-
-
-@dataclass
-class Tools:
-    """What the phases of a run share."""
-
-    store: Store
-    catalog: Catalog
-    committer: Committer
-    pool: WorkerPool
-    gate: Gate
-    reporter: progress.Reporter
-    server_errors: dict[str, ArchiveToolError] = field(default_factory=dict)
 
 
 class Jobs(t.Protocol):
@@ -102,39 +59,49 @@ class Schedule:
         self._active: list[Job] = []
         self._parcels: list[tuple[Hand, Job, FolderPass, Parcel]] = []
         self._ending: list[tuple[Job, FolderPass]] = []
+        self._dead: list[tuple[Hand, Died]] = []
+        self._halted_at = 0.0
 
     def run(self) -> None:
         """Work until every folder is done, given up, or a stop was asked for. Raises what concerns the whole archive."""
         tools = self._tools
         while True:
-            stopping = tools.reporter.stop_requested
+            stopping = tools.stopping
             if not stopping:
                 self._waiting.extend(self._feed.take(0 if self._busy else TICK_SECONDS))
+                self._begin()
                 self._assign()
             if not self._busy:
-                if stopping or not self._feed.pending:
+                if stopping or not (self._feed.pending or self._active or self._waiting):
                     break
+                self._commit()
                 continue
+            if stopping and not self._may_wait():
+                break
             for hand, answer in tools.pool.receive(TICK_SECONDS):
                 self._handle(hand, answer)
             if not stopping:
+                self._begin()
                 self._assign()  # before the commit, so that no worker waits for the disk
             self._commit()
+            self._bury()
+        self._commit()
         for job in [*self._active, *self._waiting]:
-            self._abandon(job)
+            job.abandon()
 
     @property
     def _busy(self) -> bool:
         return any(hand.busy for hand in self._tools.pool.hands)
 
-    def _abandon(self, job: Job) -> None:
-        """What is left when a stop was asked for stays for the next run."""
-        job.folders.clear()
-        for one in job.passes:
-            one.fail("the run was stopped before this folder was done")
-            one.prove()
-            job.mailbox.report.folders.append(one.report)
-        job.passes.clear()
+    def _may_wait(self) -> bool:
+        """Tell the workers once that a stop was asked for; return whether they may still take their time."""
+        if not self._halted_at:
+            self._halted_at = time.monotonic()
+            self._tools.pool.halt()
+        if time.monotonic() - self._halted_at < STOP_SECONDS:
+            return True
+        self._tools.killed = True
+        return False
 
     # Who does what
 
@@ -154,13 +121,14 @@ class Schedule:
                 folder = job.folders.popleft()
                 job.examining += 1
                 hand.task = (job, folder, None)
-                self._tools.pool.order(hand, Examine(job.mailbox.access, folder))
+                mailbox, now = job.mailbox, self._tools.reconcile.now
+                self._tools.pool.order(hand, Examine(mailbox.access, folder, mailbox.profile.filter, now))
 
     def _job_for(self, hand: Hand) -> Job | None:
         if not self._feed.room(sum(1 for other in self._tools.pool.hands if other is not hand and other.place)):
             return None
         own = hand.task[0] if hand.task else None
-        if own is not None and own in self._active and (own.chunk or own.folders):
+        if own is not None and own in self._active and own.workable:
             return t.cast("Job", own)
         busy = Counter(other.place for other in self._tools.pool.hands if other is not hand and other.place)
         for job in list(self._waiting):
@@ -168,35 +136,72 @@ class Schedule:
                 self._waiting.remove(job)
                 self._active.append(job)
                 return job
+        manned = {other.task[0] for other in self._tools.pool.hands if other.busy}
         for job in self._active:
-            if job.helpable and busy[job.mailbox.server.name] < job.mailbox.limit:
+            # Whoever had it may have died.
+            if (job.helpable if job in manned else job.workable) and busy[job.mailbox.server.name] < job.mailbox.limit:
                 return job
         return None
 
     # What workers say
 
-    def _handle(self, hand: Hand, answer: Answer) -> None:
+    def _handle(self, hand: Hand, answer: Answer | Died) -> None:
+        if isinstance(answer, Died):
+            self._dead.append((hand, answer))
+            return
         job, subject, chunk = hand.task
         if isinstance(answer, Parcel):
+            hand.delivered |= answer.uids()
             self._parcels.append((hand, job, subject, answer))
-        elif isinstance(answer, Examined):
-            hand.busy = False
-            job.examining -= 1
-            self._begin(job, subject, answer)
-        elif isinstance(answer, FetchEnded):
-            hand.busy = False
+            return
+        hand.busy = False
+        if isinstance(answer, Examined):
+            job.met(subject, answer, self._tools)
+        elif isinstance(answer, (FetchEnded, Halted)):
             subject.out -= 1
+            if isinstance(answer, Halted):
+                subject.fail(STOPPED)
             self._ending.append((job, subject))
         else:
-            hand.busy = False
             self._failed(job, subject, chunk, answer)
 
-    def _begin(self, job: Job, folder: Folder, examined: Examined) -> None:
+    def _begin(self) -> None:
+        """Fetch from the mailboxes of which all folders were examined, and be done with those that need no worker."""
+        for job in [job for job in self._waiting if not job.folders]:
+            self._waiting.remove(job)
+            self._active.append(job)
+        for job in self._active:
+            if job.examined and not job.begun:
+                self._ending += [(job, one) for one in job.begin(self._tools)]
+        for job in list(self._active):
+            self._forget(job)
+
+    def _bury(self) -> None:
+        """Go on after workers that died; what they delivered is committed."""
         tools = self._tools
-        one = FolderPass(job.mailbox, folder, tools.catalog, tools.committer, len(tools.pool.hands))
-        job.passes.append(one)
-        one.begin(examined, tools.store)
-        self._ending.append((job, one))
+        dead, self._dead = self._dead, []
+        for hand, death in dead:
+            tools.store.distrust()
+            if tools.pool.deaths > MOST_DEATHS:
+                cause = f"{tools.pool.deaths} processes died, the last one with {death.how}"
+                raise JobError("the archiving workers", cause, "See the log of the job; what was committed is safe, run it again")
+            if hand.busy:
+                tools.committer.expect(uncommitted(tools.store, tools.catalog, hand.since))
+                self._resume(hand, death.how)
+
+    def _resume(self, hand: Hand, how: str) -> None:
+        job, subject, chunk = hand.task
+        if chunk is not None:
+            subject.out -= 1
+            subject.bury(chunk, hand.delivered, how)
+            self._ending.append((job, subject))
+            return
+        job.examining -= 1
+        job.deaths[subject.name] += 1
+        if job.deaths[subject.name] > 1:
+            job.unread(subject, f"{DIED} ({how}) while it looked into this folder", self._tools)
+        else:
+            job.folders.appendleft(subject)
 
     def _failed(self, job: Job, subject: t.Any, chunk: Fetch | None, failure: TaskFailed) -> None:
         if isinstance(failure.error, StoreError):
@@ -253,11 +258,8 @@ class Schedule:
         if lost and job.open_failures < 1:
             job.open_failures += 1
             job.folders.appendleft(folder)
-            return
-        tools = self._tools
-        one = FolderPass(job.mailbox, folder, tools.catalog, tools.committer, 1)
-        one.fail(str(failure.error))
-        job.mailbox.report.folders.append(one.report)
+        else:
+            job.unread(folder, str(failure.error), self._tools)
 
     # Writing
 
@@ -270,12 +272,15 @@ class Schedule:
             job.messages += len(parcel)
             job.bytes += parcel.bytes
         ending, self._ending = self._ending, []
-        over = [(job, one) for job, one in dict.fromkeys(ending) if one.over and one in job.passes]
-        for _, one in over:
-            one.settle()
+        over = self._settle(ending)
         tools.committer.commit()
         for hand, _, _, _ in parcels:
             tools.pool.committed(hand)
+        jobs = dict.fromkeys([*(job for _, job, _, _ in parcels), *(job for job, _ in ending)])
+        released = [(job, one) for job in jobs for one in job.release()]
+        if released:
+            over += self._settle(released)
+            tools.committer.commit()
         for job in dict.fromkeys(job for _, job, _, _ in parcels):
             self._show(job)
         if parcels:
@@ -284,8 +289,14 @@ class Schedule:
             job.passes.remove(one)
             one.prove()
             job.mailbox.report.folders.append(one.report)
-        for job in dict.fromkeys(job for job, _ in ending):
+        for job in jobs:
             self._forget(job)
+
+    def _settle(self, ending: t.Iterable[tuple[Job, FolderPass]]) -> list[tuple[Job, FolderPass]]:
+        over = [(job, one) for job, one in dict.fromkeys(ending) if one.over and one in job.passes]
+        for _, one in over:
+            one.settle()
+        return over
 
     def _forget(self, job: Job) -> None:
         if job.over and job in self._active:

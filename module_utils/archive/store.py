@@ -7,7 +7,7 @@ import json
 import os
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout
@@ -27,11 +27,15 @@ UMASK = 0o027
 
 @dataclass(frozen=True)
 class DirtyMarker:
-    """What the marker of an unfinished run says: when it began, what it was, and how many commits the catalog had then."""
+    """What the marker of an unfinished run says: when it began, what it was, and how many commits the catalog had then.
+
+    ``died``: a process of the run died and the run went on, so what it left may be older than the last commit.
+    """
 
     started: int
     run: str
     commits: int
+    died: bool = False
 
 
 class Store:
@@ -40,13 +44,13 @@ class Store:
     The process's umask becomes 027. Errors of the operating system come as StoreError.
     """
 
-    def __init__(self, root: str, lock: RootLock | None, reserve: int) -> None:
+    def __init__(self, root: str, lock: RootLock | None, reserve: int, began: float | None = None) -> None:
         self.root = root
         self.reserve = reserve
         self._lock = lock
         self._written = Written()
         os.umask(UMASK)
-        self._objects = Objects(root, self._written)
+        self._objects = Objects(root, self._written, began)
         self._places = Places(root, self._objects, self._written)
         self._syncer = Syncer(root)
         self._clock = ClockWatch(root)
@@ -80,10 +84,11 @@ class Store:
         return cls.open(root)
 
     @classmethod
-    def open(cls, root: str, *, lock: str | None = None, reserve: int = 0) -> Store:
+    def open(cls, root: str, *, lock: str | None = None, reserve: int = 0, began: float | None = None) -> Store:
         """Open an existing root. ``lock``: what the holder is doing ("archive_run"); None: no lock. Raises BusyError, StoreError.
 
-        ``reserve``: bytes that must stay free.
+        ``reserve``: bytes that must stay free. ``began``: when the first Store of the run was opened (epoch seconds; None: now);
+        an object that changed since and is not whole is no damage, but what a process left when it died.
         """
         filesystem.check_root(root)
         if not filesystem.check_format(root):
@@ -92,7 +97,7 @@ class Store:
         filesystem.check_space(root, reserve)
         try:
             held = RootLock(f"{root}/{layout.LOCK_FILE}", lock) if lock else None
-            return cls(root, held, reserve)
+            return cls(root, held, reserve, began)
         except OSError as error:
             raise filesystem.os_failure(error, root) from error
 
@@ -132,7 +137,7 @@ class Store:
             raise filesystem.os_failure(error, str(path)) from error
         try:
             content = json.loads(text)
-            return DirtyMarker(int(content["started"]), str(content["run"]), int(content["commits"]))
+            return DirtyMarker(int(content["started"]), str(content["run"]), int(content["commits"]), bool(content.get("died")))
         except (ValueError, KeyError, TypeError):
             return DirtyMarker(0, "unknown", 0)
 
@@ -143,7 +148,17 @@ class Store:
             raise StoreError(
                 path, "the last run did not end cleanly and was not repaired", "Repair the archive before it is used"
             )
-        content = {"started": int(time.time()), "run": run, "commits": commits}
+        self._write_marker(DirtyMarker(int(time.time()), run, commits))
+
+    def distrust(self) -> None:
+        """Have the next sweep look at everything since the run began: a worker died, and the run goes on without it."""
+        marker = self.dirty()
+        if marker is not None and not marker.died:
+            self._write_marker(replace(marker, died=True))
+
+    def _write_marker(self, marker: DirtyMarker) -> None:
+        path = f"{self.root}/{layout.DIRTY_FILE}"
+        content = {key: value for key, value in asdict(marker).items() if value is not False}
         try:
             write_durably(path, json.dumps(content).encode() + b"\n")
         except OSError as error:
@@ -211,6 +226,10 @@ class Store:
     def unplace(self, directory: str, name: str) -> bool:
         """Remove a link that is not committed (a copy, a duplicate); False when it is not there."""
         return self._places.unplace(directory, name)
+
+    def doom(self, directory: str, name: str) -> None:
+        """Have a sweep look at a link that goes after the next commit, should a crash come in between."""
+        self._places.doom(directory, name)
 
     def make_folder(self, directory: str) -> None:
         """Make a folder of a user's tree, empty; ``place`` does it by itself."""

@@ -74,14 +74,14 @@ def checked_pieces(open_source: t.Callable[[], t.BinaryIO], path: str, digest: b
 class Objects:
     """The objects below a root. Creates by O_EXCL; a name that exists is believed only after its content was compared."""
 
-    def __init__(self, root: str, written: Written) -> None:
+    def __init__(self, root: str, written: Written, began: float | None = None) -> None:
         self.root = root
         self.damaged: list[str] = []
         self._written = written
         self._trusted: set[bytes] = set()
         self._compressor = Compressor()
         self._decompressor = Decompressor()
-        self._opened = time.time() - _CLOCK_STEP
+        self._opened = time.time() - _CLOCK_STEP if began is None else began
         self._serial = itertools.count()
 
     def put(self, body: Buffer, internaldate: int) -> Stored:

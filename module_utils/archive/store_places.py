@@ -64,6 +64,20 @@ class Places:
         self._written.directories.add(f"{directory}/cur")
         return True
 
+    def doom(self, directory: str, name: str) -> None:
+        """See ``Store.doom``. A sweep looks at directories that changed since the last commit, and in them at links that did."""
+        path = Path(self.root, directory, "cur", name)
+        try:
+            found = path.stat()
+            os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+            os.utime(path.parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise os_failure(error, str(path)) from error
+        self._written.files.append(f"{directory}/cur/{name}")
+        self._written.directories.add(f"{directory}/cur")
+
     def make_folder(self, directory: str) -> None:
         """Make a folder with cur, new and tmp, its parents, and the user's top folder and its INBOX, which have these too.
 

@@ -72,7 +72,7 @@ def recover(store: Store, catalog: Catalog) -> SweepReport | None:
 def _since(marker: DirtyMarker, catalog: Catalog) -> float | None:
     """Only what changed after this instant can be uncommitted; None: times prove nothing, look at everything."""
     last_commit = catalog.last_commit() or 0
-    newest = max(marker.started, last_commit)
+    newest = marker.started if marker.died else max(marker.started, last_commit)
     # A run that committed nothing and yet began before the last commit: the clock went backwards in between.
     stepped = catalog.commits() == marker.commits and marker.started < last_commit
     if stepped or catalog.clock_stepped() or not marker.started or time.time() < newest:

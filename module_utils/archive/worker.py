@@ -6,19 +6,17 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker_filter
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_proof import Prover
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_protocol import Delete, DeleteAnswer
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Decision, Filing
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import STAGING, flag_letters
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.staging import Staged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_delete import Deleter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
     PARCEL_BYTES,
     PARCEL_MESSAGES,
@@ -29,6 +27,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_proto
     Examine,
     Fetch,
     FetchEnded,
+    Halt,
+    Halted,
     HangUp,
     HungUp,
     Item,
@@ -50,6 +50,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap import folders 
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import headers as imap_headers
 
 _PR_SET_PDEATHSIG = 1
+LISTEN_SECONDS = 0.5
+# What is not in a parcel yet must not be much older than the last commit: a sweep looks no further back.
+PARCEL_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Pipe(t.Protocol):
 
     def send(self, message: t.Any, /) -> None: ...
     def recv(self) -> t.Any: ...
+    def poll(self) -> bool: ...
 
 
 def die_with(parent: int) -> None:
@@ -85,49 +89,55 @@ def die_with(parent: int) -> None:
 
 
 class Worker:
-    """Serves orders from ``pipe`` until Quit or the end of the pipe."""
+    """Serves orders from ``pipe`` until Quit or the end of the pipe.
 
-    def __init__(self, pipe: Pipe, root: str, imap: Imap, checkpoint: t.Callable[[str], None]) -> None:
+    ``began``: when the run did (epoch seconds); files that changed since may be half written, and that is no damage.
+    """
+
+    def __init__(
+        self, pipe: Pipe, root: str, imap: Imap, checkpoint: t.Callable[[str], None], began: float | None = None
+    ) -> None:
         self._pipe = pipe
         self._root = root
         self._imap = imap
         self._checkpoint = checkpoint
+        self._began = began
         self._store: Store | None = None
-        self._prover: Prover | None = None
         self._connection: t.Any = None
         self._access: Access | None = None
         self._ahead = 0
+        self._halted = False
+        self._listened = 0.0
         self._parcel = Parcel()
+        self._parcel_began = 0.0
         self._delivered: set[int] = set()
 
     @rare_collections()
     def serve(self) -> None:
         """Work until told to stop."""
-        tasks: dict[type, t.Callable[[t.Any], None]] = {Examine: self._examine, Fetch: self._fetch, Delete: self._delete}
+        tasks: dict[type, t.Callable[[t.Any], None]] = {Examine: self._examine, Fetch: self._fetch}
         try:
             while True:
                 order: Order = self._pipe.recv()
                 if isinstance(order, Quit):
                     return
-                if isinstance(order, Committed):
-                    self._ahead -= 1
-                    continue
-                if isinstance(order, HangUp):
+                if isinstance(order, (Committed, Halt)):
+                    self._hear(order)
+                elif isinstance(order, HangUp):
                     self._hang_up()
                     self._send(HungUp())
-                    continue
-                self._attempt(tasks[type(order)], order)
+                else:
+                    self._attempt(tasks[type(order)], order)
         except EOFError:
             return
         finally:
             self._hang_up()
             if self._store is not None:
                 self._store.close()
-            if self._prover is not None:
-                self._prover.close()
 
-    def _attempt(self, task: t.Callable[[t.Any], None], order: Examine | Fetch | Delete) -> None:
+    def _attempt(self, task: t.Callable[[t.Any], None], order: Examine | Fetch) -> None:
         self._delivered = set()
+        self._halted = False
         opened = False
         try:
             self._connect(order.access)
@@ -164,16 +174,50 @@ class Worker:
                 f"its UIDVALIDITY changed from {order.uidvalidity} to {status.uidvalidity} while it was read",
                 "Run again; the folder is read anew then",
             )
-        limits = {"batch_messages": 1, "depth": 1} if order.careful else {}
         self._parcel = Parcel()
-        messages = worker_filter.passing(self._imap, self._connection, order, order.uids, staging=self._staging, **limits)
+        # One order for each message: who dies on one has delivered all before it, and is known not to have begun the next.
+        for uids in [[uid] for uid in order.uids] if order.careful else [order.uids]:
+            self._fetch_some(order, uids)
+            if self._halted:
+                self._send(Halted())
+                return
+        self._send(FetchEnded())
+
+    def _fetch_some(self, order: Fetch, uids: t.Sequence[int]) -> None:
+        limits: dict[str, t.Any] = {"batch_messages": 1, "depth": 1} if order.careful else {}
+        self._parcel_began = self._listened = time.monotonic()
+        messages = worker_filter.passing(self._imap, self._connection, order, uids, staging=self._staging, **limits)
         for message in messages:
             self._take(message, order.filing)
-            if len(self._parcel) >= PARCEL_MESSAGES or self._parcel.bytes >= PARCEL_BYTES:
+            if self._full():
                 self._deliver()
+            if self._told_to_halt():
+                messages.close()
+                self._hang_up()  # answers are still under way
+                break
         if len(self._parcel):
             self._deliver()
-        self._send(FetchEnded())
+
+    def _full(self) -> bool:
+        if len(self._parcel) >= PARCEL_MESSAGES or self._parcel.bytes >= PARCEL_BYTES:
+            return True
+        return len(self._parcel) > 0 and time.monotonic() - self._parcel_began >= PARCEL_SECONDS
+
+    def _told_to_halt(self) -> bool:
+        """Listen now and then, because to ask costs as much as a small message."""
+        if not self._halted and time.monotonic() - self._listened >= LISTEN_SECONDS:
+            self._listened = time.monotonic()
+            while self._pipe.poll():
+                self._hear(self._pipe.recv())
+        return self._halted
+
+    def _hear(self, order: Order) -> None:
+        if isinstance(order, Quit):
+            raise EOFError
+        if isinstance(order, Halt):
+            self._halted = True
+        else:
+            self._ahead -= 1
 
     def _take(self, message: t.Any, filing: Filing) -> None:
         if isinstance(message, imap_fetch.Gone):
@@ -212,7 +256,7 @@ class Worker:
 
     def _opened_store(self) -> Store:
         if self._store is None:
-            self._store = Store.open(self._root)
+            self._store = Store.open(self._root, began=self._began)
         return self._store
 
     def _staging(self, _size: int) -> Staged:
@@ -229,23 +273,9 @@ class Worker:
         self._delivered.update(parcel.gone)
         self._send(parcel)
         self._ahead += 1
+        self._parcel_began = time.monotonic()
         while self._ahead >= PARCELS_AHEAD:
-            order = self._pipe.recv()
-            if isinstance(order, Quit):
-                raise EOFError
-            self._ahead -= 1
+            self._hear(self._pipe.recv())
 
-    def _delete(self, order: Delete) -> None:
-        if self._prover is None:
-            self._prover = Prover.of(self._root)
-        Deleter(self._connection, order, self._prover, self._send, self._send_and_wait, self._checkpoint).run()
-
-    def _send_and_wait(self, answer: DeleteAnswer) -> None:
-        """Send it, and return when it is in the catalog."""
-        self._send(answer)
-        while not isinstance(order := self._pipe.recv(), Committed):
-            if isinstance(order, Quit):
-                raise EOFError
-
-    def _send(self, answer: Answer | HungUp | DeleteAnswer) -> None:
+    def _send(self, answer: Answer | HungUp) -> None:
         self._pipe.send(answer)

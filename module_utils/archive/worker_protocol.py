@@ -38,11 +38,11 @@ class Examine:
 
 @dataclass(frozen=True)
 class Fetch:
-    """Store these messages. Answers: any number of ``Parcel``, then ``Fetched`` or ``TaskFailed``.
+    """Store these messages. Answers: any number of ``Parcel``, then ``FetchEnded``, ``Halted`` or ``TaskFailed``.
 
-    ``careful`` asks for one message at a time, to find the one that breaks the connection. ``rate``: bytes per second, 0 for all
-    that comes. What ``filter`` keeps out at the time ``now`` is told, but not stored; ``unmatched`` are the UIDs that the server's
-    SEARCH did not find for it.
+    ``careful`` asks for one message at a time and delivers it, to find the one that breaks the connection or the process.
+    ``rate``: bytes per second, 0 for all that comes. What ``filter`` keeps out at the time ``now`` is told, but not stored;
+    ``unmatched`` are the UIDs that the server's SEARCH did not find for it.
     """
 
     access: Access
@@ -68,11 +68,16 @@ class HangUp:
 
 
 @dataclass(frozen=True)
+class Halt:
+    """Deliver what is stored and end the order. Answer of a worker that fetches: ``Halted`` instead of ``FetchEnded``."""
+
+
+@dataclass(frozen=True)
 class Quit:
     """End the process."""
 
 
-Order = Examine | Fetch | Committed | HangUp | Quit
+Order = Examine | Fetch | Committed | Halt | HangUp | Quit
 
 
 class Item(t.NamedTuple):
@@ -101,6 +106,10 @@ class Parcel:
     def __len__(self) -> int:
         return len(self.items) + len(self.failed) + len(self.gone)
 
+    def uids(self) -> set[int]:
+        """Every message that it tells of."""
+        return {*(item.uid for item in self.items), *(uid for uid, _ in self.failed), *self.gone}
+
 
 @dataclass(frozen=True)
 class Examined:
@@ -121,6 +130,11 @@ class FetchEnded:
 
 
 @dataclass(frozen=True)
+class Halted:
+    """A fetch ended early because it was told to."""
+
+
+@dataclass(frozen=True)
 class TaskFailed:
     """A task ended early. ``opened``: it had a connection to the mailbox; ``remaining`` UIDs were in no parcel."""
 
@@ -134,4 +148,4 @@ class HungUp:
     """The worker has no connection."""
 
 
-Answer = Examined | Parcel | FetchEnded | TaskFailed
+Answer = Examined | Parcel | FetchEnded | Halted | TaskFailed

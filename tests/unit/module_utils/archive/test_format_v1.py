@@ -68,6 +68,8 @@ def test_03_dirty_marker(archive: Archive) -> None:
     archive.store.begin("archive_run", 7)
     content = json.loads((archive.root / "dirty").read_bytes())
     assert content.keys() == {"started", "run", "commits"} and (content["run"], content["commits"]) == ("archive_run", 7)
+    archive.store.distrust()
+    assert json.loads((archive.root / "dirty").read_bytes()) == {**content, "died": True}
     archive.store.close()
     assert (archive.root / "dirty").exists()
 

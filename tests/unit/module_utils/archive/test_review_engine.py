@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import ledger, store_objects, store_sync, worker
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import ledger, store_objects, store_sync
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, JobError, StoreError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, StoreError
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail, multidrop
 
 ALICE, BOB, CAROL, JOURNAL = "alice@example.com", "bob@example.com", "carol@example.com", "archive@example.com"
@@ -126,44 +126,19 @@ def test_a_folder_too_deep_for_the_file_system_stops_no_other(archive: Archive) 
     assert sum(archive.placed(ALICE).values()) == 1
 
 
-class Killer:
-    """Ends a worker at a checkpoint, once."""
-
-    def __init__(self, mark: Path, number: int) -> None:
-        self.mark = mark
-        self.number = number
-
-    def __call__(self, name: str) -> None:
-        if name == "stored" and not self.mark.exists():
-            self.mark.touch()
-            os.kill(os.getpid(), self.number)
-
-
-def test_a_killed_worker_fails_the_run_and_the_next_one_repairs(archive: Archive, tmp_path: Path) -> None:
-    archive.servers.folder("mail1", ALICE).add(*map(mail, range(5)))
-    with pytest.raises(JobError, match="signal 9"):
-        archive.run(Killer(tmp_path / "mark", signal.SIGKILL))
-    assert (archive.root / "dirty").exists()
-    assert archive.rows("SELECT outcome FROM runs") == [("failed",)]
-    report = archive.run()
-    assert report.swept is not None
-    assert report.accounts().new == 5
-
-
 def test_a_stop_of_the_whole_service_kills_no_worker(archive: Archive, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+
+    def stop(name: str) -> None:
+        if name == "stored" and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+
     archive.servers.folder("mail1", ALICE).add(*map(mail, range(5)))
-    assert archive.run(Killer(tmp_path / "mark", signal.SIGTERM)).accounts().new == 5
-
-
-def test_a_bug_in_a_worker_fails_the_run_and_never_hangs_it(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: t.Any) -> None:
-        raise ZeroDivisionError("a bug")
-
-    monkeypatch.setattr(worker.Worker, "_stored", broken)
-    archive.servers.folder("mail1", ALICE).add(mail(1))
-    with pytest.raises(JobError, match="status 70"):
-        archive.run()
-    assert (archive.root / "dirty").exists()
+    report = archive.run(stop)
+    assert report.accounts().new == 5
+    assert not report.warnings
+    assert mark.exists()
 
 
 def test_a_reader_that_began_before_a_run_sees_what_it_writes(archive: Archive) -> None:

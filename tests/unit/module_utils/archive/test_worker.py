@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker as worker_module
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MailboxFiling
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import WorkerPool
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import Died, WorkerPool
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap, Worker
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
@@ -23,11 +23,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_proto
     Examined,
     Fetch,
     FetchEnded,
+    Halt,
+    Halted,
     Parcel,
     Quit,
     TaskFailed,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import JobError, LoginRefusedError, NetworkError, ProtocolError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import LoginRefusedError, NetworkError, ProtocolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Credentials, Endpoint
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
 from tests.unit.module_utils.archive.engine_fake import MASTER, FakeServers, mail
@@ -60,6 +62,9 @@ class Script:
         if not self.orders:
             raise EOFError
         return self.orders.popleft()
+
+    def poll(self) -> bool:
+        return bool(self.orders) and isinstance(self.orders[0], Halt)
 
 
 @pytest.fixture
@@ -136,18 +141,59 @@ def test_a_refused_login_is_told_as_such(servers: FakeServers) -> None:
     assert not failed.opened
 
 
-def test_a_dead_worker_is_an_error_that_says_how_it_died(tmp_path: Path) -> None:
+def test_a_dead_worker_is_replaced_and_said_how_it_died(tmp_path: Path) -> None:
     def die(_endpoint: Endpoint, _credentials: Credentials) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     pool = WorkerPool.start(2, str(tmp_path), Imap(open=die), lambda _name: None)
     try:
-        pool.order(pool.hands[0], Examine(ACCESS, INBOX))
-        with pytest.raises(JobError, match="signal 9"):
-            pool.receive(60)
+        for count in (1, 2, 3):
+            hand = pool.hands[0]
+            pool.order(hand, Examine(ACCESS, INBOX))
+            assert pool.receive(60) == [(hand, Died("signal 9"))]
+            assert hand not in pool.hands
+            assert (len(pool.hands), pool.deaths) == (2, count)
     finally:
         pool.close()
     assert not pool.hands
+
+
+def test_a_new_worker_has_no_descriptor_that_was_opened_after_the_pool(tmp_path: Path) -> None:
+    def die_or_tell(endpoint: Endpoint, _credentials: Credentials) -> None:
+        if endpoint.host == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        links = [entry.readlink() for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+        raise NetworkError("descriptors", " ".join(map(str, links)), "none")
+
+    pool = WorkerPool.start(1, str(tmp_path), Imap(open=die_or_tell), lambda _name: None)
+    try:
+        with (tmp_path / "catalog").open("w"):
+            pool.order(pool.hands[0], Examine(Access(Endpoint("die", 1), ACCESS.credentials), INBOX))
+            pool.receive(60)
+            pool.order(pool.hands[0], Examine(ACCESS, INBOX))
+            ((_, told),) = pool.receive(60)
+    finally:
+        pool.close()
+    assert isinstance(told, TaskFailed)
+    assert str(tmp_path) not in str(told.error)
+
+
+def test_a_careful_worker_delivers_every_message_before_it_begins_the_next(servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE, breaks={3}).add(*map(mail, range(4)))
+    one, two, failed = work(servers, fetch(1, 2, 3, 4, careful=True)).said
+    assert [[item.uid for item in parcel.items] for parcel in (one, two)] == [[1], [2]]
+    assert failed.remaining == [3, 4]
+
+
+def test_a_worker_that_is_told_to_halt_delivers_what_it_has(servers: FakeServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "LISTEN_SECONDS", 0.0)
+    servers.folder("mail1", ALICE).add(*map(mail, range(9)))
+    parcel, halted, again, ended = work(servers, fetch(*range(1, 10)), Halt(), fetch(*range(1, 10))).said
+    assert [item.uid for item in parcel.items] == [1]
+    assert isinstance(halted, Halted)
+    assert len(again.items) == 9
+    assert isinstance(ended, FetchEnded)
+    assert len(servers.commands("LOGIN")) == 2
 
 
 def test_closing_ends_workers_that_do_not_listen(tmp_path: Path) -> None:
@@ -158,5 +204,5 @@ def test_closing_ends_workers_that_do_not_listen(tmp_path: Path) -> None:
     pid = pool.hands[0].pid
     pool.order(pool.hands[0], Examine(ACCESS, INBOX))
     pool.close()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(pid, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
