@@ -306,6 +306,8 @@ def whole(at: int, waiting: list[Change], catalog: str) -> t.Iterator[Loss]:
     yield Loss(at, "all but the catalog", (data | entries) - of_catalog)
     yield Loss(at, "all but the catalog's and all entries", data - of_catalog)
     yield Loss(at, "the catalog", of_catalog)
+    of_root = positions(one for one in waiting if one.kind == ENTRY and one.place == catalog.rpartition("/")[0])
+    yield Loss(at, "all entries but the root's own", entries - of_root)
     yield Loss(at, "all new entries", positions(one for one in waiting if one.kind == ENTRY and one.node is not None))
     yield Loss(at, "all new entries but the catalog's", entries - of_catalog)
     ordered = sorted(data | entries)

@@ -16,7 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
 from tests.faults import crash_scene, power
-from tests.faults.calls import Action, Record
+from tests.faults.calls import Action
 from tests.faults.crash_bench import Bench
 from tests.faults.crash_scene import Place, digest_of, placement_path
 from tests.faults.imap_script import Command
@@ -26,10 +26,6 @@ CHANGING = re.compile(r"imap \S+ (UID STORE|UID EXPUNGE|UID MOVE|EXPUNGE|STORE|C
 EPOCH = re.compile(r"\b1\d{9}\b")
 PROMISES = {"messages": crash_scene.MESSAGE_ROWS, "objects": crash_scene.OBJECT_ROWS, "receipts": crash_scene.RECEIPT_ROWS}
 PROMISES["placements"] = crash_scene.PLACEMENT_ROWS
-
-
-def _after(records: list[Record], text: str) -> int:
-    return [one.path for one in records].index(text) + 1
 
 
 class LossError(AssertionError):
@@ -52,8 +48,11 @@ class Recording:
     _promised: dict[int, dict[str, t.Any]] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, bench: Bench, undisturbed: dict[str, t.Any], *, killed: bool = False, **more: t.Any) -> Recording:
-        """Record a run that makes its archive; ``more``: see Task. ``killed``: and then is killed, and another run follows it."""
+    def make(cls, bench: Bench, undisturbed: dict[str, t.Any], *, killed: str = "", **more: t.Any) -> Recording:
+        """Record a run that makes its archive; ``more``: see Task. ``killed``: and then is killed, and another run follows it.
+
+        "synced": what is to be committed is durable, and the catalog does not know it. "committed": it knows, but not durably.
+        """
         folder = bench.folder / "power"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -70,9 +69,8 @@ class Recording:
         where = {"root": str(root), "watch": str(folder), **more}
         records = bench.recorded(make=True, **where)
         if killed:
-            # The second commit: objects and placements are durable, and the catalog knows nothing of them.
-            target = [one.path for one in records].index("committed", _after(records, "committed"))
-            number = max(one.number for one in records[:target])
+            _, second, *_ = (at for at, one in enumerate(records) if one.number == 0 and one.path == killed)
+            number = max(one.number for one in records[:second]) + (killed == "synced")
             shutil.rmtree(root)
             bench.fresh()
             del versions[1:]
@@ -155,8 +153,11 @@ class Recording:
         place = Place(self.root)
         known = {digest for digest, _size in place.rows(crash_scene.OBJECT_ROWS)}
         objects, links = place.objects(), place.links()
-        assert set(objects) == known, "the repair left objects that the catalog does not know"
-        assert set(links) == {placement_path(row) for row in place.rows(crash_scene.PLACEMENT_ROWS)}, "the repair left placements"
+        assert set(objects) >= known, "objects that the catalog knows are gone"
+        assert set(objects) <= known, "the repair left objects that the catalog does not know"
+        placed = {placement_path(row) for row in place.rows(crash_scene.PLACEMENT_ROWS)}
+        assert set(links) >= placed, "placements that the catalog knows are gone"
+        assert set(links) <= placed, "the repair left placements that the catalog does not know"
         assert not list((self.root / layout.STAGING).iterdir()), "the repair left something in staging"
 
     def _complete(self, version: int) -> None:

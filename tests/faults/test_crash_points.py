@@ -3,8 +3,8 @@
 
 The calls are counted by calls.c in the run's processes, and for comparison by strace around a run without it. A call at which the
 run is killed does not happen any more, so point N is the state after N-1 calls. Where call N-1 changes nothing that outlives the
-process (a statement to the catalog, whose writes are calls of their own, or a sync), point N leaves the same as point N-1 (the run
-is the same call by call, which is a test as well): it is killed there too, and completed at point N-1.
+process (a statement to the catalog, whose writes are calls of their own, or a sync), point N leaves the same as point N-1 (the
+run is the same call by call, which is a test as well): it is killed there too, and completed at point N-1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from tests.faults.calls import Action, Record
 from tests.faults.crash_bench import KILLED, Bench, bench
-
 
 ARCHIVING = {State.ARCHIVED, State.COPY, State.LEFT}
 
