@@ -296,7 +296,8 @@ estimate:
   description:
     - C(messages), C(bytes), C(seconds), C(disk_bytes), C(inodes), C(free_bytes), C(free_inodes), and the same per entry of
       C(profiles) with its C(mailboxes), and per entry of C(servers) with its C(sample).
-    - C(seconds) is null when nothing could be measured. Writing the archive is not part of the measured time.
+    - C(seconds) is the time for reading, hashing and compressing, null when nothing could be measured. Writing comes on top, and
+      is what takes longest where the server is fast and the disk is not.
   returned: in the mode V(estimate)
   type: dict
   sample: {messages: 1234567, bytes: 98200000000, seconds: 12000, disk_bytes: 41000000000, inodes: 1235000, servers: []}

@@ -22,6 +22,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_sources import SourceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_users import UserTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, StoreError
 
 _PLACEMENT = "folder_id, digest, user_id, internaldate, size, vsize, flags, copy_key, origin"

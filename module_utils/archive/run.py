@@ -11,7 +11,7 @@ import typing as t
 from collections import deque
 from dataclasses import dataclass, field
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress, window
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress, run_caught, window
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
@@ -215,6 +215,10 @@ class Run:
         mailboxes = number(choose(mailboxes, self._options.mailbox))
         report.mailboxes = [mailbox.report for mailbox in mailboxes]
         self._reporter.progress(f"[{profile.name}] {len(mailboxes):,} mailboxes: looking for what changed")
+        waiting = {mailbox: run_caught.changed(tools.catalog, mailbox) for mailbox in mailboxes if mailbox.kind == MULTIDROP}
+        for mailbox, folders in waiting.items():
+            for folder_id in folders[:1]:
+                run_caught.file_caught(tools.store, tools.catalog, tools.committer, mailbox, folder_id)
         # Workers keep their connection while they wait; the survey needs the room.
         tools.pool.hang_up()
         with Survey(self._imap, self._gate, mailboxes, self._options.connections) as survey:
@@ -226,6 +230,8 @@ class Run:
         for mailbox in mailboxes:
             mailbox.report.folders.sort(key=lambda folder: folder.name)
         tell(tools.catalog, mailboxes, self._options.acknowledged)
+        told = [run_caught.lost(tools.catalog, tools.committer, mailbox, folders) for mailbox, folders in waiting.items()]
+        self.report.warnings += [text for text in told if text]
         report.errors += server_problems(profile, mailboxes, self._server_errors)
         report.unknown.update(count_unknown(tools.catalog, mailboxes))
         report.seconds = watch.seconds
