@@ -19,10 +19,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer im
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Reconcile, State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MULTIDROP, Profile, Server, Window
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete import DeletionPhase
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_plan import Declared, Planner
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_feed import Feed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import skipped_report, unchanged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_job import Job, gone_folders
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
+    KnownPeople,
     Mailbox,
     Secrets,
     mailboxes_of,
@@ -55,8 +58,9 @@ class Options:
     """What to run. ``only`` names profiles, ``mailbox`` one mailbox of them; ``processes`` 0 means one per core.
 
     ``reserve``: bytes of the file system that must stay free; the run ends with an error before it takes them.
-    ``connections``: to all servers together, 0 for no limit. ``quarantine_after``: failed attempts, after which a message is no
-    longer tried at every run. ``reconcile_days``: after how many days a folder without visible changes is compared all the same.
+    ``connections``: to all servers together, 0 for no limit. ``settle``: seconds after the first deletion on a server, in which the
+    message may still turn up in Deleted Items. ``quarantine_after``: failed attempts, after which a message is no longer tried at
+    every run. ``reconcile_days``: after how many days a folder without visible changes is compared all the same.
     """
 
     root: str
@@ -68,6 +72,7 @@ class Options:
     processes: int = 0
     reserve: int = 0
     connections: int = 0
+    settle: float = 1.0
     quarantine_after: int = QUARANTINE_AFTER
     acknowledged: t.Sequence[Acknowledged] = ()
     reconcile_days: int = 7
@@ -142,6 +147,7 @@ class Run:
         self.report = RunReport(warnings=options.warnings())
         self._gate = Gate(refused_before(options.servers, options.secrets))
         self._server_errors: dict[str, ArchiveToolError] = {}
+        self._mailboxes: list[Mailbox] = []
 
     def go(self) -> RunReport:
         """Run all chosen profiles; once."""
@@ -176,6 +182,7 @@ class Run:
                 if self._reporter.stop_requested:
                     break
                 self.report.profiles.append(self._profile(profile, tools))
+            self._delete(tools, run_id)
         except ArchiveToolError as error:
             totals = committer.totals
             error.details.update(placements=totals.placements, objects=totals.objects, stored_bytes=totals.stored_bytes)
@@ -200,6 +207,15 @@ class Run:
         else:
             store.end()
 
+    def _delete(self, tools: Tools, run_id: int) -> None:
+        """After all profiles: what one of them archived may still be due for another."""
+        options, catalog, now = self._options, tools.catalog, int(time.time())
+        if tools.reporter.stop_requested:
+            return
+        declared = Declared(options.profiles, options.servers, options.secrets, KnownPeople(catalog.users()))
+        plans = Planner(catalog, declared, now).plans(self._mailboxes)
+        DeletionPhase(tools, plans, run_id, now, options.settle).run()
+
     def _profile(self, profile: Profile, tools: Tools) -> ProfileReport:
         watch = progress.Stopwatch()
         report = ProfileReport(profile.name, profile.method, outside=self._options.outside(profile))
@@ -214,6 +230,7 @@ class Run:
             return report
         mailboxes = number(choose(mailboxes, self._options.mailbox))
         report.mailboxes = [mailbox.report for mailbox in mailboxes]
+        self._mailboxes += mailboxes
         self._reporter.progress(f"[{profile.name}] {len(mailboxes):,} mailboxes: looking for what changed")
         waiting = {mailbox: run_caught.changed(tools.catalog, mailbox) for mailbox in mailboxes if mailbox.kind == MULTIDROP}
         for mailbox, folders in waiting.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check mode: what a run would archive. It logs in, looks at folders and UIDs, and writes nothing anywhere."""
+"""Check mode: what a run would archive and delete. It logs in, looks at folders and UIDs, and writes nothing anywhere."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State, account, compare
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, changed_folders
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_check import preview
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_plan import Declared, Planner
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_filter import Sieve
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import opened_again
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_look import Looker
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import KnownPeople, Mailbox
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Surveyed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
@@ -23,12 +25,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import 
 
 
 class Preview(Looker):
-    """Counts what a run would archive."""
+    """Counts what a run would archive and delete."""
 
     def __init__(self, options: Options, reporter: progress.Reporter, imap: Imap | None = None) -> None:
         super().__init__(options, reporter, imap)
         # What the run would have archived by then, so that a second profile over the same mailbox counts it as known.
         self._planned: dict[tuple[str, str, str, int], list[int]] = {}
+        self._mailboxes: list[Mailbox] = []
 
     @functools.cached_property
     def _open_rows(self) -> dict[int, dict[State, int]]:
@@ -36,6 +39,19 @@ class Preview(Looker):
 
     def _outside(self, profile: Profile) -> str:
         return self._options.outside(profile)
+
+    def _begin(self, profile: Profile, mailboxes: t.Sequence[Mailbox]) -> None:
+        super()._begin(profile, mailboxes)
+        self._mailboxes += mailboxes
+
+    def _finish(self) -> None:
+        """After all profiles, as a run deletes."""
+        if self._catalog is None:
+            return
+        options, people = self._options, KnownPeople(self._catalog.users())
+        declared = Declared(options.profiles, options.servers, options.secrets, people)
+        plans = Planner(self._catalog, declared, options.reconcile().now).plans(self._mailboxes)
+        preview(self._imap, self._gate, self._catalog, plans)
 
     def _mailbox(self, found: Surveyed) -> None:
         mailbox = found.mailbox

@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_protocol import Delete
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_nursery import Nursery
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap, Worker
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
@@ -74,7 +75,7 @@ class WorkerPool:
         """Workers without an order."""
         return [hand for hand in self.hands if not hand.busy]
 
-    def order(self, hand: Hand, order: Order) -> None:
+    def order(self, hand: Hand, order: Order | Delete) -> None:
         """Give a worker something to do."""
         hand.busy = True
         hand.since = time.time()
@@ -133,7 +134,7 @@ class WorkerPool:
         self.hands.clear()
         self.nursery.close()
 
-    def _send(self, hand: Hand, message: Order) -> None:
+    def _send(self, hand: Hand, message: Order | Delete) -> None:
         """A worker that cannot hear is dead, and ``receive`` will notice."""
         with contextlib.suppress(ConnectionError):
             if hand in self.hands:

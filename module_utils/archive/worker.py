@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker_filter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_proof import Prover
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_protocol import Delete, DeleteAnswer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Decision, Filing
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import STAGING, flag_letters
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.staging import Staged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_delete import Deleter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
     PARCEL_BYTES,
     PARCEL_MESSAGES,
@@ -103,6 +106,7 @@ class Worker:
         self._checkpoint = checkpoint
         self._began = began
         self._store: Store | None = None
+        self._prover: Prover | None = None
         self._connection: t.Any = None
         self._access: Access | None = None
         self._ahead = 0
@@ -115,7 +119,7 @@ class Worker:
     @rare_collections()
     def serve(self) -> None:
         """Work until told to stop."""
-        tasks: dict[type, t.Callable[[t.Any], None]] = {Examine: self._examine, Fetch: self._fetch}
+        tasks: dict[type, t.Callable[[t.Any], None]] = {Examine: self._examine, Fetch: self._fetch, Delete: self._delete}
         try:
             while True:
                 order: Order = self._pipe.recv()
@@ -134,8 +138,10 @@ class Worker:
             self._hang_up()
             if self._store is not None:
                 self._store.close()
+            if self._prover is not None:
+                self._prover.close()
 
-    def _attempt(self, task: t.Callable[[t.Any], None], order: Examine | Fetch) -> None:
+    def _attempt(self, task: t.Callable[[t.Any], None], order: Examine | Fetch | Delete) -> None:
         self._delivered = set()
         self._halted = False
         opened = False
@@ -277,5 +283,17 @@ class Worker:
         while self._ahead >= PARCELS_AHEAD:
             self._hear(self._pipe.recv())
 
-    def _send(self, answer: Answer | HungUp) -> None:
+    def _delete(self, order: Delete) -> None:
+        if self._prover is None:
+            self._prover = Prover.of(self._root)
+        Deleter(self._connection, order, self._prover, self._send, self._send_and_wait, self._checkpoint).run()
+
+    def _send_and_wait(self, answer: DeleteAnswer) -> None:
+        """Send it, and return when it is in the catalog."""
+        self._send(answer)
+        while not isinstance(order := self._pipe.recv(), Committed):
+            if isinstance(order, Quit):
+                raise EOFError
+
+    def _send(self, answer: Answer | HungUp | DeleteAnswer) -> None:
         self._pipe.send(answer)
