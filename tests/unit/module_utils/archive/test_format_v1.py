@@ -12,6 +12,7 @@ import os
 import re
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -63,13 +64,18 @@ def test_02_skeleton(archive: Archive) -> None:
     assert (archive.root / "catalog.sqlite3").is_file()
 
 
-def test_03_dirty_marker(archive: Archive) -> None:
+def test_03_dirty_marker(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not (archive.root / "dirty").exists()
     archive.store.begin("archive_run", 7)
     content = json.loads((archive.root / "dirty").read_bytes())
     assert content.keys() == {"started", "run", "commits"} and (content["run"], content["commits"]) == ("archive_run", 7)
     archive.store.distrust()
     assert json.loads((archive.root / "dirty").read_bytes()) == {**content, "died": True}
+    assert not (archive.root / "dirty.clock").exists()
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 3600)
+    archive.store.put(b"written while the clock is wrong", 0)
+    assert (archive.root / "dirty.clock").read_bytes() == b""
     archive.store.close()
     assert (archive.root / "dirty").exists()
 
