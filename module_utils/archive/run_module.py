@@ -13,6 +13,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress imp
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_quarantine import parse_acknowledged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
@@ -46,6 +47,9 @@ def options_of(params: Data) -> Options:
         params["processes"],
         params["reserve"] << 20,
         params["connections"],
+        quarantine_after=params["quarantine_after"],
+        acknowledged=parse_acknowledged(params["acknowledged"]),
+        reconcile_days=params["reconcile_days"],
     )
     options.chosen()
     return options
@@ -156,7 +160,8 @@ def _about(params: Data) -> Data:
     """What identifies a run to those who ask for the same one; without secrets."""
     left_out = (*SERVER_SECRETS, "refused")
     servers = [{key: value for key, value in server.items() if key not in left_out} for server in params["servers"]]
-    return {"servers": servers, **{key: params[key] for key in ("root", "profiles", "only", "mailbox", "fail_on_errors")}}
+    keys = ("root", "profiles", "only", "mailbox", "fail_on_errors", "acknowledged")
+    return {"servers": servers, **{key: params[key] for key in keys}}
 
 
 def outcome_of(report: RunReport, fail_on_errors: bool, *, check_mode: bool = False) -> Data:

@@ -85,6 +85,7 @@ def test_passwords_are_not_logged() -> None:
 def test_every_password_is_a_secret() -> None:
     given = {"servers": [server(other_master_password=OTHER)], "passwords": {"journal": "not-a-secret-journal"}}
     params = options(Path("/archive"), only=[], mailbox=None, fail_on_errors=True, connections=0, **given)
+    params.update(quarantine_after=5, acknowledged=[], reconcile_days=7)
     assert set(run_module_of_archive.secrets_of(params)) == {MASTER, OTHER, "not-a-secret-journal"}
     assert "not-a-secret" not in repr(run_module_of_archive.options_of({**params, "reserve": 0}))
 

@@ -15,10 +15,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
     Accounts,
     Figures,
     State,
+    Tally,
     account,
     account_skipped,
+    account_touched,
     compare,
     may_skip,
+    tallies_after,
 )
 
 STATES = st.sampled_from(State)
@@ -94,3 +97,30 @@ def test_a_skipped_folder_is_known_but_for_its_open_rows() -> None:
     accounts = account_skipped(10, {State.LEFT: 3, State.EXCLUDED: 2})
     assert (accounts.seen, accounts.known, accounts.left, accounts.excluded) == (10, 5, 3, 2)
     assert accounts.balanced()
+
+
+def tallied(rows: t.Mapping[int, State]) -> dict[State, Tally]:
+    return {
+        state: Tally(len(uids), sum(uids))
+        for state in set(rows.values())
+        if (uids := [uid for uid, known in rows.items() if known is state])
+    }
+
+
+@given(ROWS, ROWS, UIDS)
+def test_reading_back_what_was_touched_gives_the_same_accounts_as_reading_all(
+    before: dict[int, State], written: dict[int, State], on_server: list[int]
+) -> None:
+    found = compare(on_server, before)
+    now = {uid: written.get(uid, State.ARCHIVED) for uid in found.wanted} | dict.fromkeys(found.vanished, State.VANISHED)
+    was = {uid: before[uid] for uid in now if uid in before}
+    after = {**before, **now}
+    assert tallies_after(tallied(before), was, now) == tallied(after)
+    accounts = account_touched(len(on_server), tallied(before), was, now, set(found.vanished))
+    assert accounts == account(on_server, before, after)
+
+
+@given(ROWS, st.integers(1, 30), STATES)
+def test_a_row_that_is_lost_or_another_changes_the_tallies(before: dict[int, State], uid: int, state: State) -> None:
+    for change in ({known: value for known, value in before.items() if known != uid}, {**before, uid: state}):
+        assert (tallied(change) == tallies_after(tallied(before), {}, {})) == (change == before)
