@@ -27,6 +27,7 @@ COUNT = 6  # messages of the inbox, UIDs from 1
 ALL = frozenset(range(1, COUNT + 1))
 DAYS = 30
 DAY = 86_400
+INBOX = (ALICE, b"INBOX")
 
 Content = dict[tuple[str, bytes], list[tuple[int, str, frozenset[str]]]]
 
