@@ -58,9 +58,9 @@ class Options:
     """What to run. ``only`` names profiles, ``mailbox`` one mailbox of them; ``processes`` 0 means one per core.
 
     ``reserve``: bytes of the file system that must stay free; the run ends with an error before it takes them.
-    ``connections``: to all servers together, 0 for no limit. ``settle``: seconds after the first deletion on a server, in which the
-    message may still turn up in Deleted Items. ``quarantine_after``: failed attempts, after which a message is no longer tried at
-    every run. ``reconcile_days``: after how many days a folder without visible changes is compared all the same.
+    ``connections``: to all servers together, 0 for no limit. ``settle``: seconds after the first deletion on a server, in which
+    the message may still turn up in Deleted Items. ``quarantine_after``: failed attempts, after which a message is no longer
+    tried at every run. ``reconcile_days``: after how many days a folder without visible changes is compared all the same.
     """
 
     root: str
