@@ -9,8 +9,8 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_receipts import ReceiptTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_passes import PassTables
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_receipts import ReceiptTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
     Batch,
     PlacementRow,
@@ -21,7 +21,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_sources import SourceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_users import UserTables
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, StoreError
 

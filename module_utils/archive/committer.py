@@ -197,11 +197,6 @@ class Committer:
         batch = self._batch(origin)
         return Filed.NEW in [self._file(origin, target, message, batch) for target in targets]
 
-    def file_again(self, origin: Origin, message: Message, targets: t.Sequence[Target]) -> bool:
-        """File a stored message for more users, whatever became of it on the server; return whether that made a placement."""
-        batch = self._batch(origin)
-        return Filed.NEW in [self._file(origin, target, message, batch) for target in targets]
-
     def has(self, targets: t.Iterable[Target], digest: bytes) -> bool:
         """Tell whether all targets have the object already."""
         return all(self._known.placed(self._folder(target).id, digest) for target in targets)

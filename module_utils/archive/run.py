@@ -17,6 +17,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import QUARANTINE_AFTER, Committer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import Filed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Reconcile, State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MULTIDROP, Profile, Server, Window
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete import DeletionPhase
@@ -28,6 +29,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
     KnownPeople,
     Mailbox,
     Secrets,
+    filed_by,
+    folder_warnings,
     mailboxes_of,
     profile_warnings,
 )
@@ -147,6 +150,7 @@ class Run:
         self.report = RunReport(warnings=options.warnings())
         self._gate = Gate(refused_before(options.servers, options.secrets))
         self._server_errors: dict[str, ArchiveToolError] = {}
+        self._filed: list[Filed] = []
         self._mailboxes: list[Mailbox] = []
 
     def go(self) -> RunReport:
@@ -247,6 +251,8 @@ class Run:
         for mailbox in mailboxes:
             mailbox.report.folders.sort(key=lambda folder: folder.name)
         tell(tools.catalog, mailboxes, self._options.acknowledged)
+        self.report.warnings += folder_warnings(profile, people.users(), self._filed)
+        self._filed += [one for mailbox in mailboxes for one in filed_by(mailbox)]
         told = [run_caught.lost(tools.catalog, tools.committer, mailbox, folders) for mailbox, folders in waiting.items()]
         self.report.warnings += [text for text in told if text]
         report.errors += server_problems(profile, mailboxes, self._server_errors)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A user who appears later: caught mail that is no longer on the server is filed from the archive, left mail that is gone is told."""
+"""A user who appears later: caught mail is filed although it left the server, and left mail that is gone is told."""
 
 from __future__ import annotations
 
 import typing as t
 from collections import Counter
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import catalog_caught
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import MessageRow, PlacementRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import Committer, Message, Origin
@@ -16,21 +17,15 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
-STEP = 500
 TOLD = "gone before it could be filed: "
 NAMED_USERS = 3
-_PLACEMENT = "folder_id, digest, user_id, internaldate, size, vsize, flags, copy_key, origin"
 
 
 def changed(catalog: Catalog, mailbox: Mailbox) -> list[int]:
     """The source folders of a multidrop mailbox that were last filed by other rules, or for other archive users."""
     if not isinstance(mailbox.filing(()), MultidropFiling):
         return []
-    folders = catalog.rows(
-        "SELECT id FROM source_folders WHERE server = ? AND mailbox = ? AND rules NOT IN ('', ?)",
-        (mailbox.server.name, mailbox.name, mailbox.rules),
-    )
-    return [int(row[0]) for row in folders]
+    return catalog_caught.folders_under_other_rules(catalog, mailbox.server.name, mailbox.name, mailbox.rules)
 
 
 def file_caught(store: Store, catalog: Catalog, committer: Committer, mailbox: Mailbox, folder_id: int) -> int:
@@ -40,16 +35,11 @@ def file_caught(store: Store, catalog: Catalog, committer: Committer, mailbox: M
     """
     filing = t.cast("MultidropFiling", mailbox.filing(()))
     origin = Origin(folder_id, 0, mailbox.kind, f"{mailbox.server.name}/{mailbox.name}", mailbox.route)
-    query = (
-        f"SELECT {_PLACEMENT} FROM placements WHERE user_id = (SELECT id FROM users WHERE name = ?)"
-        " AND origin = ? AND (folder_id, digest) > (?, ?) ORDER BY folder_id, digest LIMIT ?"
-    )
-    made, last = 0, (0, b"")
-    while page := [PlacementRow(*row) for row in catalog.rows(query, (CATCHALL, origin.text, *last, STEP))]:
+    made = 0
+    for page in catalog_caught.placements_of(catalog, CATCHALL, origin.text):
         for row in page:
             made += _file(store, committer, origin, filing, row)
         committer.commit()
-        last = (page[-1].folder_id, page[-1].digest)
     return made
 
 
@@ -67,9 +57,8 @@ def lost(catalog: Catalog, committer: Committer, mailbox: Mailbox, folders: t.Se
     """A warning on messages that were left for addresses that have a user now, and are no longer on the server; told once."""
     directory = t.cast("MultidropFiling", mailbox.filing(())).directory
     counts: Counter[str] = Counter()
-    query = "SELECT uidvalidity, uid, reason FROM source_messages WHERE folder_id = ? AND state = ? AND digest IS NULL AND reason <> ''"
     for folder_id in folders:
-        for uidvalidity, uid, reason in catalog.rows(query, (folder_id, int(State.VANISHED))):
+        for uidvalidity, uid, reason in catalog_caught.gone_unread(catalog, folder_id):
             known = [address for address in unknown_addresses(reason) if directory.matches(address)]
             if known and not reason.startswith(TOLD):
                 counts[known[0]] += 1
@@ -81,6 +70,6 @@ def lost(catalog: Catalog, committer: Committer, mailbox: Mailbox, folders: t.Se
     named = ", ".join(f"{count:,} for {address}" for address, count in counts.most_common(NAMED_USERS))
     more = f" and others, {counts.total():,} in all" if len(counts) > NAMED_USERS else ""
     return (
-        f"{mailbox.server.name} {mailbox.name}: messages that were left on the server until their user is known are no longer there"
-        f" and cannot be archived: {named}{more}. unknown_addresses: catchall keeps such messages"
+        f"{mailbox.server.name} {mailbox.name}: messages that were left on the server until their user is known are no longer"
+        f" there and cannot be archived: {named}{more}. unknown_addresses: catchall keeps such messages"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, progress
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import Filed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import (
     Options,
@@ -20,6 +21,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import (
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
     KnownPeople,
     Mailbox,
+    filed_by,
+    folder_warnings,
     mailboxes_of,
     profile_warnings,
 )
@@ -44,6 +47,7 @@ class Looker:
         self._gate = Gate(refused_before(options.servers, options.secrets))
         self._server_errors: dict[str, ArchiveToolError] = {}
         self._catalog: Catalog | None = None
+        self._filed: list[Filed] = []
         self.report = RunReport(warnings=options.warnings())
 
     def go(self) -> RunReport:
@@ -84,6 +88,8 @@ class Looker:
             surveyed = list(survey.all(lambda: self._reporter.stop_requested))
         # Only now: the survey may have as many connections as are allowed.
         self._looked_at(sorted(surveyed, key=lambda found: found.mailbox.position))
+        self.report.warnings += folder_warnings(profile, people.known, self._filed)
+        self._filed += [one for mailbox in mailboxes for one in filed_by(mailbox)]
         report.errors += self._server_problems(profile, mailboxes)
         report.seconds = watch.seconds
         return report

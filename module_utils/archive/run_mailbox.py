@@ -15,6 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing impor
     MultidropFiling,
     Person,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import Filed, Templates, disagreements
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import (
     MASTER,
     MULTIDROP,
@@ -74,7 +75,8 @@ class KnownPeople:
 class Mailbox:
     """One mailbox of one profile. ``route`` and ``rules`` are what the ledger compares.
 
-    ``names``: what its user is called, lower case. ``listed``: all folders that the server told of in this run, selected or not.
+    ``names``: what its user is called, lower case; ``user_id``: whose tree it is filed in, 0 for multidrop.
+    ``listed``: all folders that the server told of in this run, selected or not.
     """
 
     profile: Profile
@@ -89,6 +91,7 @@ class Mailbox:
     position: int = 0
     count: int = 0
     names: frozenset[str] = frozenset()
+    user_id: int = 0
     listed: t.Sequence[Folder] = ()
 
     @property
@@ -160,6 +163,21 @@ def profile_warnings(profile: Profile, users: t.Sequence[User]) -> list[str]:
     return [warning for check in (archive_mailbox_warning, strangers_warning) if (warning := check(profile, users))]
 
 
+def filed_by(mailbox: Mailbox) -> list[Filed]:
+    """The folders for received and for sent mail that a mailbox profile makes, as far as the server told of them."""
+    roles = [folder for folder in mailbox.listed if folder.role in ("inbox", "sent")]
+    targets = [(folder.role or "", mailbox.filing(folder.parts).decide(b"").targets) for folder in roles if mailbox.user_id]
+    return [Filed(mailbox.profile.name, mailbox.user_id, role, target.parts) for role, (target,) in targets]
+
+
+def folder_warnings(profile: Profile, users: t.Sequence[User], filed: t.Sequence[Filed]) -> list[str]:
+    """What the guide gives notice of: multidrop files under other names than the mailbox profiles of this run."""
+    if profile.method != MULTIDROP or not filed:
+        return []
+    people = [Person(user.id, user.name, user.addresses) for user in users if user.addresses]
+    return disagreements(Templates(profile.name, profile.target_folder, profile.sent_folder), people, filed)
+
+
 def strangers_warning(profile: Profile, users: t.Iterable[User]) -> str | None:
     """A warning when a profile names users whom nobody is called."""
     known = {name.lower() for user in users for name in (user.name, *user.addresses)}
@@ -176,7 +194,9 @@ def _by_user(profile: Profile, server: Server, secrets: Secrets, address: str, u
         return MailboxFiling(user_id, address, parts)
 
     route = f"user:{user_id}/{address}" + (f"{FILTERED}{profile.filter.fingerprint()}" if profile.filter else "")
-    return _mailbox(profile, server, secrets, address, "mailbox", route, profile.rules_hash(), filing, user)
+    made = _mailbox(profile, server, secrets, address, "mailbox", route, profile.rules_hash(), filing, user)
+    made.user_id = user_id
+    return made
 
 
 def _multidrop(profile: Profile, servers: t.Mapping[str, Server], secrets: Secrets, people: People) -> list[Mailbox]:

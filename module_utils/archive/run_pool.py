@@ -21,6 +21,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_proto
     HangUp,
     Order,
     Quit,
+    Rate,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import JobError
 
@@ -91,6 +92,10 @@ class WorkerPool:
         for hand in self.hands:
             if hand.busy:
                 self._send(hand, Halt())
+
+    def pace(self, hand: Hand, rate: int) -> None:
+        """Have a worker that fetches keep to so many bytes per second."""
+        self._send(hand, Rate(rate))
 
     def hang_up(self) -> None:
         """Have every worker without an order close its connection; returns when all have."""

@@ -12,6 +12,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import DIED, FolderPass
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_job import Job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import Died, Hand
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_rates import Rates
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import STOPPED, Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sweep import uncommitted
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
@@ -34,6 +35,11 @@ STOP_SECONDS = 10.0
 MOST_DEATHS = 200  # of processes in a run: more are no matter of single messages
 
 
+def _fetched_from(hand: Hand) -> Server | None:
+    """The server that a worker fetches from."""
+    job, _subject, chunk = hand.task if hand.busy else (None, None, None)
+    return job.mailbox.server if job is not None and chunk is not None else None
+
 
 class Jobs(t.Protocol):
     """Where jobs come from (``run_feed.Feed``)."""
@@ -55,6 +61,7 @@ class Schedule:
     def __init__(self, tools: Tools, feed: Jobs) -> None:
         self._tools = tools
         self._feed = feed
+        self._rates = Rates(_fetched_from, tools.pool.pace)
         self._waiting: deque[Job] = deque()
         self._active: list[Job] = []
         self._parcels: list[tuple[Hand, Job, FolderPass, Parcel]] = []
@@ -80,6 +87,7 @@ class Schedule:
                 break
             for hand, answer in tools.pool.receive(TICK_SECONDS):
                 self._handle(hand, answer)
+            self._rates.divide(tools.pool.hands)
             if not stopping:
                 self._begin()
                 self._assign()  # before the commit, so that no worker waits for the disk
@@ -116,7 +124,7 @@ class Schedule:
                 chunk = one.chunks.popleft()
                 one.out += 1
                 hand.task = (job, one, chunk)
-                self._tools.pool.order(hand, chunk)
+                self._tools.pool.order(hand, self._rates.paced(hand, chunk, job.mailbox.server, self._tools.pool.hands))
             else:
                 folder = job.folders.popleft()
                 job.examining += 1

@@ -38,6 +38,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_proto
     Order,
     Parcel,
     Quit,
+    Rate,
     TaskFailed,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
@@ -51,6 +52,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap import fetch as
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import folder_size as imap_folder_size
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import folders as imap_folders
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import headers as imap_headers
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 
 _PR_SET_PDEATHSIG = 1
 LISTEN_SECONDS = 0.5
@@ -111,6 +113,7 @@ class Worker:
         self._access: Access | None = None
         self._ahead = 0
         self._halted = False
+        self._pace: Pace | None = None
         self._listened = 0.0
         self._parcel = Parcel()
         self._parcel_began = 0.0
@@ -125,7 +128,7 @@ class Worker:
                 order: Order = self._pipe.recv()
                 if isinstance(order, Quit):
                     return
-                if isinstance(order, (Committed, Halt)):
+                if isinstance(order, (Committed, Halt, Rate)):
                     self._hear(order)
                 elif isinstance(order, HangUp):
                     self._hang_up()
@@ -190,7 +193,10 @@ class Worker:
         self._send(FetchEnded())
 
     def _fetch_some(self, order: Fetch, uids: t.Sequence[int]) -> None:
+        self._pace = Pace(order.rate) if order.rate else None
         limits: dict[str, t.Any] = {"batch_messages": 1, "depth": 1} if order.careful else {}
+        if self._pace is not None:
+            limits["pace"] = self._pace
         self._parcel_began = self._listened = time.monotonic()
         messages = worker_filter.passing(self._imap, self._connection, order, uids, staging=self._staging, **limits)
         for message in messages:
@@ -222,6 +228,9 @@ class Worker:
             raise EOFError
         if isinstance(order, Halt):
             self._halted = True
+        elif isinstance(order, Rate):
+            if self._pace is not None:
+                self._pace.rate = order.bytes
         else:
             self._ahead -= 1
 

@@ -73,11 +73,18 @@ class Halt:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """Fetch no more than so many bytes per second from now on; for a worker whose order has a ``rate``."""
+
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Quit:
     """End the process."""
 
 
-Order = Examine | Fetch | Committed | Halt | HangUp | Quit
+Order = Examine | Fetch | Committed | Halt | HangUp | Rate | Quit
 
 
 class Item(t.NamedTuple):

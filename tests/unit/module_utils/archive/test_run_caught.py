@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Users who appear after their mail: what was caught is filed although the server has it no more, what was left and is gone is told."""
+"""Users who appear after their mail: what was caught is filed although it left the server, what was left and is gone is told."""
 
 from __future__ import annotations
 
