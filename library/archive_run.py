@@ -201,32 +201,12 @@ options:
     default: 5
   acknowledged:
     description:
-      - Quarantined messages that are no longer reported as problems. The report of such a message holds the entry to paste.
+      - Quarantined messages that are no longer reported as problems, each with C(server), C(mailbox), C(folder), C(uidvalidity)
+        and C(uid). The report of such a message holds the entry to paste.
       - An entry that matches nothing in quarantine gives a warning. See C(docs/quarantine.md).
     type: list
     elements: dict
     default: []
-    suboptions:
-      server:
-        description: Name of the server.
-        type: str
-        required: true
-      mailbox:
-        description: The mailbox.
-        type: str
-        required: true
-      folder:
-        description: Name of the folder on the server.
-        type: str
-        required: true
-      uidvalidity:
-        description: UIDVALIDITY of the folder.
-        type: int
-        required: true
-      uid:
-        description: UID of the message.
-        type: int
-        required: true
   reconcile_days:
     description:
       - After so many days a folder is opened and compared UID by UID, although its figures say that nothing changed; then its
@@ -402,18 +382,7 @@ ARGUMENTS = {
     "processes": {"type": "int", "default": 0},
     "reserve": {"type": "int", "default": 1024},
     "quarantine_after": {"type": "int", "default": 5},
-    "acknowledged": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "server": {"type": "str", "required": True},
-            "mailbox": {"type": "str", "required": True},
-            "folder": {"type": "str", "required": True},
-            "uidvalidity": {"type": "int", "required": True},
-            "uid": {"type": "int", "required": True},
-        },
-    },
+    "acknowledged": {"type": "list", "elements": "dict", "default": []},
     "reconcile_days": {"type": "int", "default": 7},
     "job_owner": {"type": "str", "no_log": False},
     "job_wait": {"type": "int", "default": 5},

@@ -14,7 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 
 TOLD_OF = 100  # messages of a folder, one by one
 QUARANTINED = "UIDVALIDITY {0.uidvalidity}, UID {0.uid} could not be archived in {0.attempts} attempts: {0.reason}. {1}"
-REMEDY = "Repair it on the server, or accept it with this entry in archive_acknowledged: {}"
+REMEDY = "Repair it on the server, or accept it with this entry in the list of what is acknowledged: {}"
 NOTHING = "acknowledged: {}: no such message is in quarantine; remove the entry"
 
 
