@@ -202,8 +202,7 @@ options:
   acknowledged:
     description:
       - Quarantined messages that are no longer reported as problems, each with C(server), C(mailbox), C(folder), C(uidvalidity)
-        and C(uid). The report of such a message holds the entry to paste.
-      - An entry that matches nothing in quarantine gives a warning. See C(docs/quarantine.md).
+        and C(uid). The report of a message holds the entry to paste, see C(docs/quarantine.md).
     type: list
     elements: dict
     default: []
