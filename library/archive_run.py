@@ -134,12 +134,12 @@ options:
         header.
       - C(connections) limits the connections per server for this profile.
       - C(filter) has the conditions that a message must all meet, C(since) and C(before) (dates, UTC), C(older_than_days) and
-        C(younger_than_days), C(seen), C(flagged), C(larger_than) and C(smaller_than) (bytes, or with C(K), C(M), C(G)), C(headers)
-        and C(not_headers) (field names with the texts of which the field must contain one, or none). Dates are those of the server
-        (INTERNALDATE). What is kept out is counted as C(excluded), with its reason in the catalog, and looked at again when the
+        C(younger_than_days), C(seen), C(flagged), C(larger_than) and C(smaller_than) (bytes, or with C(K), C(M), C(G)),
+        C(headers) and C(not_headers) (fields with the texts of which they must contain one, or none). Dates are those of the
+        server (INTERNALDATE). What is kept out is counted as C(excluded), with its reason in the catalog, and looked at again when the
         filter, the time or a flag lets it pass.
-      - C(delete) has C(after_days), how many days after the later of its date and its archiving a message is deleted on the server,
-        and C(dedicated), whether the mailbox is for archiving alone. Nothing is deleted unless it is given.
+      - C(delete) has C(after_days), how many days after the later of its date and its archiving a message is deleted on the
+        server, and C(dedicated), whether the mailbox is for archiving alone. Nothing is deleted unless it is given.
       - C(moves) is V(stay) (the default) or V(follow), whether a message that moved to another folder on the server moves in the
         archive. V(multidrop) has no such key.
       - C(order) is V(oldest_first) (the default) or V(newest_first).

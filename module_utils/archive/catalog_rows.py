@@ -68,8 +68,8 @@ class SourceFolder:
     The rest is of the route that was asked for, because profiles that read one mailbox may have different rules: ``filed``,
     whether all of its mail was filed by that route, and nothing came in by another one since; ``filed_run``, the run in which
     that was so (0: never), older rows need no other look; ``rules``, those of its last pass; ``reconciled``, when its messages
-    were last compared one by one; ``due``, when a rule that depends on time says something else about one of them, 0 when never, 1
-    for at every run. Both in seconds since the epoch.
+    were last compared one by one; ``due``, when a rule that depends on time says something else about one of them, 0 when never,
+    1 for at every run. Both in seconds since the epoch.
     """
 
     id: int

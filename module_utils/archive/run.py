@@ -178,9 +178,7 @@ class Run:
         run_id = catalog.begin_run({"profiles": [profile.name for profile in self._profiles], "mailbox": self._options.mailbox})
         store.begin(str(run_id), catalog.commits())
         committer = Committer(store, catalog, run_id, self._checkpoint, self._options.quarantine_after)
-        tools = Tools(
-            store, catalog, committer, pool, self._gate, self._reporter, self._server_errors, self._options.reconcile()
-        )
+        tools = Tools(store, catalog, committer, pool, self._gate, self._reporter, self._server_errors, self._options.reconcile())
         try:
             for profile in self._profiles:
                 if self._reporter.stop_requested:

@@ -6,11 +6,29 @@ from __future__ import annotations
 USER_VERSION = 2
 APPLICATION_ID = 0x4B414331  # "KAC1"
 
+# What became of the messages that were deleted on a server.
+RECEIPTS = """
+CREATE TABLE receipts(
+  folder_id INTEGER NOT NULL REFERENCES source_folders(id),
+  uidvalidity INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  size INTEGER NOT NULL,
+  planned INTEGER NOT NULL,
+  deleted INTEGER,
+  run_id INTEGER NOT NULL REFERENCES runs(id),
+  proof TEXT NOT NULL,
+  PRIMARY KEY(folder_id, uidvalidity, uid)
+) WITHOUT ROWID;
+CREATE INDEX receipts_planned ON receipts(folder_id) WHERE deleted IS NULL;
+"""
+
 # Nothing on the write path has an index whose cost grows with the whole archive: rows arrive in the order of their keys
 # (objects, source_messages), or their key begins with the folder or the user. There is no index on the digest alone: the file
 # system answers whether an object is there. Partial indexes hold the few rows that may come due, and what may be deleted by age,
 # which only grows at its end.
-TABLES = """
+TABLES = (
+    """
 CREATE TABLE users(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT NOT NULL UNIQUE,
@@ -110,19 +128,6 @@ CREATE TABLE runs(
   outcome TEXT NOT NULL DEFAULT '',
   summary TEXT NOT NULL DEFAULT '{}'
 );
-CREATE TABLE receipts(
-  folder_id INTEGER NOT NULL REFERENCES source_folders(id),
-  uidvalidity INTEGER NOT NULL,
-  uid INTEGER NOT NULL,
-  digest BLOB NOT NULL,
-  size INTEGER NOT NULL,
-  planned INTEGER NOT NULL,
-  deleted INTEGER,
-  run_id INTEGER NOT NULL REFERENCES runs(id),
-  proof TEXT NOT NULL,
-  PRIMARY KEY(folder_id, uidvalidity, uid)
-) WITHOUT ROWID;
-CREATE INDEX receipts_planned ON receipts(folder_id) WHERE deleted IS NULL;
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE totals(
   id INTEGER PRIMARY KEY CHECK(id = 1),
@@ -136,6 +141,8 @@ CREATE TABLE totals(
 );
 INSERT INTO totals(id) VALUES (1);
 """
+    + RECEIPTS
+)
 
 # user_version -> what makes a catalog of that version one of the next. Version 1 never deleted, so its receipts are empty.
 MIGRATIONS = {
@@ -151,18 +158,6 @@ UPDATE source_messages
 CREATE INDEX source_messages_vanished ON source_messages(digest) WHERE state = 8 AND digest IS NOT NULL;
 CREATE INDEX source_messages_kept ON source_messages(folder_id, archived) WHERE state IN (1, 2);
 DROP TABLE receipts;
-CREATE TABLE receipts(
-  folder_id INTEGER NOT NULL REFERENCES source_folders(id),
-  uidvalidity INTEGER NOT NULL,
-  uid INTEGER NOT NULL,
-  digest BLOB NOT NULL,
-  size INTEGER NOT NULL,
-  planned INTEGER NOT NULL,
-  deleted INTEGER,
-  run_id INTEGER NOT NULL REFERENCES runs(id),
-  proof TEXT NOT NULL,
-  PRIMARY KEY(folder_id, uidvalidity, uid)
-) WITHOUT ROWID;
-CREATE INDEX receipts_planned ON receipts(folder_id) WHERE deleted IS NULL;
 """
+    + RECEIPTS
 }

@@ -59,7 +59,7 @@ MEANINGS: dict[str, Meaning] = {
         "the server opens no mailbox of this name: there is none, or the account is disabled",
         "Check the account on this server, and run users.yml again if it has left",
     ),
-    WRONG_PASSWORD: Meaning("the mailbox's password is wrong", "Give the right one in archive_passwords"),
+    WRONG_PASSWORD: Meaning("the mailbox's password is wrong", "Give the right one in passwords, under the name of the profile"),
     LOGIN_LOCKED: Meaning(
         "the account is locked, or the security policy does not allow this login", "Look at the account and the security policy"
     ),

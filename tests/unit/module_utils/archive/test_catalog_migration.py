@@ -25,6 +25,7 @@ TO_1 = (
     "DROP TABLE receipts",
     RECEIPTS_1,
     "DROP INDEX source_messages_vanished",
+    "DROP INDEX source_messages_kept",
     "ALTER TABLE source_messages DROP COLUMN archived",
     "ALTER TABLE folder_routes DROP COLUMN rules",
     "ALTER TABLE folder_routes DROP COLUMN reconciled",
