@@ -52,10 +52,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap import fetch as
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import folder_size as imap_folder_size
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import folders as imap_folders
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import headers as imap_headers
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 
 _PR_SET_PDEATHSIG = 1
 LISTEN_SECONDS = 0.5
+# So long a folder that was examined is fetched from at once; while it is open, no server may change its UIDVALIDITY.
+EXAMINED_SECONDS = 2.0
 # What is not in a parcel yet must not be much older than the last commit: a sweep looks no further back.
 PARCEL_SECONDS = 60.0
 
@@ -111,6 +114,8 @@ class Worker:
         self._prover: Prover | None = None
         self._connection: t.Any = None
         self._access: Access | None = None
+        self._examined: tuple[Folder, int] | None = None
+        self._examined_at = 0.0
         self._ahead = 0
         self._halted = False
         self._pace: Pace | None = None
@@ -170,12 +175,19 @@ class Worker:
     def _hang_up(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._connection, self._access = None, None
+        self._connection, self._access, self._examined = None, None, None
 
     def _examine(self, order: Examine) -> None:
-        self._send(worker_filter.examined(self._imap, self._connection, order))
+        self._examined = None
+        examined = worker_filter.examined(self._imap, self._connection, order)
+        self._examined, self._examined_at = (order.folder, examined.status.uidvalidity), time.monotonic()
+        self._send(examined)
 
-    def _fetch(self, order: Fetch) -> None:
+    def _open_folder(self, order: Fetch) -> None:
+        """Open what is to be fetched from, and check that UIDs still mean what they did."""
+        examined, self._examined = self._examined, None
+        if examined == (order.folder, order.uidvalidity) and time.monotonic() - self._examined_at < EXAMINED_SECONDS:
+            return
         status = self._imap.examine(self._connection, order.folder)
         if status.uidvalidity != order.uidvalidity:
             raise ProtocolError(
@@ -183,6 +195,9 @@ class Worker:
                 f"its UIDVALIDITY changed from {order.uidvalidity} to {status.uidvalidity} while it was read",
                 "Run again; the folder is read anew then",
             )
+
+    def _fetch(self, order: Fetch) -> None:
+        self._open_folder(order)
         self._parcel = Parcel()
         # One order for each message: who dies on one has delivered all before it, and is known not to have begun the next.
         for uids in [[uid] for uid in order.uids] if order.careful else [order.uids]:
@@ -293,6 +308,7 @@ class Worker:
             self._hear(self._pipe.recv())
 
     def _delete(self, order: Delete) -> None:
+        self._examined = None
         if self._prover is None:
             self._prover = Prover.of(self._root)
         Deleter(self._connection, order, self._prover, self._send, self._send_and_wait, self._checkpoint).run()

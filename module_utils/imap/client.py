@@ -23,22 +23,23 @@ class WireIMAP4(imaplib.IMAP4):
 
     The five methods are those that imaplib documents as overridable. So imaplib keeps no buffer of its own, from which the bulk
     reader would have to take bytes back, and no password ever passes through it and its log. The greeting was consumed before the
-    login: imaplib gets one that says "logged in", and then asks for CAPABILITY by itself.
+    login: imaplib gets one that says "logged in", and then asks for CAPABILITY by itself. What the server told of it with the
+    login (``told``) is the answer, without another round trip.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, told: frozenset[str]) -> None:
         self.wire = wire
         self._in_response = False
         self._guard = Guard(wire.label, wire.sock.gettimeout())
-        self._greeting = b"* PREAUTH ready\r\n"
+        self._told = " ".join(sorted(told)).encode() if "IMAP4REV1" in told else b""
+        self._said_before = [b"* PREAUTH ready\r\n"]
         super().__init__(wire.label)
 
     def open(self, *_host_port_timeout: t.Any) -> None:
         self.sock = self.wire.sock
 
     def readline(self) -> bytes:
-        greeting, self._greeting = self._greeting, b""
-        line = greeting or self.wire.read_line()
+        line = self._said_before.pop(0) if self._said_before else self.wire.read_line()
         self._count(len(line))
         if not self._in_response and FREE_TEXT.match(line):
             # imaplib would take a text that ends with "{17}" for the header of a literal.
@@ -63,6 +64,11 @@ class WireIMAP4(imaplib.IMAP4):
 
     def send(self, data: t.Any) -> None:
         self._guard.progress()
+        if self._told and data.endswith(b" CAPABILITY\r\n"):
+            tag = data.split()[0]
+            self._said_before = [b"* CAPABILITY %s\r\n" % self._told, b"%s OK told with the login\r\n" % tag]
+            self._told = b""
+            return
         self.wire.send(data)
 
     def shutdown(self) -> None:
@@ -79,9 +85,12 @@ def refuse_without_library() -> None:
         )
 
 
-def make_client(wire: Wire, timeout: float) -> tuple[t.Any, frozenset[str]]:
-    """Return the client and the capabilities, upper case; raises what ``imaplib`` raises."""
-    imap = WireIMAP4(wire)
+def make_client(wire: Wire, timeout: float, told: frozenset[str] = frozenset()) -> tuple[t.Any, frozenset[str]]:
+    """Return the client and the capabilities, upper case; raises what ``imaplib`` raises.
+
+    ``told``: the capabilities, when the server told them with the login; else it is asked.
+    """
+    imap = WireIMAP4(wire, told)
     # IMAPClient connects in its constructor and has no public way to hand it a connection.
     over_wire = type("WireIMAPClient", (imapclient.IMAPClient,), {"_create_IMAP4": lambda _self: imap})
     client = over_wire(wire.label, ssl=False, timeout=timeout)

@@ -42,7 +42,7 @@ class Connection:
         self.user = user
         self.reader = reader
         with self.errors(endpoint.label):
-            self.client, self.capabilities = make_client(reader.wire, endpoint.timeout)
+            self.client, self.capabilities = make_client(reader.wire, endpoint.timeout, reader.capabilities)
 
     @property
     def name(self) -> str:
@@ -88,7 +88,7 @@ class Connection:
 
 
 def open_connection(endpoint: Endpoint, credentials: Credentials) -> Connection:
-    """Connect, log in, read CAPABILITY.
+    """Connect, log in, read CAPABILITY unless it was told with the login.
 
     Raises CertificateError, NetworkError, ProtocolError (not an IMAP server), InputError (ca_file, master without TLS) and
     LoginRefusedError, whose details hold ``stage`` ("greeting", "LOGIN", "X-MASTERAUTH" or "X-SETUSER"), ``answer`` ("NO", "BAD",

@@ -13,7 +13,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import tls
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Access, Endpoint
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Reader, Response
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Reader, Response, told_capabilities
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import clean
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import Wire, connect
 
@@ -36,10 +36,12 @@ def open_reader(endpoint: Endpoint) -> Reader:
     try:
         if context is not None and endpoint.access is Access.IMAP_SSL:
             wire.start_tls(context, endpoint)
-        expect_greeting(wire, endpoint)
+        greeting = expect_greeting(wire, endpoint)
         reader = Reader(wire)
+        reader.capabilities = told_capabilities(greeting)
         if context is not None and endpoint.access is Access.IMAP_TLS:
             ask_for_tls(reader)
+            reader.capabilities = frozenset()  # nobody vouches for what came in plain text
             wire.start_tls(context, endpoint)
     except BaseException:
         wire.close()
@@ -47,15 +49,14 @@ def open_reader(endpoint: Endpoint) -> Reader:
     return reader
 
 
-def expect_greeting(wire: Wire, endpoint: Endpoint) -> None:
-    """Consume ``* OK``; everything else is an error that tells what answers."""
+def expect_greeting(wire: Wire, endpoint: Endpoint) -> bytes:
+    """Consume and return ``* OK``; everything else is an error that tells what answers."""
     try:
         line = wire.peek_line()
     except NetworkError as error:
         raise who_is_silent(wire, endpoint, error) from None
     if re.match(rb"\* OK\b", line, re.IGNORECASE):
-        wire.read_line()
-        return
+        return wire.read_line()
     if re.match(rb"\* BYE\b", line, re.IGNORECASE):
         words = clean(line[5:])
         raise LoginRefusedError(
@@ -99,7 +100,9 @@ def stranger(endpoint: Endpoint, received: bytes) -> ProtocolError:
 
 
 def capabilities(reader: Reader) -> frozenset[str]:
-    """Ask for CAPABILITY, which means something for this moment only; upper case."""
+    """Ask for CAPABILITY unless the server told it; it means something for this moment only. Upper case."""
+    if reader.capabilities:
+        return reader.capabilities
     words: list[str] = []
 
     def take(response: Response) -> None:

@@ -16,7 +16,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Access, Credentials, Endpoint
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.greeting import capabilities, open_reader
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Reader, Result, tagged_result
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import (
+    Reader,
+    Result,
+    tagged_result,
+    told_capabilities,
+)
 
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]*")
 
@@ -66,6 +71,7 @@ class Dialogue:
     def setuser(self, user: str) -> str:
         """X-SETUSER; return the server's words."""
         name = user.replace("\\", "\\\\").replace('"', '\\"').encode()
+        self._reader.capabilities = frozenset()  # the mailbox may have others
         return self._expect("X-SETUSER", lambda: self._reader.run([b'X-SETUSER "%s"' % name])[0]).text
 
     def _answer_challenge(self) -> Result:
@@ -104,6 +110,7 @@ class Dialogue:
                 return response.text()[1:].strip()
             tagged = tagged_result(response)
             if tagged is not None and tagged[0] == tag:
+                self._reader.capabilities = told_capabilities(response.text())
                 return tagged[1]
 
     def _until_tagged(self, tag: bytes) -> Result:

@@ -15,6 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import LON
 
 _LITERAL = re.compile(rb"~?\{(\d+)\+?\}\Z")
 _TAGGED = re.compile(rb"([^ *+]+) (OK|NO|BAD)(?: |\r|\n)", re.IGNORECASE)
+_CAPABILITIES = re.compile(rb"[^ ]+ OK \[CAPABILITY ([^\]\r\n]+)\]", re.IGNORECASE)
 _BYE = re.compile(rb"\* BYE\b *", re.IGNORECASE)
 
 
@@ -53,10 +54,14 @@ class Result:
 
 
 class Reader:
-    """Reads responses from a wire and sends tagged commands. Not thread-safe; imaplib may use the wire in between."""
+    """Reads responses from a wire and sends tagged commands. Not thread-safe; imaplib may use the wire in between.
+
+    ``capabilities`` are those that greeting or login told of the present state of the connection, empty when they did not.
+    """
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
+        self.capabilities: frozenset[str] = frozenset()
         self._tags = 0
 
     def next(self, stream_above: int = LONGEST, open_sink: OpenSink | None = None) -> Response:
@@ -173,6 +178,12 @@ def tagged_result(response: Response) -> tuple[bytes, Result] | None:
         return None
     words = clean(bytes(response.view[match.end(2) : response.end]))
     return bytes(match[1]), Result(match[2].decode().upper(), words)
+
+
+def told_capabilities(line: bytes) -> frozenset[str]:
+    """Return what a greeting or an OK says in its response code ``[CAPABILITY ...]`` (RFC 3501 section 7.1); upper case."""
+    match = _CAPABILITIES.match(line)
+    return frozenset(match[1].decode("ascii", "replace").upper().split()) if match else frozenset()
 
 
 def unknown_tag(label: str, response: Response) -> ProtocolError:

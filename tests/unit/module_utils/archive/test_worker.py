@@ -36,6 +36,7 @@ from tests.unit.module_utils.archive.engine_fake import MASTER, FakeServers, mai
 
 ALICE = "alice@example.com"
 INBOX = Folder("INBOX", b"INBOX", frozenset(), "/", ("INBOX",), True, "inbox")
+SENT = Folder("Sent", b"Sent", frozenset(), "/", ("Sent",), True)
 ACCESS = Access(Endpoint("mail1", 993), Credentials(ALICE, MASTER, master=True))
 FILING = MailboxFiling(1, ALICE, ("INBOX",))
 
@@ -93,6 +94,28 @@ def test_one_login_serves_examine_and_fetch(servers: FakeServers) -> None:
     assert parcel.written.files
     assert isinstance(ended, FetchEnded)
     assert len(servers.commands("LOGIN")) == 1
+
+
+def test_a_folder_that_was_just_examined_is_fetched_from_at_once(servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE).add(mail(1), mail(2))
+    work(servers, Examine(ACCESS, INBOX), fetch(1), fetch(2))
+    assert len(servers.commands("EXAMINE")) == 2
+
+
+@pytest.mark.parametrize("between", [Examine(ACCESS, SENT), fetch(1, uidvalidity=2)])
+def test_another_folder_or_uidvalidity_is_opened_before_it_is_fetched_from(servers: FakeServers, between: t.Any) -> None:
+    for name in ("INBOX", "Sent"):
+        servers.folder("mail1", ALICE, name).add(mail(1))
+    said = work(servers, Examine(ACCESS, INBOX), between, fetch(1)).said
+    assert isinstance(said[-1], FetchEnded)
+    assert len(servers.commands("EXAMINE")) == 3
+
+
+def test_what_was_examined_long_ago_is_opened_again(servers: FakeServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "EXAMINED_SECONDS", 0.0)
+    servers.folder("mail1", ALICE).add(mail(1))
+    work(servers, Examine(ACCESS, INBOX), fetch(1))
+    assert len(servers.commands("EXAMINE")) == 2
 
 
 def test_a_worker_is_never_more_than_two_parcels_ahead(servers: FakeServers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,9 @@ WELCOME: list[Step] = [OK_GREETING, ASKED, answered(b"{tag} OK X-MASTERAUTH Welc
 CAPABILITY = Expect(b"CAPABILITY", b"* CAPABILITY IMAP4rev1 UIDPLUS\r\n{tag} OK done\r\n")
 
 
+TOLD = b"[CAPABILITY IMAP4rev1 MOVE]"
+
+
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
@@ -209,6 +212,51 @@ def test_login_is_not_sent_where_the_server_forbids_it_without_tls() -> None:
     with serving(steps) as server, pytest.raises(LoginRefusedError, match="LOGINDISABLED"):
         open_connection(plain(server), Credentials("alice", PASSWORD))
     assert len(server.peers[0].received) == 1
+
+
+def test_what_is_told_with_greeting_and_login_is_not_asked_for() -> None:
+    steps: list[Step] = [
+        b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready\r\n",
+        Expect(b"LOGIN .*", b"{tag} OK " + TOLD + b" logged in\r\n"),
+        Expect(b"NOOP", b"{tag} OK done\r\n"),
+        Peer.wait_for_close,
+    ]
+    with serving(steps) as server, open_connection(plain(server), Credentials("alice", PASSWORD)) as connection:
+        assert connection.capabilities == {"IMAP4REV1", "MOVE"}
+        assert connection.client.has_capability("MOVE")
+        connection.client.noop()
+
+
+def test_what_was_told_before_the_mailbox_was_opened_is_asked_again(authority: Authority) -> None:
+    steps: list[Step] = [
+        OK_GREETING,
+        ASKED,
+        answered(b"{tag} OK " + TOLD + b" Welcome to server, master\r\n"),
+        Expect(b"X-SETUSER .*", b"{tag} OK X-SETUSER completed\r\n"),
+        CAPABILITY,
+        Peer.wait_for_close,
+    ]
+    credentials = Credentials("alice", PASSWORD, master=True)
+    with (
+        serving(steps, context=authority.server_context()) as server,
+        open_connection(over_tls(server, authority), credentials) as connection,
+    ):
+        assert connection.capabilities == {"IMAP4REV1", "UIDPLUS"}
+
+
+def test_what_was_told_before_tls_is_not_believed(authority: Authority) -> None:
+    steps: list[Step] = [
+        b"* OK [CAPABILITY IMAP4rev1 STARTTLS EVIL] ready\r\n",
+        Expect(b"STARTTLS", b"{tag} OK go ahead\r\n"),
+        start_tls(authority.server_context()),
+        Expect(b"LOGIN .*", b"{tag} OK done\r\n"),
+        CAPABILITY,
+        Peer.wait_for_close,
+    ]
+    with serving(steps) as server:
+        endpoint = Endpoint("localhost", server.port, Access.IMAP_TLS, str(authority.ca_file))
+        with open_connection(endpoint, Credentials("alice", PASSWORD)) as connection:
+            assert connection.capabilities == {"IMAP4REV1", "UIDPLUS"}
 
 
 def test_no_password_in_logs_and_reprs(caplog: pytest.LogCaptureFixture) -> None:
