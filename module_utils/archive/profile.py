@@ -80,9 +80,10 @@ def parse_profiles(raw: t.Sequence[t.Mapping[str, t.Any]], servers: t.Mapping[st
     profiles = [_parse_profile(_entry(entry, "profile", index), index, servers) for index, entry in enumerate(raw, 1)]
     seen: set[str] = set()
     for profile in profiles:
-        if profile.name in seen:
+        # They are also called by name in any case.
+        if profile.name.casefold() in seen:
             raise InputError(f"profile {profile.name}", "two profiles have this name", "Give each profile a name of its own")
-        seen.add(profile.name)
+        seen.add(profile.name.casefold())
     return profiles
 
 

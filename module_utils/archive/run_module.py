@@ -23,6 +23,15 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.login import re
 
 JOB = "archive_run"
 
+# The least and the most that the options for a whole run may be.
+LIMITS = {
+    "connections": (0, 10_000),
+    "processes": (0, 1000),
+    "reserve": (0, 1 << 30),
+    "quarantine_after": (1, 1_000_000),
+    "reconcile_days": (0, 36_500),
+}
+
 Data = dict[str, t.Any]
 
 
@@ -34,6 +43,9 @@ def secrets_of(params: Data) -> list[str]:
 
 def options_of(params: Data) -> Options:
     """What the parameters ask for; raises ``InputError``."""
+    for key, (least, most) in LIMITS.items():
+        if not least <= params[key] <= most:
+            raise InputError(key, f"{params[key]} cannot be used", f"Give a whole number from {least} to {most}")
     servers = parse_servers(params["servers"])
     masters, others = _master_passwords(params["servers"])
     passwords = {name: str(password) for name, password in (params["passwords"] or {}).items()}

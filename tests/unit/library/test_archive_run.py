@@ -200,6 +200,11 @@ def test_unverified_certificates_are_told_every_time(archive: Archive, servers: 
             "other_master_password: a master password needs at least 12",
         ),
         ({"servers": [server(other_master_password=OTHER, master_password=None)]}, "there is no master_password beside it"),
+        ({"connections": -1}, "connections: -1 cannot be used. Give a whole number from 0 to 10000"),
+        ({"processes": -1}, "processes: -1 cannot be used"),
+        ({"reserve": -1}, "reserve: -1 cannot be used"),
+        ({"quarantine_after": 0}, "quarantine_after: 0 cannot be used. Give a whole number from 1"),
+        ({"reconcile_days": -1}, "reconcile_days: -1 cannot be used"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_asked(

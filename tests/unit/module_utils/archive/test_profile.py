@@ -100,9 +100,10 @@ def test_errors_name_profile_key_and_what_is_allowed(raw: dict[str, t.Any], chan
         assert word in text
 
 
-def test_two_profiles_of_one_name_are_refused() -> None:
-    with pytest.raises(InputError, match="profile p: two profiles have this name"):
-        parse_profiles([SINGLE, MULTIDROP], SERVERS)
+@pytest.mark.parametrize("name", ["p", "P"])
+def test_two_profiles_of_one_name_are_refused_in_any_case(name: str) -> None:
+    with pytest.raises(InputError, match=f"profile {name}: two profiles have this name"):
+        parse_profiles([SINGLE, {**MULTIDROP, "name": name}], SERVERS)
 
 
 def test_a_plain_connection_is_for_passwords_of_single_mailboxes_only() -> None:
