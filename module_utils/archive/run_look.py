@@ -38,6 +38,8 @@ class Looker:
 
     # How often a mailbox is begun when its connection breaks.
     tries = 2
+    # Whether it is a problem that there are no archive users yet. A first check of everything comes before they are synchronised.
+    needs_users = False
 
     def __init__(self, options: Options, reporter: progress.Reporter, imap: Imap | None = None) -> None:
         self._options = options
@@ -75,7 +77,7 @@ class Looker:
         try:
             mailboxes, report.errors = mailboxes_of(profile, self._options.servers, self._options.secrets, people)
         except InputError as error:
-            if people.known:
+            if people.known or self.needs_users:
                 report.errors.append((f"profile {profile.name}", str(error)))
             else:
                 self.report.warnings.append(f"{error} Until then this profile finds nothing to archive.")

@@ -135,7 +135,7 @@ def _multiple(
         raise InputError(
             f"profile {profile.name}",
             "there are no archive users with an address to file for",
-            "Synchronise the users with archive_users first",
+            "Synchronise the users first (users.yml, module archive_users)",
         )
     found: list[Mailbox] = []
     wrong: list[tuple[str, str]] = []
@@ -153,7 +153,7 @@ def _multiple(
         raise InputError(
             f"profile {profile.name}",
             f"its users and servers choose none of the {len(users)} archive users with an address",
-            "Correct users or servers of the profile, or synchronise the users with archive_users",
+            "Correct users or servers of the profile, or synchronise the users (users.yml, module archive_users)",
         )
     return found, wrong
 
@@ -206,7 +206,7 @@ def _multidrop(profile: Profile, servers: t.Mapping[str, Server], secrets: Secre
         raise InputError(
             f"profile {profile.name}",
             "there are no archive users with an address to file for",
-            "Synchronise the users with archive_users first",
+            "Synchronise the users first (users.yml, module archive_users)",
         )
     catchall = people.ensure(CATCHALL) if profile.unknown_addresses == "catchall" else None
     filing = MultidropFiling(

@@ -81,6 +81,7 @@ class Test(Looker):
 
     __test__ = False  # for pytest
     tries = TRIES
+    needs_users = True
 
     def __init__(self, *args: t.Any) -> None:
         super().__init__(*args)

@@ -85,7 +85,7 @@ def test_a_check_needs_no_archive(site: Site, tmp_path: Path) -> None:
     assert not root.exists()
     assert not nobody.failed
     told = [text for text in nobody.warnings if "there are no archive users" in text]
-    assert len(told) == 3 and all("Synchronise the users with archive_users first" in text for text in told)
+    assert len(told) == 3 and all("Synchronise the users first (users.yml, module archive_users)" in text for text in told)
     (_store, _users, real) = play(*site.ready(root), site.run(root, leaver))
     assert profile_counts(single) == profile_counts(real)
     assert real.result["run"]["new"] > 0

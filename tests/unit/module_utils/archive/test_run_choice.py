@@ -107,7 +107,7 @@ def test_multidrop_without_users_is_an_error_and_a_single_mailbox_makes_its_user
     report = archive.run()
     (problem,) = report.problems()
     assert problem.where == "profile journal"
-    assert "Synchronise the users with archive_users first" in problem.message
+    assert "Synchronise the users first (users.yml, module archive_users)" in problem.message
     assert archive.placed("leaver") == {f'["{ALICE}", "INBOX"]': 1}
 
 
