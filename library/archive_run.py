@@ -14,7 +14,7 @@ description:
   - Runs archiving profiles on the archive host. Every mailbox that a profile means is opened over IMAP, and every message that
     the archive does not have yet is stored, made durable, filed in the trees of its archive users and recorded in the catalog.
   - A folder in which nothing changed is not opened; an unchanged mailbox costs one login. No message is deleted or marked on
-    the server.
+    the server, unless a profile says C(delete).
   - The messages of a folder are accounted for one by one. For every folder in RV(profiles), RV(ignore:seen) is the sum of
     RV(ignore:new), RV(ignore:copies), RV(ignore:known), RV(ignore:excluded), RV(ignore:left), RV(ignore:failed),
     RV(ignore:quarantined) and RV(ignore:gone).
@@ -39,7 +39,7 @@ attributes:
   check_mode:
     description:
       - Logs in and compares folders and UIDs with the catalog; the archive need not exist yet, and nothing is written.
-      - No message is read, so what a run would find to be a copy, excluded or left counts as C(new).
+      - No message is read, so what a run would find to be a copy, or leave for its unknown address, counts as C(new).
     support: full
   diff_mode:
     description: Archived messages are counted, not shown.
@@ -136,8 +136,8 @@ options:
       - C(filter) has the conditions that a message must all meet, C(since) and C(before) (dates, UTC), C(older_than_days) and
         C(younger_than_days), C(seen), C(flagged), C(larger_than) and C(smaller_than) (bytes, or with C(K), C(M), C(G)),
         C(headers) and C(not_headers) (fields with the texts of which they must contain one, or none). Dates are those of the
-        server (INTERNALDATE). What is kept out is counted as C(excluded), with its reason in the catalog, and looked at again when the
-        filter, the time or a flag lets it pass.
+        server (INTERNALDATE). What is kept out is counted as C(excluded), with its reason in the catalog, and looked at again
+        when the filter, the time or a flag lets it pass.
       - C(delete) has C(after_days), how many days after the later of its date and its archiving a message is deleted on the
         server, and C(dedicated), whether the mailbox is for archiving alone. Nothing is deleted unless it is given.
       - C(moves) is V(stay) (the default) or V(follow), whether a message that moved to another folder on the server moves in the
@@ -157,8 +157,8 @@ options:
         wrong. It archives nothing and writes nothing, also outside of check mode, and the archive need not exist yet. A wrong
         password costs one attempt.
       - V(estimate) counts the messages and bytes that a run would archive now, measures with a small sample how fast they come
-        and how small they become, and tells the time and the room that the run needs, with a warning when the file system of
-        O(root) has too little. It writes nothing, also outside of check mode, and the archive need not exist yet.
+        and how small they become, and tells the time (for reading alone until earlier runs tell the whole) and the room that the
+        run needs, with a warning when the file system of O(root) has too little. It writes nothing, as V(test).
       - V(stop) asks the run that is under way to end and waits until it has, up to five minutes. It ends after the message that
         it is at; what it has archived stays, and the next run goes on from there. C(SIGTERM) to its process does the same. The
         result of the run goes to whoever started it.
@@ -311,13 +311,13 @@ test:
        folders: ok, folders_selected: 12, messages: 4310}
 estimate:
   description:
-    - C(messages), C(bytes), C(seconds), C(disk_bytes), C(inodes), C(free_bytes), C(free_inodes), and the same per entry of
-      C(profiles) with its C(mailboxes), and per entry of C(servers) with its C(sample).
-    - C(seconds) is the time for reading, hashing and compressing, null when nothing could be measured. Writing comes on top, and
-      is what takes longest where the server is fast and the disk is not.
+    - C(messages), C(bytes), C(seconds), C(reading_seconds), C(disk_bytes), C(inodes), C(free_bytes) and C(free_inodes).
+    - C(messages) and C(bytes) also per entry of C(profiles) and C(servers), which have C(mailboxes) and a C(sample) beside them.
+    - C(reading_seconds), also per server, is for reading alone, null when nothing could be measured. C(seconds) is the whole time
+      at the rate of earlier runs in which a profile archived 1000 messages, null when there is none.
   returned: in the mode V(estimate)
   type: dict
-  sample: {messages: 1234567, bytes: 98200000000, seconds: 12000, disk_bytes: 41000000000, inodes: 1235000, servers: []}
+  sample: {messages: 1234567, bytes: 98200000000, seconds: 12000, reading_seconds: 2700, disk_bytes: 41000000000, servers: []}
 run:
   description: The counts of the whole run, its C(outcome), C(placements), C(objects), and all C(errors).
   returned: when the run has ended; with C(profiles) in it when the module fails

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The estimate: how many messages and bytes a run would archive now, how long it would take, and how much room it needs.
 
-Everything is asked from the servers, nothing is written. The time comes from a small sample that is fetched and thrown away.
+Everything is asked from the servers, nothing is written. The time for reading comes from a small sample that is fetched and
+thrown away. What writing costs is not tried out: the whole time comes from what earlier runs of this archive took.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, progress, run_table
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
@@ -31,6 +33,9 @@ FOLDERS_EACH = 3
 CATALOG_BYTES = 400
 # A folder of a user's tree: itself, cur, new, tmp.
 DIRECTORIES = 4
+# Earlier runs that are looked at, and how many messages a profile must have archived in one for its time to say something: in a
+# smaller one most of it is logging in and looking for what changed.
+EARLIER_RUNS, TELLING_MESSAGES = 1000, 1000
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Due:
 
 @dataclass(frozen=True)
 class ServerEstimate:
-    """One server: what is due on it, and how long that takes. ``seconds`` is None when nothing could be measured."""
+    """One server: what is due on it, and how long it takes to read that. ``seconds`` is None when nothing could be measured."""
 
     name: str
     messages: int
@@ -66,20 +71,51 @@ class ServerEstimate:
         """The plain data of the result."""
         sample = self.sample
         data: dict[str, t.Any] = {"name": self.name, "messages": self.messages, "bytes": self.bytes}
-        data.update(connections=self.connections, seconds=None if self.seconds is None else round(self.seconds, 1))
+        data.update(connections=self.connections, reading_seconds=None if self.seconds is None else round(self.seconds, 1))
         data.update(messages_per_second=round(sample.messages_per_second), bytes_per_second=round(sample.bytes_per_second))
         data["sample"] = {"messages": sample.messages, "bytes": sample.bytes, "seconds": round(sample.seconds, 2)}
         return data
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What profiles archived in earlier runs that archived much, and how long that took from login to commit."""
+
+    messages: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, runs: t.Iterable[Run]) -> Earlier:
+        """Of the runs of a catalog."""
+        told = [(profile, archived_by(profile)) for run in runs for profile in run.summary.get("profiles", ())]
+        much = [(profile, messages) for profile, messages in told if messages >= TELLING_MESSAGES and profile.get("bytes")]
+        size, seconds = (sum(profile.get(key, 0) for profile, _messages in much) for key in ("bytes", "seconds"))
+        return cls(sum(messages for _profile, messages in much), size, seconds)
+
+    def seconds_for(self, messages: int, size: int) -> float | None:
+        """By messages or by bytes, whichever takes longer; None when no run is known that says it."""
+        if not self.seconds:
+            return None
+        return self.seconds * max(messages / self.messages, size / self.bytes)
+
+
+def archived_by(profile: t.Mapping[str, t.Any]) -> int:
+    """How many messages a profile stored in a run, by the summary in the catalog."""
+    return int(profile.get("new", 0)) + int(profile.get("copies", 0))
+
+
 class Estimate(Preview):
-    """Counts what is due, with its bytes, and measures each server. ``servers`` and ``room`` are there after ``go``."""
+    """Counts what is due, with its bytes, and measures each server. ``go`` fills ``servers``, ``earlier`` and ``room``."""
+
+    needs_users = True
 
     def __init__(self, options: Options, reporter: progress.Reporter, imap: Imap | None = None) -> None:
         super().__init__(options, reporter, imap)
         self._sizes: dict[Mailbox, dict[str, int]] = {}
         self._found: dict[str, list[Due]] = defaultdict(list)
         self.servers: list[ServerEstimate] = []
+        self.earlier = Earlier()
         self.room: dict[str, t.Any] = {}
 
     def _outside(self, _profile: Profile) -> str:
@@ -102,6 +138,7 @@ class Estimate(Preview):
         return sum(self._imap.sizes(connection, uids).values())
 
     def _finish(self) -> None:
+        self.earlier = Earlier.of(self._catalog.last_runs(EARLIER_RUNS) if self._catalog else ())
         totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         for profile in self.report.profiles:
             for mailbox in profile.mailboxes:
@@ -120,7 +157,7 @@ class Estimate(Preview):
         total = Sample()
         for server in self.servers:
             total.add(server.sample)
-        messages, size = sum(server.messages for server in self.servers), sum(server.bytes for server in self.servers)
+        messages, size = self.messages, self.bytes
         ratio = total.stored / total.bytes if total.bytes else 1.0
         folders = sum(1 for due in self._found.values() for _one in due)
         need, inodes = round(size * ratio) + messages * CATALOG_BYTES, messages + folders * DIRECTORIES
@@ -140,8 +177,24 @@ class Estimate(Preview):
             )
 
     @property
+    def messages(self) -> int:
+        """Of all servers."""
+        return sum(server.messages for server in self.servers)
+
+    @property
+    def bytes(self) -> int:
+        """Of all servers."""
+        return sum(server.bytes for server in self.servers)
+
+    @property
     def seconds(self) -> float | None:
-        """How long the run takes: servers share the worker processes, and a slow one may take longest of all."""
+        """How long the run takes by what earlier ones took, and no less than reading; None when no run says it."""
+        whole = self.earlier.seconds_for(self.messages, self.bytes)
+        return None if whole is None else max(whole, self.reading or 0.0)
+
+    @property
+    def reading(self) -> float | None:
+        """How long reading alone takes: servers share the worker processes, and a slow one may take longest of all."""
         known = [(server.seconds, server.connections) for server in self.servers]
         if any(seconds is None for seconds, _connections in known):
             return None
@@ -182,14 +235,20 @@ def nearest(path: Path) -> Path:
 def sentence(estimate: Estimate) -> str:
     """The estimate in one sentence."""
     report: RunReport = estimate.report
-    messages, size = sum(server.messages for server in estimate.servers), sum(server.bytes for server in estimate.servers)
     mailboxes = sum(len(profile.mailboxes) for profile in report.profiles)
-    text = f"{messages:,} messages, {size_text(size)}, would be archived from {mailboxes:,} mailboxes"
-    if messages:
-        seconds = estimate.seconds
-        text += ", time unknown" if seconds is None else f"; to read them takes about {time_text(seconds)} at the measured rate"
-        text += f"; they need about {size_text(estimate.room['disk_bytes'])} of disk"
+    text = f"{estimate.messages:,} messages, {size_text(estimate.bytes)}, would be archived from {mailboxes:,} mailboxes"
+    if estimate.messages:
+        text += f"; {_time_sentence(estimate)}; they need about {size_text(estimate.room['disk_bytes'])} of disk"
     return text + report.problem_text()
+
+
+def _time_sentence(estimate: Estimate) -> str:
+    seconds, reading = estimate.seconds, estimate.reading
+    if seconds is not None:
+        earlier = f"{estimate.earlier.messages:,} messages in {time_text(estimate.earlier.seconds)}"
+        return f"that takes about {time_text(seconds)} at the rate of earlier runs ({earlier})"
+    told = "the time for reading is unknown" if reading is None else f"reading alone takes about {time_text(reading)}"
+    return f"{told}, writing comes on top and is known after a run that archived {TELLING_MESSAGES:,} messages"
 
 
 def as_data(estimate: Estimate) -> dict[str, t.Any]:
@@ -203,11 +262,10 @@ def as_data(estimate: Estimate) -> dict[str, t.Any]:
         ]
         row = {"name": profile.name, "method": profile.method, "mailboxes": mailboxes}
         profiles.append({**row, **{key: sum(one[key] for one in mailboxes) for key in ("messages", "bytes")}})
-    seconds = estimate.seconds
-    total: dict[str, t.Any] = {}
-    for key in ("messages", "bytes"):
-        total[key] = sum(getattr(server, key) for server in estimate.servers)
-    total.update(seconds=None if seconds is None else round(seconds, 1), **estimate.room)
+    total: dict[str, t.Any] = {"messages": estimate.messages, "bytes": estimate.bytes}
+    for key, seconds in (("seconds", estimate.seconds), ("reading_seconds", estimate.reading)):
+        total[key] = None if seconds is None else round(seconds, 1)
+    total.update(estimate.room)
     total.update(profiles=profiles, servers=[server.as_data() for server in servers.values()])
     run: dict[str, t.Any] = {"mode": "estimate", "errors": [problem.as_data() for problem in estimate.report.problems()]}
     run["seconds"] = round(estimate.report.seconds, 3)

@@ -71,10 +71,10 @@ def of_estimate(estimate: Data) -> list[str]:
         [profile["name"], f"{profile['messages']:,}", size_text(profile["bytes"]), "", ""] for profile in estimate["profiles"]
     ]
     for server in estimate["servers"]:
-        seconds = "unknown" if server["seconds"] is None else time_text(server["seconds"])
+        seconds = "unknown" if server["reading_seconds"] is None else time_text(server["reading_seconds"])
         rate = f"{server['messages_per_second']:,}/s, {size_text(server['bytes_per_second'])}/s"
         rows.append([f"server {server['name']}", f"{server['messages']:,}", size_text(server["bytes"]), seconds, rate])
-    return lines(("profile or server", "messages", "bytes", "time", "measured rate"), rows)
+    return lines(("profile or server", "messages", "bytes", "reading", "measured rate"), rows)
 
 
 def lines(header: t.Sequence[str], rows: t.Sequence[t.Sequence[str]], *, keep_last: bool = False) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import itertools
 import random
+import typing as t
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, run_estimate, run_table
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import Space
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_profiles, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
@@ -65,11 +67,14 @@ def test_a_first_import_is_estimated_to_the_byte(archive: Archive, servers: Fake
     (server,) = data["servers"]
     assert (server["name"], server["messages"], server["connections"]) == ("mail1", 24, 2)
     assert server["sample"]["messages"] > 0 < server["messages_per_second"]
-    assert data["seconds"] is not None
+    assert data["reading_seconds"] is not None
+    assert data["seconds"] is None
     assert data["bytes"] == due(archive)
     assert data["inodes"] >= 24
     assert found.report.warnings == []
-    assert run_estimate.sentence(found).startswith("24 messages, ")
+    sentence = run_estimate.sentence(found)
+    assert sentence.startswith("24 messages, ")
+    assert "reading alone takes about 1 s, writing comes on top and is known after a run that archived 1,000 messages" in sentence
 
 
 def test_only_what_is_due_is_estimated(archive: Archive, servers: FakeServers) -> None:
@@ -125,11 +130,58 @@ def test_time_is_that_of_the_slowest_server_or_of_all_over_the_workers() -> None
         run_estimate.ServerEstimate("b", 100, 200_000, 2, rate),
     ]
     assert [server.seconds for server in found.servers] == [10, 20]
-    assert found.seconds == 20
+    assert found.reading == 20
     found.servers.append(run_estimate.ServerEstimate("c", 5000, 1000, 4, rate))
-    assert found.seconds == (10 * 4 + 20 * 2 + 50 * 4) / 4
+    assert found.reading == (10 * 4 + 20 * 2 + 50 * 4) / 4
     found.servers.append(run_estimate.ServerEstimate("silent", 1, 1, 1, Sample()))
-    assert found.seconds is None
+    assert found.reading is None
+
+
+def run_of(*profiles: dict[str, t.Any]) -> Run:
+    return Run(1, 0, 1, "ok", {"profiles": list(profiles)})
+
+
+def test_the_whole_time_is_that_of_earlier_runs_that_archived_much_and_no_less_than_reading() -> None:
+    found = run_estimate.Estimate(Options("/archive", {}, []), Silent(), FakeServers(Path("/dev/null")).imap())
+    much = {"new": 900, "copies": 300, "bytes": 1_200_000, "seconds": 4.0}
+    hourly = {"new": 20, "copies": 0, "bytes": 20_000, "seconds": 30.0}
+    stopped = {"new": 2800, "bytes": 2_800_000, "seconds": 12.0}
+    found.earlier = run_estimate.Earlier.of([run_of(much, hourly), run_of(hourly), run_of(stopped), run_of()])
+    assert found.earlier == run_estimate.Earlier(4000, 4_000_000, 16.0)
+    fast = Sample(messages=10, bytes=1000, messages_per_second=100_000, bytes_per_second=1e9, seconds=0.1)
+    found.servers = [run_estimate.ServerEstimate("a", 8000, 1000, 1, fast)]
+    assert found.seconds == 32
+    found.servers = [run_estimate.ServerEstimate("a", 1, 40_000_000, 1, fast)]
+    assert found.seconds == 160
+    slow = Sample(messages=10, bytes=1000, messages_per_second=1, bytes_per_second=1e9, seconds=10)
+    found.servers = [run_estimate.ServerEstimate("a", 8000, 1000, 1, slow)]
+    assert found.seconds == 8000
+    found.servers = [run_estimate.ServerEstimate("silent", 8000, 1000, 1, Sample())]
+    assert found.seconds == 32
+
+
+def test_runs_that_archived_little_say_nothing() -> None:
+    assert run_estimate.Earlier.of([run_of({"new": 999, "bytes": 1, "seconds": 1.0})]).seconds_for(1, 1) is None
+
+
+def test_after_a_large_run_the_estimate_is_of_the_whole_time(
+    archive: Archive, servers: FakeServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_estimate, "TELLING_MESSAGES", 20)
+    archive.run()
+    servers.folder("mail1", BOB).add(mail(201))
+    found = estimate(archive)
+    assert found.earlier.messages == 22  # those of the mailboxes; two of the archive mailbox say nothing
+    assert run_estimate.as_data(found)["estimate"]["seconds"] is not None
+    assert "at the rate of earlier runs (22 messages in " in run_estimate.sentence(found)
+
+
+def test_without_archive_users_an_estimate_is_a_problem_and_no_zero(archive: Archive, tmp_path: Path) -> None:
+    archive.root = tmp_path / "none"
+    found = run_estimate.Estimate(archive.options(), Silent(), archive.servers.imap())
+    found.go()
+    assert [problem.where for problem in found.report.problems()] == ["profile all mailboxes", "profile journal"]
+    assert "Synchronise the users first" in run_estimate.sentence(found)
 
 
 def test_the_sample_is_spread_over_the_folder_in_runs() -> None:

@@ -44,7 +44,8 @@ def test_findings_of_a_test_come_first() -> None:
 
 
 def test_an_estimate_names_profiles_and_servers() -> None:
-    server = {"name": "mail1", "messages": 10, "bytes": 1000, "seconds": None, "messages_per_second": 0, "bytes_per_second": 0}
+    server = {"name": "mail1", "messages": 10, "bytes": 1000, "messages_per_second": 0, "bytes_per_second": 0}
+    server["reading_seconds"] = None
     table = run_table.of_estimate({"profiles": [{"name": "all", "messages": 10, "bytes": 1000}], "servers": [server]})
     assert [line.split()[0] for line in table] == ["profile", "all", "server"]
     assert "unknown" in table[2]
