@@ -96,6 +96,15 @@ class ReceiptTables(Database):
         """The source folders that ``planned`` has something of."""
         return frozenset(row[0] for row in self.rows("SELECT DISTINCT folder_id FROM receipts WHERE deleted IS NULL"))
 
+    def unsettled(self) -> list[tuple[str, str, str, int]]:
+        """(server, mailbox, folder, messages) of ``planned`` under the UIDVALIDITY that the folder has, if it is there."""
+        query = (
+            "SELECT server, mailbox, name, count(*) FROM receipts JOIN source_folders ON id = folder_id"
+            " WHERE deleted IS NULL AND receipts.uidvalidity = source_folders.uidvalidity AND messages >= 0"
+            " GROUP BY id ORDER BY 1, 2, 3"
+        )
+        return [(row[0], row[1], row[2], int(row[3])) for row in self.rows(query)]
+
     def count_receipts(self) -> dict[str, int]:
         """How many messages were deleted, and of how many that is not known."""
         deleted, every = self.row("SELECT count(deleted), count(*) FROM receipts")

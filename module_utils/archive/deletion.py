@@ -29,12 +29,14 @@ NOT_RUN = "profile {name} cannot be evaluated, so what it would file is not know
 TWO_NAMES = "profile {name} reads the same mailbox as {mailbox}; give it the same name in both"
 NO_UIDPLUS = "the server has no UIDPLUS, and the profile does not say that the mailbox is dedicated"
 SERVER_STOPPED = "deletion on this server was stopped in this run"
+CLOSED = "the window of its profile has closed"
 # One message:
 NOT_LISTED = "the server does not list it, or not completely"
 FLAGGED = "flagged"
 MARKED = "marked as deleted by somebody else"
 OTHER_SIZE = "the server tells another size than was archived"
 OTHER_DATE = "the server tells another date than was archived"
+NO_DATE = "the server tells no date, so its age is not known"
 NOT_WANTED = "today's rules file it for nobody"
 KEPT_BACK = "profile {name} does not archive it today, but may later"
 NOT_CHOSEN = "no profile that deletes archives it"
@@ -81,6 +83,7 @@ SERVER_CLAUSES: tuple[tuple[t.Callable[[Candidate, OnServer], bool], str], ...] 
     (lambda _message, now: not has_flag(now, "\\deleted"), MARKED),
     (lambda message, now: now.size == message.size, OTHER_SIZE),
     (lambda message, now: now.internaldate == message.internaldate, OTHER_DATE),
+    (lambda _message, now: now.internaldate != 0, NO_DATE),
 )
 
 

@@ -49,6 +49,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import 
 
 LOCKED_FOR = "archive_run"
 UNVERIFIED = "The certificate of {name} is not verified (validate_certs is false): anybody between can read the passwords"
+UNSETTLED = (
+    "{0} {1} {2}: a run that was cut short left {3:,} messages that may be marked as deleted, and this run could not look after"
+    " them; run a profile that reads the mailbox, which takes the mark off what is still there"
+)
 UNENCRYPTED = "{name} is read without TLS (access IMAP): passwords and mail can be read on the way"
 
 
@@ -216,7 +220,9 @@ class Run:
             return
         declared = Declared(options.profiles, options.servers, options.secrets, KnownPeople(catalog.users()))
         plans = Planner(catalog, declared, now).plans(self._mailboxes)
-        DeletionPhase(tools, plans, run_id, now, options.settle).run()
+        DeletionPhase(tools, plans, run_id, now, options.settle, options.outside).run()
+        if not tools.reporter.stop_requested:
+            self.report.warnings += [UNSETTLED.format(*left) for left in catalog.unsettled()]
 
     def _profile(self, profile: Profile, tools: Tools) -> ProfileReport:
         watch = progress.Stopwatch()

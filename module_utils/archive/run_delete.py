@@ -22,6 +22,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_proto
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.deletion import BATCH, Candidate
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Stopwatch
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_plan import FolderPlan, MailboxPlan
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
@@ -76,14 +77,26 @@ class _Servers:
 
 
 class DeletionPhase:
-    """Carries out the plans with the workers. ``now`` and ``settle`` as in ``delete_protocol.Delete``."""
+    """Carries out the plans with the workers. ``now`` and ``settle`` as in ``delete_protocol.Delete``.
 
-    def __init__(self, tools: Tools, plans: t.Iterable[MailboxPlan], run_id: int, now: int, settle: float) -> None:
+    ``outside``: why a profile may not run at this moment.
+    """
+
+    def __init__(
+        self,
+        tools: Tools,
+        plans: t.Iterable[MailboxPlan],
+        run_id: int,
+        now: int,
+        settle: float,
+        outside: t.Callable[[Profile], str],
+    ) -> None:
         self._tools = tools
         self._waiting = deque(_Job(plan.mailbox, deque(plan.folders)) for plan in plans)
         self._run_id = run_id
         self._now = now
         self._settle = settle
+        self._outside = outside
         self._servers = _Servers()
         self._answers: dict[type, t.Callable[[Hand, _Job, FolderPlan, t.Any], None]] = {
             Settled: self._settled,
@@ -153,7 +166,7 @@ class DeletionPhase:
         if one.rules is None:
             return []
         catalog, source = self._tools.catalog, one.source
-        objection = self._servers.objection(job.server, one)
+        objection = self._servers.objection(job.server, one) or (deletion.CLOSED if self._outside(job.mailbox.profile) else "")
         if objection:
             one.report.spared[objection] = catalog.count_old(source.id, source.uidvalidity, one.before)
             one.rules = None

@@ -133,22 +133,34 @@ class Planner:
         known = self._catalog.mailbox_folders(*key_of(first))
         for folder in sorted(first.listed, key=lambda folder: folder.name):
             if folder.name in known:
-                one = self._folder(folder, known[folder.name], [reader for reader, names in readers if folder.name in names])
+                wanting = [mailbox for mailbox, names in declared if folder.name in names]
+                reading = [reader for reader, names in readers if folder.name in names]
+                one = self._folder(folder, known[folder.name], reading, wanting, first)
                 if one is not None:
-                    self._object(one, objection, [mailbox for mailbox, names in declared if folder.name in names])
-                    plan.folders += [one] if one.rules or (one.leftovers and not problems) else []
+                    self._object(one, objection, wanting)
+                    plan.folders += [one] if one.rules or one.leftovers else []
         return plan
 
-    def _folder(self, folder: Folder, source: SourceFolder, readers: list[Mailbox]) -> FolderPlan | None:
-        """The plan of a folder in which there is something old enough, or something left; None for another."""
+    def _folder(
+        self, folder: Folder, source: SourceFolder, readers: list[Mailbox], declared: list[Mailbox], first: Mailbox
+    ) -> FolderPlan | None:
+        """The plan of a folder in which there is something old enough, or something left; None for another.
+
+        ``readers`` are of this run; where there are none, the report is one of ``first``. ``declared`` wait for as long as they
+        say, whether they run now or not.
+        """
         deleters = [mailbox for mailbox in readers if mailbox.profile.delete is not None]
-        left = self._catalog.planned(source.id) if readers and source.id in self._with_plans else []
+        left = self._catalog.planned(source.id) if source.id in self._with_plans else []
         left = [receipt for receipt in left if receipt.uidvalidity == source.uidvalidity]
-        rules = deletion.strictest([reader.profile.delete for reader in deleters if reader.profile.delete]) if deleters else None
+        waits = [mailbox.profile.delete for mailbox in (*deleters, *declared) if mailbox.profile.delete]
+        rules = deletion.strictest(waits) if deleters else None
         before = deletion.cutoff(self._now, rules) if rules else -1
-        report = _report_of((deleters or readers)[0].report, folder.name) if readers else None
         old = rules is not None and self._catalog.old_messages(source.id, source.uidvalidity, before, limit=1)
-        if report is None or not (old or left):
+        if not (old or left):
+            return None
+        reports = (deleters or readers or [first])[0].report
+        report = _report_of(reports, folder.name) if readers else _further_report(reports, folder.name)
+        if report is None:
             return None
         return FolderPlan(folder, source, report, rules if old else None, before, left)
 
@@ -197,3 +209,10 @@ def _with_folders(mailboxes: t.Iterable[Mailbox], listed: t.Sequence[Folder]) ->
 
 def _report_of(report: MailboxReport, name: str) -> FolderReport | None:
     return next((folder for folder in report.folders if folder.name == name), None)
+
+
+def _further_report(report: MailboxReport, name: str) -> FolderReport:
+    """The report of a folder that no profile selects, and in which an earlier run left something."""
+    found = FolderReport(name)
+    report.folders.append(found)
+    return found

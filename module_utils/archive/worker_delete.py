@@ -35,6 +35,12 @@ NO_UIDPLUS = (
 )
 
 
+OTHERS_GONE = (
+    "{count} messages that somebody else had marked as deleted went together with those that were to go",
+    "If nobody expunged the folder at that moment, the server does not keep to UID EXPUNGE: take delete out of the profiles",
+)
+
+
 class _StoppedError(Exception):
     """Deletion ends on the whole server. ``error``: what the operator is told; ``whole_server``: why others are spared."""
 
@@ -63,6 +69,7 @@ class Deleter:
         self._ask = ask
         self._checkpoint = checkpoint
         self._outcome = Deleted()
+        self._strangers: set[int] = set()
         self._by_uid = {one.uid: one for one in order.messages}
         self._subject = f"{conn.name}, mailbox {conn.user}, folder {order.folder.name}"
 
@@ -154,7 +161,11 @@ class Deleter:
             self._take_back(stubborn)
             cause = f"the server said OK to EXPUNGE, but {len(stubborn)} of the messages are still there"
             failure = failure or ImapError(self._subject, cause, "Check the folder on the server")
+        others_gone = self._others_gone()
         self._finish(Removed([uid for uid in uids if uid not in left], sorted(left), words=words), baseline, probe)
+        if others_gone:
+            cause, remedy = OTHERS_GONE
+            raise _StoppedError(ImapError(self._subject, cause.format(count=others_gone), remedy), deletion.SERVER_STOPPED)
         if failure is not None:
             raise failure
 
@@ -177,15 +188,21 @@ class Deleter:
         return changed
 
     def _expunge(self, uids: t.Sequence[int]) -> str:
+        self._strangers = set()
         if not uids:
             return ""
-        if expunge.has_uidplus(self._conn):
-            return expunge.expunge(self._conn, uids)
         strangers = expunge.marked(self._conn) - set(uids)
+        if expunge.has_uidplus(self._conn):
+            self._strangers = strangers
+            return expunge.expunge(self._conn, uids)
         if strangers:
             cause = f"somebody else marked {len(strangers)} messages as deleted meanwhile, and the server has no UIDPLUS"
             raise ImapError(self._subject, cause, "Nothing was deleted; the next run tries again")
         return expunge.expunge_all(self._conn)
+
+    def _others_gone(self) -> int:
+        """How many messages went with ours that others had marked, which a server that knows UID EXPUNGE leaves."""
+        return len(self._strangers - expunge.present(self._conn, self._strangers)) if self._strangers else 0
 
     def _take_back(self, uids: t.Sequence[int]) -> None:
         r"""Take \Deleted off what is still there; a server that refuses this too has said enough."""

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Marks of deletion: those that a killed run left must not stay unnoticed, and those of others must not go with ours."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import deletion
+from tests.faults import imap_script as script
+from tests.faults.consistency import told
+from tests.faults.deletion_scene import ALL, Scene, archived, of
+from tests.faults.imap_script import Command
+from tests.faults.imap_state import DELETED
+from tests.faults.raw_run import BOB
+from tests.faults.test_deletion_filing import run_and_die
+from tests.unit.module_utils.archive.engine_fake import mail
+
+pytestmark = pytest.mark.fault("deletion")
+
+
+def die_with_marks(scene: Scene) -> None:
+    """A run deletes one message and is killed when the others are marked; then nobody deletes any more."""
+    assert run_and_die(scene, "marked", 2)
+    assert [flags for one in scene.inbox.messages for flags in one.flags] == [DELETED] * 5
+    del scene.run.profiles[0]["delete"]
+
+
+def test_marks_are_taken_back_in_a_folder_that_no_profile_selects_any_more(tmp_path: Path) -> None:
+    with archived(tmp_path / "a") as scene:
+        die_with_marks(scene)
+        scene.run.profiles[0]["folders"] = {"exclude": ["INBOX"]}
+        report = scene.go()
+        assert not report.problems(), told(report)
+        assert scene.unmarked()
+        assert scene.receipts().keys() == {1}
+        assert len(scene.inbox.uids()) == 5
+
+
+def test_marks_are_taken_back_in_a_mailbox_with_problems(tmp_path: Path) -> None:
+    with archived(tmp_path / "a") as scene:
+        assert run_and_die(scene, "marked", 2)
+        scene.folder("Projects").add(mail(50))
+        scene.script.on("EXAMINE", script.no("cannot read it"), folder="Projects")
+        report = scene.go()
+        assert of(report).spared == {deletion.PROBLEMS: 5}
+        assert scene.unmarked()
+        assert len(scene.inbox.uids()) == 5
+
+
+def test_marks_in_a_mailbox_that_no_profile_reads_any_more_are_told_until_they_are_settled(tmp_path: Path) -> None:
+    with archived(tmp_path / "a") as scene:
+        die_with_marks(scene)
+        scene.server.state.folder(BOB).add(mail(60))
+        alices = dict(scene.run.profiles[0])
+        scene.run.profiles[0].update(name="bob", mailbox=BOB, target_user=BOB)
+        for _ in range(2):
+            (warning,) = [text for text in scene.go().warnings if "cut short" in text]
+            assert warning.startswith("mail1 alice@example.com INBOX: ")
+            assert "5 messages" in warning
+        scene.run.profiles[0] = alices
+        assert not [text for text in scene.go().warnings if "cut short" in text]
+        assert scene.unmarked()
+
+
+def test_what_was_deleted_under_another_uidvalidity_is_not_told_again_and_again(tmp_path: Path) -> None:
+    with archived(tmp_path / "a") as scene:
+        die_with_marks(scene)
+        scene.inbox.renumber(first=100)
+        assert not [text for text in scene.go().warnings if "cut short" in text]
+        assert list(scene.receipts().values()).count(None) == 5
+
+
+def test_a_server_that_expunges_what_others_marked_is_stopped_and_named(tmp_path: Path) -> None:
+    """It answers OK to UID EXPUNGE and does what EXPUNGE does."""
+    with archived(tmp_path / "a") as scene:
+
+        def expunge_all(command: Command) -> t.Iterator[script.Chunk]:
+            scene.inbox.expunge(*[one.uid for one in scene.inbox.messages if DELETED in one.flags])
+            yield command.tag + b" OK done\r\n"
+
+        scene.script.on("UID EXPUNGE", expunge_all)
+        scene.script.on("UID STORE", script.before(lambda _command: scene.inbox.add(mail(70), flags=[DELETED])), times=1)
+        report = scene.go()
+        assert "somebody else had marked" in of(report).error
+        assert report.deleted == 1
+        assert scene.receipts().keys() == {1}
+        assert set(scene.inbox.uids()) == ALL - {1}
+        assert scene.unmarked()
+
+
+def test_what_others_marked_and_the_server_keeps_stops_nothing(tmp_path: Path) -> None:
+    with archived(tmp_path / "a") as scene:
+        scene.script.on("UID STORE", script.before(lambda _command: scene.inbox.add(mail(70), flags=[DELETED])), times=1)
+        report = scene.go()
+        assert not report.problems(), told(report)
+        assert (report.deleted, scene.inbox.uids()) == (6, [7])
