@@ -188,6 +188,7 @@ class Run:
                 if self._reporter.stop_requested:
                     break
                 self.report.profiles.append(self._profile(profile, tools))
+            self.report.not_begun = len(self._profiles) - len(self.report.profiles)
             self._delete(tools, run_id)
         except ArchiveToolError as error:
             totals = committer.totals

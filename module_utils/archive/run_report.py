@@ -214,6 +214,7 @@ class RunReport:
     damaged: list[str] = field(default_factory=list)
     swept: dict[str, t.Any] | None = None
     stopped: bool = False
+    not_begun: int = 0  # profiles
     seconds: float = 0.0
 
     def accounts(self) -> Accounts:
@@ -263,10 +264,16 @@ class RunReport:
             text += f", {count:,} {name}" if count else ""
         text += self.deletion_text("were deleted on the server")
         if self.stopped:
-            left = sum(profile.unfinished for profile in self.profiles)
-            text += "; stopped on request before the end" + (f", {_mailboxes(left)} left for the next run" if left else "")
+            text += "; stopped on request before the end" + self._left_text()
         text += "".join(f"; {told}" for profile in self.profiles if (told := profile.window_text()))
         return text + self.problem_text()
+
+    def _left_text(self) -> str:
+        """What a stop leaves for the next run."""
+        mailboxes = sum(profile.unfinished for profile in self.profiles)
+        left = [_mailboxes(mailboxes)] if mailboxes else []
+        left += [f"{self.not_begun:,} profile{'s' if self.not_begun > 1 else ''}"] if self.not_begun else []
+        return f", {' and '.join(left)} left for the next run" if left else ""
 
     def deletion_text(self, verb: str) -> str:
         """The part of a sentence on deletion, "" when nothing was old enough."""

@@ -271,3 +271,11 @@ def test_a_stop_leaves_the_rest_for_the_next_run_and_is_no_problem(archive: Arch
     rest = archive.run()
     assert rest.accounts().new == 18 - archived
     assert rest.problems() == []
+
+
+def test_a_stop_tells_of_profiles_that_were_not_begun(archive: Archive) -> None:
+    filled(archive).profiles = [{**MULTIPLE, "servers": ["mail1", "mail2"]}, multidrop(credentials="master")]
+    asked = Stoppable(1)
+    report = Run(archive.options(processes=1), asked, archive.servers.imap(), asked.at).go()
+    assert [profile.name for profile in report.profiles] == [MULTIPLE["name"]]
+    assert f"{report.profiles[0].unfinished} mailboxes and 1 profile left for the next run" in report.sentence()
