@@ -251,6 +251,8 @@ class Run:
             tools.reporter = closing = window.Closing(self._reporter, self._options.window(profile))
             Schedule(tools, Feed(survey, self._judge(tools))).run()
             tools.reporter = self._reporter
+            if self._reporter.stop_requested:
+                survey.leave()
         if closing.closed and profile.window:
             report.closed = window.clock_text(profile.window.closes)
         for mailbox in mailboxes:

@@ -88,6 +88,8 @@ class Looker:
         self._begin(profile, mailboxes)
         with Survey(self._imap, self._gate, mailboxes, self._options.connections, self._look, self.tries) as survey:
             surveyed = list(survey.all(lambda: self._reporter.stop_requested))
+            if self._reporter.stop_requested:
+                survey.leave()
         # Only now: the survey may have as many connections as are allowed.
         self._looked_at(sorted(surveyed, key=lambda found: found.mailbox.position))
         self.report.warnings += folder_warnings(profile, people.known, self._filed)

@@ -88,7 +88,11 @@ class _Ring:
         return self._read() == OTHER
 
     def close(self) -> None:
-        os.close(self._shared)
+        # A look that a stop left behind may still wait for its login: it must not find somebody else's file here.
+        if self._threads.acquire(blocking=False):
+            os.close(self._shared)
+            self._shared = -1
+            self._threads.release()
 
 
 class MasterKeys:

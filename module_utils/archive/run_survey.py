@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import threading
+import time
 import typing as t
-from collections import Counter, defaultdict
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter, defaultdict, deque
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 
@@ -23,6 +24,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import 
 
 # How long a stop may wait to be seen.
 STOP_LOOK_SECONDS = 1.0
+# How long the looks that are under way may take to end when a stop was asked for.
+LEAVE_SECONDS = 2.0
 
 
 class BlockedError(ArchiveToolError):
@@ -132,7 +135,7 @@ class Survey:
     Every server has threads of its own, so one that does not answer delays no other. ``total``: connections to all servers
     together, 0 for no limit. ``tries``: how often a mailbox is begun when its connection breaks.
 
-    ``close`` waits for the looks that are under way. Context manager.
+    ``close`` waits for the looks that are under way, ``leave`` does not. Context manager.
     """
 
     def __init__(
@@ -145,16 +148,33 @@ class Survey:
         self._tries = tries
         self._left = Counter(mailbox.server.name for mailbox in mailboxes)
         self._done: SimpleQueue[tuple[str, Future[Surveyed]]] = SimpleQueue()
-        limits = {mailbox.server.name: mailbox.limit for mailbox in mailboxes}
-        self._pools = {name: ThreadPoolExecutor(limit, f"survey {name}") for name, limit in limits.items()}
+        self._waiting: dict[str, deque[Mailbox]] = defaultdict(deque)
         for mailbox in mailboxes:
-            self._begin(mailbox)
+            self._waiting[mailbox.server.name].append(mailbox)
+        limits = {mailbox.server.name: min(mailbox.limit, self._left[mailbox.server.name]) for mailbox in mailboxes}
+        # Not those of a ThreadPoolExecutor: Python would not end before they do.
+        self._threads = [
+            threading.Thread(target=self._serve, args=(name,), name=f"survey {name}", daemon=True)
+            for name, limit in limits.items()
+            for _ in range(limit)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def _begin(self, mailbox: Mailbox) -> None:
-        name = mailbox.server.name
-        self._pools[name].submit(self._attempt, mailbox, self._tries).add_done_callback(
-            lambda future: self._done.put((name, future))
-        )
+    def _serve(self, server: str) -> None:
+        """Look at the mailboxes of a server, one after the other."""
+        waiting = self._waiting[server]
+        while waiting:
+            try:
+                mailbox = waiting.popleft()
+            except IndexError:  # another thread was faster
+                return
+            future: Future[Surveyed] = Future()
+            try:
+                future.set_result(self._attempt(mailbox, self._tries))
+            except Exception as error:  # noqa: BLE001 - ``take`` raises it
+                future.set_exception(error)
+            self._done.put((server, future))
 
     @property
     def pending(self) -> int:
@@ -190,10 +210,21 @@ class Survey:
 
     def close(self) -> None:
         """Begin nothing more."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
-        for pool in self._pools.values():
-            pool.shutdown()
+        self._clear()
+        for thread in self._threads:
+            thread.join()
+
+    def leave(self) -> None:
+        """Begin nothing more, and leave those who wait for a silent server alone: a stop was asked for."""
+        self._clear()
+        end = time.monotonic() + LEAVE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._threads.clear()
+
+    def _clear(self) -> None:
+        for waiting in self._waiting.values():
+            waiting.clear()
 
     def __enter__(self) -> t.Self:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -16,9 +17,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import ledge
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Run
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_quarantine import Acknowledged, parse_acknowledged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import RunReport
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, NetworkError
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
 
 ALICE = "alice@example.com"
@@ -323,5 +325,29 @@ def test_a_worker_that_waits_for_a_silent_server_is_ended_at_a_stop(
     assert report.stopped
     assert "ended on the request to stop" in report.warnings[0]
     assert (archive.root / "dirty").exists()
+    mark.unlink()
+    assert archive.run().accounts().new == 3
+
+
+@pytest.mark.parametrize("way", ["login", "look"])
+def test_a_stop_does_not_wait_for_a_server_that_is_silent_during_the_survey(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    mark, ended = tmp_path / "stop", threading.Event()
+    monkeypatch.setattr("ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey.LEAVE_SECONDS", 0.2)
+    archive.servers.folder("mail1", ALICE).add(*map(mail, range(3)))
+
+    def silent(*_args: t.Any) -> t.Any:
+        mark.touch()
+        ended.wait(60)  # for ever, as far as the test is concerned
+        raise NetworkError("mail1", "the server did not answer within 60 seconds", "Try again")
+
+    imap = dataclasses.replace(archive.servers.imap(), **{"open" if way == "login" else "survey": silent})
+    report = Run(archive.options(processes=1), Stopper(mark), imap).go()
+    looked = Preview(archive.options(), Stopper(mark), imap).go()
+    assert not ended.is_set()
+    assert report.stopped
+    assert not [*report.problems(), *looked.problems()]
+    ended.set()
     mark.unlink()
     assert archive.run().accounts().new == 3
