@@ -34,11 +34,14 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_refile i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import STOPPED, Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Examined, Fetch, Item, Parcel
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import uidset
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
 
 CHUNK_LEAST, CHUNK_MOST = 1000, 10_000
 CAREFUL_TRIES = 5  # breaks of which no message is guilty
-MOST_CULPRITS = 50  # each costs a connection, and a time-out when the server just falls silent
+MOST_CULPRITS = 50  # each costs a connection
+MOST_SILENT = 3  # messages in a row on which the server falls silent; each costs a time-out
 MOST_DEATHS = 30  # of processes; a message that kills costs three at first, one when it is tried again
 NARROW = 100  # messages among which the one that kills is looked for one at a time
 DIED = "the archiving process died"
@@ -111,6 +114,7 @@ class FolderPass:
         self._watch = Stopwatch()
         self._careful_tries = 0
         self._culprits = 0
+        self._silent = 0
         self._deaths = 0
         self.source = self._catalog.source_folder(mailbox.server.name, mailbox.name, folder.name, mailbox.route)
         self._reconciling = tools.reconcile.due(folder_key(mailbox, folder.name), self.source.reconciled)
@@ -242,24 +246,29 @@ class FolderPass:
     def take(self, parcel: Parcel) -> None:
         """File what a worker stored."""
         self._touched |= parcel.uids()
+        self._silent = 0 if parcel.items else self._silent
         parcel.items = self._sieve.take(parcel.items)
         self.held += self._tools.committer.take(self.origin, parcel, self.suspect)
         self.report.bytes += parcel.bytes
         self.report.notes += [f"UID {uid}: {text}" for uid, text in [*parcel.failed, *parcel.notes]]
 
-    def resume(self, chunk: Fetch, remaining: t.Sequence[int], in_flight: t.Sequence[int], cause: str) -> None:
+    def resume(self, chunk: Fetch, remaining: t.Sequence[int], error: ArchiveToolError) -> None:
         """Go on after a lost connection: one message at a time through what was under way, to find the one that breaks it.
 
         A message that was alone on the line when the connection broke has failed; the next run tries it again.
         """
         left = list(remaining)
+        in_flight = uidset.expand(error.details.get("in_flight", ""))
         if chunk.careful and len(in_flight) == 1:
             culprit = in_flight[0]
             self._culprits += 1
+            self._silent += bool(error.details.get("silent"))
             left = [uid for uid in left if uid != culprit]
-            self.take(Parcel(failed=[(culprit, f"the connection broke while the server sent this message: {cause}")]))
+            self.take(Parcel(failed=[(culprit, f"the connection broke while the server sent this message: {error.cause}")]))
         else:
             self._careful_tries += 1
+        if self._silent >= MOST_SILENT:
+            self.fail(f"the server falls silent on one message after the other, the last is UID {in_flight[0]}: {error.cause}")
         suspects = set(in_flight)
         whole = not chunk.filter
         self._cut([uid for uid in left if uid in suspects], careful=True, whole=whole)

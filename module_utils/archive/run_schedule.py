@@ -26,7 +26,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_proto
     TaskFailed,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import JobError, NetworkError, ProtocolError, StoreError
-from ansible_collections.mailops.kerio.plugins.module_utils.imap import uidset
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
 
 TICK_SECONDS = 1.0
@@ -224,8 +223,7 @@ class Schedule:
         elif chunk is None:
             self._unexamined(job, subject, failure, lost)
         elif lost and subject.may_resume and not subject.report.error:
-            in_flight = uidset.expand(failure.error.details.get("in_flight", ""))
-            subject.resume(chunk, failure.remaining, in_flight, failure.error.cause)
+            subject.resume(chunk, failure.remaining, failure.error)
         else:
             subject.fail(str(failure.error))
         if chunk is not None:

@@ -113,7 +113,7 @@ class Wire:
         if isinstance(error, TimeoutError):
             self.lost = "timeout"
             seconds = self.sock.gettimeout()
-            return NetworkError(self.label, f"the server did not answer within {seconds:g} seconds", RETRY)
+            return NetworkError(self.label, f"the server did not answer within {seconds:g} seconds", RETRY, silent=True)
         gone = isinstance(error, (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError))
         self.lost = "closed" if gone else "error"
         words = self.bye or (error.strerror if error.strerror and not isinstance(error, ssl.SSLError) else str(error))

@@ -124,3 +124,25 @@ def test_a_login_that_is_refused_is_not_tried_again_in_the_run(tmp_path: Path) -
         assert stage.server.verbs().count("LOGIN") == 1
         assert ALICE in told(report)
         stage.finish()
+
+
+@pytest.mark.parametrize(("silent", "asked", "there"), [(range(1, 99), 3, set()), ((2, 4, 6, 8), 4, {1, 3, 5, 7, 9, 10})])
+def test_a_folder_is_given_up_after_three_silent_messages_in_a_row(
+    tmp_path: Path, silent: t.Collection[int], asked: int, there: set[int]
+) -> None:
+    """Each costs a time-out: with fifty in a folder, and a minute for each, nobody would see the end of it."""
+    with Stage(tmp_path / "archive") as stage:
+        alone: list[int] = []
+
+        def hits(command: script.Command) -> bool:
+            hit = command.bodies and bool({*silent} & {*command.uids})
+            alone.extend(command.uids if hit and len(command.uids) == 1 else ())
+            return hit
+
+        stage.script.on("UID FETCH", script.hang, folder="INBOX", where=hits)
+        report = stage.go(timeout=0.2)
+        assert len(alone) == asked
+        assert stage.archived() == there
+        assert stage.archived("Projects") == {1, 2, 3}
+        named(report, "messages could not be archived" if there else "falls silent on one message after the other", "INBOX")
+        stage.finish()
