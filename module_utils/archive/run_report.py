@@ -11,6 +11,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
 
 NAMED_PROBLEMS = 3
+NAMED_REASONS = 3
 # What a folder says that was not read to its end because the run, or the window of its profile, came to an end.
 STOPPED = "the run was stopped before this folder was done"
 LISTED_NOTES = 20
@@ -95,7 +96,7 @@ class MailboxReport:
 
     def spared(self) -> Counter[str]:
         """Messages that were old enough to be deleted and stayed, by reason."""
-        return sum((Counter(folder.spared) for folder in self.folders), Counter())
+        return joined(folder.spared for folder in self.folders)
 
     def problems(self, profile: str) -> list[Problem]:
         """Everything that did not work in this mailbox."""
@@ -118,6 +119,15 @@ class MailboxReport:
         data["folders"] = [folder.as_data() for folder in self.folders]
         data["excluded_folders"] = self.excluded_folders
         return data
+
+
+def joined(counts: t.Iterable[t.Mapping[str, int]]) -> Counter[str]:
+    """The sum of many counts, most of which are empty: a run may have a hundred thousand folders."""
+    total: Counter[str] = Counter()
+    for some in counts:
+        if some:
+            total.update(some)
+    return total
 
 
 @dataclass(frozen=True)
@@ -176,7 +186,7 @@ class ProfileReport:
 
     def spared(self) -> Counter[str]:
         """Messages that were old enough to be deleted and stayed, by reason."""
-        return sum((mailbox.spared() for mailbox in self.mailboxes), Counter())
+        return joined(mailbox.spared() for mailbox in self.mailboxes)
 
     def problems(self) -> list[Problem]:
         """Everything that did not work, the server's troubles once."""
@@ -188,8 +198,8 @@ class ProfileReport:
             found += mailbox.problems(self.name)
         return found
 
-    def as_data(self) -> dict[str, t.Any]:
-        """The plain data of the result."""
+    def as_data(self, *, mailboxes: bool = True) -> dict[str, t.Any]:
+        """The plain data of the result, with or without that of each mailbox."""
         data: dict[str, t.Any] = {"name": self.name, "method": self.method, **self.accounts().as_data()}
         data.update(bytes=sum(mailbox.bytes for mailbox in self.mailboxes), seconds=round(self.seconds, 3))
         data.update(deleted=self.deleted, spared=dict(self.spared()))
@@ -198,7 +208,8 @@ class ProfileReport:
         data["unknown_addresses"] = [{"address": address, "messages": count} for address, count in named]
         data["unknown_address_count"] = len(self.unknown)
         data.update(outside_window=self.outside, window_closed=self.closed)
-        data["mailboxes"] = [mailbox.as_data() for mailbox in self.mailboxes]
+        if mailboxes:
+            data["mailboxes"] = [mailbox.as_data() for mailbox in self.mailboxes]
         return data
 
 
@@ -241,7 +252,7 @@ class RunReport:
 
     def spared(self) -> Counter[str]:
         """Messages that were old enough to be deleted and stayed, by reason."""
-        return sum((profile.spared() for profile in self.profiles), Counter())
+        return joined(profile.spared() for profile in self.profiles)
 
     @property
     def changed(self) -> bool:
@@ -277,10 +288,13 @@ class RunReport:
 
     def deletion_text(self, verb: str) -> str:
         """The part of a sentence on deletion, "" when nothing was old enough."""
-        spared = self.spared().total()
+        spared = self.spared()
         if not self.deleted and not spared:
             return ""
-        return f", {self.deleted:,} {verb}" + (f" and {spared:,} that are old enough were spared" if spared else "")
+        reasons = [f"{count:,}: {reason}" for reason, count in spared.most_common(NAMED_REASONS)]
+        reasons += ["and others"] if len(spared) > NAMED_REASONS else []
+        kept = f" and {spared.total():,} that are old enough were spared ({', '.join(reasons)})" if spared else ""
+        return f", {self.deleted:,} {verb}{kept}"
 
     def problem_text(self) -> str:
         """The end of a sentence: how many problems there are, and the first of them by name."""
@@ -291,8 +305,8 @@ class RunReport:
         more = f"; and {len(problems) - NAMED_PROBLEMS} more" if len(problems) > NAMED_PROBLEMS else ""
         return f"; {len(problems)} problem{'s' if len(problems) > 1 else ''}: {named}{more}"
 
-    def as_data(self) -> dict[str, t.Any]:
-        """The plain data of the result."""
+    def as_data(self, *, mailboxes: bool = True) -> dict[str, t.Any]:
+        """The plain data of the result, with or without that of each mailbox."""
         data: dict[str, t.Any] = {**self.accounts().as_data(), "outcome": self.outcome, "seconds": round(self.seconds, 3)}
         data.update(
             bytes=sum(mailbox.bytes for profile in self.profiles for mailbox in profile.mailboxes),
@@ -303,7 +317,7 @@ class RunReport:
             spared=dict(self.spared()),
             damaged_objects=self.damaged,
             errors=[problem.as_data() for problem in self.problems()],
-            profiles=[profile.as_data() for profile in self.profiles],
+            profiles=[profile.as_data(mailboxes=mailboxes) for profile in self.profiles],
         )
         if self.swept is not None:
             data["swept"] = self.swept

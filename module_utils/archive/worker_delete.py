@@ -27,7 +27,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import
 
 MOVED = (
     "the server moved the message to {folder} instead of deleting it",
-    "Declare permanent_delete: true for this server (AutoExpungeOnDelete 0 in mailserver.cfg), or take delete out of the profile",
+    "Declare kerio_mailserver_cfg_permanent_delete: true for this server (AutoExpungeOnDelete 0 in mailserver.cfg), or take"
+    " delete out of the profile",
 )
 NO_UIDPLUS = (
     "the server has no UIDPLUS, so it cannot be told to delete exactly these messages",

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the sentence of a run says."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker_delete
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_module import outcome_of
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import (
+    FolderReport,
+    MailboxReport,
+    ProfileReport,
+    RunReport,
+)
+
+
+def report(deleted: int, **spared: int) -> RunReport:
+    """Of a run in which a folder had these reasons to spare messages."""
+    folder = FolderReport("INBOX", opened=True, deleted=deleted, spared={name.replace("_", " "): n for name, n in spared.items()})
+    return RunReport([ProfileReport("all", "multidrop", [MailboxReport("mail1", "archive@example.com", folders=[folder])])])
+
+
+@pytest.mark.parametrize(
+    ("spared", "words"),
+    [
+        ({}, ", 2 were deleted on the server"),
+        ({"flagged": 3}, ", 2 were deleted on the server and 3 that are old enough were spared (3: flagged)"),
+        (
+            {"one": 1, "flagged": 3, "two": 2, "last": 1},
+            ", 2 were deleted on the server and 7 that are old enough were spared (3: flagged, 2: two, 1: one, and others)",
+        ),
+    ],
+)
+def test_what_was_spared_is_told_with_the_reasons(spared: dict[str, int], words: str) -> None:
+    assert report(2, **spared).sentence().endswith("0 were known" + words)
+
+
+def test_check_mode_tells_what_would_be_spared() -> None:
+    told = outcome_of(report(2, flagged=3), fail_on_errors=True, check_mode=True)["msg"]
+    assert told.endswith("2 would be deleted on the server and 3 that are old enough would be spared (3: flagged)")
+
+
+def test_a_server_that_moves_what_is_deleted_is_told_with_the_variable_that_mends_it() -> None:
+    assert "kerio_mailserver_cfg_permanent_delete: true" in worker_delete.MOVED[1]
