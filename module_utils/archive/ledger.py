@@ -141,8 +141,15 @@ class Accounts:
 
     def add(self, other: Accounts) -> None:
         """Add the figures of another folder."""
-        for name in self.COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.seen += other.seen  # one by one: by name it costs five times as much, and a run may have a hundred thousand folders
+        self.new += other.new
+        self.copies += other.copies
+        self.known += other.known
+        self.excluded += other.excluded
+        self.left += other.left
+        self.failed += other.failed
+        self.quarantined += other.quarantined
+        self.gone += other.gone
         self.missing += other.missing
 
     def balanced(self) -> bool:

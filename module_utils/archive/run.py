@@ -358,6 +358,4 @@ def count_unknown(catalog: Catalog, mailboxes: t.Iterable[Mailbox]) -> dict[str,
 
 def summary_of(report: RunReport) -> dict[str, t.Any]:
     """What the catalog keeps of a run: figures per profile, the errors and the warnings."""
-    data = report.as_data()
-    data["profiles"] = [{key: value for key, value in entry.items() if key != "mailboxes"} for entry in data["profiles"]]
-    return dict(data, message=report.sentence(), warnings=report.warnings)
+    return dict(report.as_data(mailboxes=False), message=report.sentence(), warnings=report.warnings)

@@ -87,6 +87,13 @@ def test_the_figures_add_up_or_the_missing_uids_are_named(
     assert accounts.seen == sum(accounts.as_data().values()) - accounts.seen + len(accounts.missing)
 
 
+def test_accounts_add_up_figure_by_figure() -> None:
+    total = Accounts(**{name: number for number, name in enumerate(Accounts.COUNTS, 1)}, missing=[1])
+    total.add(Accounts(**{name: 100 * number for number, name in enumerate(Accounts.COUNTS, 1)}, missing=[2]))
+    assert total.as_data() == {name: 101 * number for number, name in enumerate(Accounts.COUNTS, 1)}
+    assert total.missing == [1, 2]
+
+
 def test_account_tells_new_from_known() -> None:
     before = {1: State.ARCHIVED, 2: State.COPY, 3: State.FAILED, 5: State.VANISHED}
     after = {1: State.ARCHIVED, 2: State.COPY, 3: State.ARCHIVED, 4: State.COPY, 5: State.ARCHIVED, 6: State.VANISHED}
