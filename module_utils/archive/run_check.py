@@ -11,7 +11,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State, account, compare
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, changed_folders
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_check import preview
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_check import at_once, preview
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_plan import Declared, Planner
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_filter import Sieve
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import opened_again
@@ -46,6 +46,7 @@ class Preview(Looker):
 
     def _finish(self) -> None:
         """After all profiles, as a run deletes."""
+        self.report.warnings += at_once(self._mailboxes)
         if self._catalog is None:
             return
         options, people = self._options, KnownPeople(self._catalog.users())

@@ -4,13 +4,29 @@
 from __future__ import annotations
 
 import typing as t
+from collections import Counter
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import deletion
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_plan import FolderPlan, MailboxPlan
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Gate
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
+
+AT_ONCE = (
+    "profile {name} has after_days 0: a run would also delete, as far as it can prove them, the {count:,} messages that it"
+    " archives; they are not counted here"
+)
+
+
+def at_once(mailboxes: t.Iterable[Mailbox]) -> list[str]:
+    """Warnings of profiles that delete what the same run archives: check mode cannot count it."""
+    new: Counter[str] = Counter()
+    for mailbox in mailboxes:
+        if mailbox.profile.delete is not None and not mailbox.profile.delete.after_days:
+            new[mailbox.profile.name] += sum(folder.accounts.new for folder in mailbox.report.folders)
+    return [AT_ONCE.format(name=name, count=count) for name, count in new.items() if count]
 
 
 def preview(imap: Imap, gate: Gate, catalog: Catalog, plans: t.Iterable[MailboxPlan]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import deletion, window
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
 from tests.faults import imap_script as script
 from tests.faults.consistency import told
 from tests.faults.deletion_scene import DAYS, Scene, archived, of
@@ -48,6 +50,18 @@ def test_a_profile_whose_window_closes_deletes_in_no_further_folder(tmp_path: Pa
         assert (scene.inbox.uids(), scene.folder("Projects").uids()) == ([], [1, 2])
         minute[0] = 22 * 60
         assert scene.go().deleted == 2
+
+
+def test_check_mode_tells_that_a_run_would_delete_what_it_archives_too(tmp_path: Path) -> None:
+    with Scene(tmp_path / "a", delete={"after_days": 0}) as scene:
+        scene.go(mailbox="nobody@example.com")
+        looked = Preview(scene.run.options(), Silent()).go()
+        (warning,) = [text for text in looked.warnings if "after_days 0" in text]
+        assert "profile mail1 alice@example.com" in warning and "6 messages" in warning
+        assert scene.go().deleted == 6
+        scene.run.profiles[0]["delete"] = {"after_days": 1}
+        scene.inbox.add(mail(50))
+        assert not [text for text in Preview(scene.run.options(), Silent()).go().warnings if "after_days" in text]
 
 
 def test_a_message_whose_date_the_server_never_told_stays(tmp_path: Path) -> None:
