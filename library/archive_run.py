@@ -186,7 +186,9 @@ options:
     type: bool
     default: true
   processes:
-    description: Worker processes; one per core unless given.
+    description:
+      - Worker processes at most. Unless given, one per core, and up to four per core while the processors of the archive host
+        wait for servers and connections are allowed. They begin when there is mail to fetch.
     type: int
     default: 0
   reserve:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
 import typing as t
 from collections import deque
@@ -24,6 +23,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_plan import Declared, Planner
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_feed import Feed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import skipped_report, unchanged
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_growth import Growth
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_job import Job, gone_folders
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
     KnownPeople,
@@ -62,7 +62,7 @@ def no_checkpoint(_name: str) -> None:
 
 @dataclass(frozen=True)
 class Options:
-    """What to run. ``only`` names profiles, ``mailbox`` one mailbox of them; ``processes`` 0 means one per core.
+    """What to run. ``only`` names profiles, ``mailbox`` one mailbox of them; ``processes`` 0: see ``run_growth``.
 
     ``reserve``: bytes of the file system that must stay free; the run ends with an error before it takes them.
     ``connections``: to all servers together, 0 for no limit. ``settle``: seconds after the first deletion on a server, in which
@@ -86,9 +86,12 @@ class Options:
 
     @property
     def workers(self) -> int:
-        """How many processes read; each has one connection."""
-        wanted = self.processes or os.cpu_count() or 1
-        return min(wanted, self.connections) if self.connections else wanted
+        """How many processes read as far as the processors are concerned; each has one connection."""
+        return self.growth().base
+
+    def growth(self) -> Growth:
+        """How many processes read."""
+        return Growth.of(self.processes, self.connections)
 
     def reconcile(self) -> Reconcile:
         """When folders without visible changes are compared; asked once, at the beginning."""
@@ -165,7 +168,7 @@ class Run:
     def _go(self) -> RunReport:
         options = self._options
         watch = progress.Stopwatch()
-        pool = WorkerPool.start(options.workers, options.root, self._imap, self._checkpoint)
+        pool = WorkerPool.start(options.growth(), options.root, self._imap, self._checkpoint)
         try:
             with (
                 Store.open(options.root, lock=LOCKED_FOR, reserve=options.reserve) as store,

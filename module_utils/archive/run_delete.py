@@ -114,6 +114,8 @@ class DeletionPhase:
         tools = self._tools
         # Whoever still has a connection has it to where it fetched last.
         tools.pool.hang_up()
+        while len(tools.pool.hands) < min(tools.pool.growth.base, len(self._waiting)):
+            tools.pool.grow()
         for hand in tools.pool.hands:
             hand.task = None
         while True:

@@ -224,7 +224,8 @@ class FolderPass:
             return
         newest = self.mailbox.profile.order == NEWEST_FIRST
         most = min(most, CHUNK_LEAST) if newest else most
-        size = min(max(CHUNK_LEAST, math.ceil(len(wanted) / (2 * len(self._tools.pool.hands)))), most)
+        readers = min(self._tools.pool.growth.most, self.mailbox.limit)
+        size = min(max(CHUNK_LEAST, math.ceil(len(wanted) / (2 * readers))), most)
         pieces = [wanted[max(0, end - size) : end] for end in range(len(wanted), 0, -size)]
         for piece in pieces if newest else reversed(pieces):
             chunk = Fetch(self.mailbox.access, self.folder, self._status.uidvalidity, piece, self.filing, careful)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_protocol import Delete
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_growth import Growth
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_nursery import Nursery
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap, Worker
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
@@ -54,27 +55,35 @@ class Hand:
 
 @dataclass
 class WorkerPool:
-    """Worker processes. Start them before the store and the catalog are opened: their descriptors must not cross a fork.
+    """Worker processes. Make it before the store and the catalog are opened: their descriptors must not cross a fork.
 
-    One that dies is replaced; ``deaths`` counts them.
+    A process begins when there is work for it, as far as ``growth`` allows; one that dies is replaced. ``deaths`` counts those.
     """
 
     nursery: Nursery
+    growth: Growth
     hands: list[Hand] = field(default_factory=list)
     deaths: int = 0
 
     @classmethod
-    def start(cls, count: int, root: str, imap: Imap, checkpoint: t.Callable[[str], None]) -> WorkerPool:
-        """Begin ``count`` workers."""
+    def start(cls, growth: Growth, root: str, imap: Imap, checkpoint: t.Callable[[str], None]) -> WorkerPool:
+        """Begin what forks the workers."""
         began = time.time() - CLOCK_SECONDS
-        pool = cls(Nursery(lambda pipe: Worker(pipe, root, imap, checkpoint, began).serve()))
-        for _ in range(count):
-            pool.hands.append(Hand(*pool.nursery.fork()))
-        return pool
+        return cls(Nursery(lambda pipe: Worker(pipe, root, imap, checkpoint, began).serve()), growth)
 
     def idle(self) -> list[Hand]:
         """Workers without an order."""
         return [hand for hand in self.hands if not hand.busy]
+
+    def may_grow(self) -> bool:
+        """Whether one more process may begin, if there is work for it."""
+        return self.growth.allows(len(self.hands))
+
+    def grow(self) -> Hand:
+        """Begin one more process."""
+        hand = Hand(*self.nursery.fork())
+        self.hands.append(hand)
+        return hand
 
     def order(self, hand: Hand, order: Order | Delete) -> None:
         """Give a worker something to do."""
@@ -151,5 +160,5 @@ class WorkerPool:
         hand.pipe.close()
         code = self.nursery.end_of(hand.pid)
         self.deaths += 1
-        self.hands.append(Hand(*self.nursery.fork()))
+        self.grow()
         return Died(f"signal {-code}" if code < 0 else f"status {code}")

@@ -113,35 +113,43 @@ class Schedule:
     # Who does what
 
     def _assign(self) -> None:
-        for hand in self._tools.pool.idle():
+        pool = self._tools.pool
+        for hand in pool.idle():
             job = self._job_for(hand)
-            if job is None:
-                continue
-            one = job.chunk
-            hand.place = job.mailbox.server.name
-            if one is not None:
-                chunk = one.chunks.popleft()
-                one.out += 1
-                hand.task = (job, one, chunk)
-                self._tools.pool.order(hand, self._rates.paced(hand, chunk, job.mailbox.server, self._tools.pool.hands))
-            else:
-                folder = job.folders.popleft()
-                job.examining += 1
-                hand.task = (job, folder, None)
-                mailbox, now = job.mailbox, self._tools.reconcile.now
-                self._tools.pool.order(hand, Examine(mailbox.access, folder, mailbox.profile.filter, now))
+            if job is not None:
+                self._give(hand, job)
+        while len(pool.hands) < pool.growth.most and (job := self._job_for(None)) is not None and pool.may_grow():
+            self._give(pool.grow(), job)
 
-    def _job_for(self, hand: Hand) -> Job | None:
+    def _give(self, hand: Hand, job: Job) -> None:
+        pool = self._tools.pool
+        one = job.chunk
+        hand.place = job.mailbox.server.name
+        if job not in self._active:
+            self._waiting.remove(job)
+            self._active.append(job)
+        if one is not None:
+            chunk = one.chunks.popleft()
+            one.out += 1
+            hand.task = (job, one, chunk)
+            pool.order(hand, self._rates.paced(hand, chunk, job.mailbox.server, pool.hands))
+        else:
+            folder = job.folders.popleft()
+            job.examining += 1
+            hand.task = (job, folder, None)
+            mailbox, now = job.mailbox, self._tools.reconcile.now
+            pool.order(hand, Examine(mailbox.access, folder, mailbox.profile.filter, now))
+
+    def _job_for(self, hand: Hand | None) -> Job | None:
+        """What a worker does next; None stands for one that would have to be begun."""
         if not self._feed.room(sum(1 for other in self._tools.pool.hands if other is not hand and other.place)):
             return None
-        own = hand.task[0] if hand.task else None
+        own = hand.task[0] if hand is not None and hand.task else None
         if own is not None and own in self._active and own.workable:
             return t.cast("Job", own)
         busy = Counter(other.place for other in self._tools.pool.hands if other is not hand and other.place)
-        for job in list(self._waiting):
+        for job in self._waiting:
             if busy[job.mailbox.server.name] < job.mailbox.limit:
-                self._waiting.remove(job)
-                self._active.append(job)
                 return job
         manned = {other.task[0] for other in self._tools.pool.hands if other.busy}
         for job in self._active:

@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker as worker_module
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MailboxFiling
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_growth import Growth
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import Died, WorkerPool
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap, Worker
@@ -168,8 +169,10 @@ def test_a_dead_worker_is_replaced_and_said_how_it_died(tmp_path: Path) -> None:
     def die(_endpoint: Endpoint, _credentials: Credentials) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    pool = WorkerPool.start(2, str(tmp_path), Imap(open=die), lambda _name: None)
+    pool = WorkerPool.start(Growth(2, 2), str(tmp_path), Imap(open=die), lambda _name: None)
     try:
+        pool.grow()
+        pool.grow()
         for count in (1, 2, 3):
             hand = pool.hands[0]
             pool.order(hand, Examine(ACCESS, INBOX))
@@ -188,7 +191,8 @@ def test_a_new_worker_has_no_descriptor_that_was_opened_after_the_pool(tmp_path:
         links = [entry.readlink() for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
         raise NetworkError("descriptors", " ".join(map(str, links)), "none")
 
-    pool = WorkerPool.start(1, str(tmp_path), Imap(open=die_or_tell), lambda _name: None)
+    pool = WorkerPool.start(Growth(1, 1), str(tmp_path), Imap(open=die_or_tell), lambda _name: None)
+    pool.grow()
     try:
         with (tmp_path / "catalog").open("w"):
             pool.order(pool.hands[0], Examine(Access(Endpoint("die", 1), ACCESS.credentials), INBOX))
@@ -223,8 +227,8 @@ def test_closing_ends_workers_that_do_not_listen(tmp_path: Path) -> None:
     def hang(_endpoint: Endpoint, _credentials: Credentials) -> None:
         os.read(os.pipe()[0], 1)
 
-    pool = WorkerPool.start(1, str(tmp_path), Imap(open=hang), lambda _name: None)
-    pid = pool.hands[0].pid
+    pool = WorkerPool.start(Growth(1, 1), str(tmp_path), Imap(open=hang), lambda _name: None)
+    pid = pool.grow().pid
     pool.order(pool.hands[0], Examine(ACCESS, INBOX))
     pool.close()
     with pytest.raises(ProcessLookupError):
