@@ -157,13 +157,15 @@ class Deleter:
         self._checkpoint("expunged")
         left = expunge.present(self._conn, uids)
         stubborn = sorted(left - set(kept))
+        still_marked: set[int] = set()
         if stubborn:
             self._outcome.spared.update(dict.fromkeys(stubborn, deletion.NOT_EXPUNGED))
-            self._take_back(stubborn)
+            still_marked = self._take_back(stubborn)
             cause = f"the server said OK to EXPUNGE, but {len(stubborn)} of the messages are still there"
             failure = failure or ImapError(self._subject, cause, "Check the folder on the server")
         others_gone = self._others_gone()
-        self._finish(Removed([uid for uid in uids if uid not in left], sorted(left), words=words), baseline, probe)
+        gone, settled = [uid for uid in uids if uid not in left], sorted(left - still_marked)
+        self._finish(Removed(gone, settled, words=words), baseline, probe)
         if others_gone:
             cause, remedy = OTHERS_GONE
             raise _StoppedError(ImapError(self._subject, cause.format(count=others_gone), remedy), deletion.SERVER_STOPPED)
@@ -205,12 +207,14 @@ class Deleter:
         """How many messages went with ours that others had marked, which a server that knows UID EXPUNGE leaves."""
         return len(self._strangers - expunge.present(self._conn, self._strangers)) if self._strangers else 0
 
-    def _take_back(self, uids: t.Sequence[int]) -> None:
-        r"""Take \Deleted off what is still there; a server that refuses this too has said enough."""
+    def _take_back(self, uids: t.Sequence[int]) -> set[int]:
+        r"""Take \Deleted off what is still there; return what keeps it, whose receipts stay open: the next run tries again."""
         try:
             expunge.unmark(self._conn, uids)
         except ImapError as error:
             self._outcome.notes.append(f"{len(uids)} messages keep the mark of deletion that was set: {error.cause}")
+            return set(uids)
+        return set()
 
     # Proving that they are gone
 

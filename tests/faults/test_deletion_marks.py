@@ -73,6 +73,19 @@ def test_what_was_deleted_under_another_uidvalidity_is_not_told_again_and_again(
         assert list(scene.receipts().values()).count(None) == 5
 
 
+def test_marks_that_the_server_keeps_are_taken_back_by_the_next_run(tmp_path: Path) -> None:
+    """They are ours, and not somebody else's, which would stay for ever."""
+    with archived(tmp_path / "a") as scene:
+        scene.script.on("UID EXPUNGE", script.no("not now"))
+        scene.script.on("UID STORE", script.no("nor this"), where=lambda command: "-FLAGS" in command.text)
+        report = scene.go()
+        assert "not now" in of(report).error
+        assert scene.receipts() == {1: None}
+        scene.script.clear()
+        assert scene.go().deleted == 6
+        assert all(scene.receipts().values())
+
+
 def test_a_server_that_expunges_what_others_marked_is_stopped_and_named(tmp_path: Path) -> None:
     """It answers OK to UID EXPUNGE and does what EXPUNGE does."""
     with archived(tmp_path / "a") as scene:
