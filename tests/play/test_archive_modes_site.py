@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""playbooks/archive.yml with ``-e archive_mode=...`` on inventory/lab, as an operator runs it, and what its last task says."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.lab.fixtures import Factory, Lab
+from tests.lab.playbooks import ROOT, PlaybookRun
+from tests.play.archive_site import FETCHED, Watch, stuck
+from tests.play.helpers import run
+from tests.play.trees import tree
+
+PLAYBOOKS, INVENTORY = ROOT / "playbooks", ROOT / "inventory" / "lab"
+PATIENCE_SECONDS = 60.0
+MOST_LINES = 25  # a sentence and the table
+
+
+@pytest.fixture(scope="module")
+def lab(lab_factory: Factory) -> Lab:
+    made = lab_factory(servers=2, users=2)
+    made.fill(40)
+    return made
+
+
+def playbook(lab: Lab, work: Path, name: str, **variables: t.Any) -> PlaybookRun:
+    given = ("-e", json.dumps(variables)) if variables else ()
+    return run(PLAYBOOKS / f"{name}.yml", *given, inventory=INVENTORY, KERIO_LAB_JSON=str(lab.file), KERIO_LAB_WORK_DIR=str(work))
+
+
+def last_message(done: PlaybookRun) -> list[str]:
+    lines = str(done.of("assert")[-1].result["msg"]).splitlines()
+    assert len(lines) <= MOST_LINES
+    return lines
+
+
+def stop_note(root: Path) -> Path:
+    return root / "jobs" / "archive_run" / "stop.json"
+
+
+def until(condition: t.Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_test_and_estimate_before_the_first_run_and_stop_of_a_run(lab: Lab, tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    nobody = playbook(lab, tmp_path, "archive", archive_mode="test")
+    assert nobody.rc != 0 and not root.exists()
+    assert last_message(nobody)[0] == "0 of 0 mailboxes can be read"
+    assert any("Synchronise the users first (users.yml" in line for line in last_message(nobody))
+
+    for name in ("configure", "users"):
+        done = playbook(lab, tmp_path, name)
+        assert done.rc == 0, done.output
+    before, watch = tree(root), Watch(*lab.servers)
+    tested = playbook(lab, tmp_path, "archive", archive_mode="test")
+    assert tested.rc == 0, tested.output
+    assert last_message(tested)[0] == "6 of 6 mailboxes can be read"
+    assert not any(watch.commands()[name] for name in FETCHED)
+    estimated = playbook(lab, tmp_path, "archive", archive_mode="estimate")
+    assert estimated.rc == 0, estimated.output
+    assert tree(root) == before
+    assert "reading alone takes about" in last_message(estimated)[0]
+    assert [task for done in (tested, estimated) for task in done.changed()] == []
+
+    runs: list[PlaybookRun] = []
+    with stuck() as silent:
+        variables = {"kerio_connect_imap_port": silent.port, "kerio_connect_imap_timeout": 120}
+        running = threading.Thread(target=lambda: runs.append(playbook(lab, tmp_path, "archive", **variables)))
+        running.start()
+        silent.taken()
+        stopping = threading.Thread(target=lambda: runs.append(playbook(lab, tmp_path, "archive", archive_mode="stop")))
+        stopping.start()
+        until(stop_note(root).exists)
+    for thread in (running, stopping):
+        thread.join(PATIENCE_SECONDS)
+        assert not thread.is_alive()
+    stops = [done for done in runs if "The run of " in last_message(done)[0]]
+    assert [done.rc for done in stops] == [0]
+    assert "stopped on request before the end" in last_message(stops[0])[0]
+    nothing = playbook(lab, tmp_path, "archive", archive_mode="stop")
+    assert (nothing.rc, last_message(nothing)) == (0, ["Nothing to stop: no run is under way"])
+    real = playbook(lab, tmp_path, "archive")
+    assert real.rc == 0
+    (task,) = real.of("archive_run")
+    seen = estimated.of("archive_run")[0].result["estimate"]
+    assert seen["messages"] == task.result["run"]["seen"] > 0
+
+
+@pytest.mark.parametrize("value", ["tset", "Stop"])
+def test_a_mode_that_does_not_exist_is_refused_with_those_that_do(lab: Lab, tmp_path: Path, value: str) -> None:
+    done = playbook(lab, tmp_path, "archive", archive_mode=value)
+    assert done.rc != 0
+    (task,) = done.failed()
+    assert f"archive, test, estimate, stop, got: {value}" in task.result["msg"]
