@@ -12,10 +12,12 @@ import yaml
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import profile_filter, profile_keys
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import (
     KEYS,
+    METHODS,
     SERVER_KEYS,
     parse_profiles,
     parse_servers,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_quarantine import parse_acknowledged
 
 ROOT = Path(__file__).parents[4]
 TEXT = (ROOT / "docs" / "profiles.md").read_text(encoding="utf-8")
@@ -42,7 +44,15 @@ def test_every_key_of_a_profile_has_an_example_and_is_explained() -> None:
 
 def test_the_example_inventory_takes_every_key_that_it_shows() -> None:
     lines = (ROOT / "inventory/example/group_vars/archive_hosts.yml").read_text(encoding="utf-8")
-    shown = yaml.safe_load(re.sub(r"^    # ", "    ", lines, flags=re.MULTILINE))["archive_profiles"]
+    # What is a comment there and would be YAML without its mark.
+    everything = yaml.safe_load(re.sub(r"^( *)# (?=- | {2}|[a-z_]+: |[a-z_]+:$)", r"\1", lines, flags=re.MULTILINE))
+    shown = everything["archive_profiles"]
+    assert {profile["method"] for profile in shown} == set(METHODS)
+    assert parse_acknowledged(everything["archive_acknowledged"])
+    playbook = (ROOT / "playbooks/archive.yml").read_text(encoding="utf-8")
+    for name in ("acknowledged", "connections", "host_reserve", "passwords", "quarantine_after", "reconcile_days"):
+        assert f"archive_{name}" in everything
+        assert f"archive_{name} |" in playbook
     names = {server for profile in shown for server in profile.get("servers", [])}
     assert {"filter", "delete", "window"} <= set(shown[0])
     assert len(parse_profiles(shown, parse_servers([{"name": name} for name in names]))) == len(shown)
