@@ -66,6 +66,11 @@ class PassTables(Database):
             found += [Sighting(row[0], row[1], row[2], State(row[3]), row[4]) for row in rows]
         return found
 
+    def unfiled(self, folder_id: int, uidvalidity: int) -> list[bytes]:
+        """The digests of messages that are not filed from this folder because others stand for them."""
+        query = f"SELECT DISTINCT digest FROM source_messages WHERE folder_id = ? AND uidvalidity = ? AND state = {State.COPY:d}"
+        return [row[0] for row in self.rows(query, (folder_id, uidvalidity)) if row[0] is not None]
+
     def folder_parts(self, user_folder: int) -> tuple[str, ...]:
         """The true name of a folder of a user."""
         return tuple(json.loads(self.row("SELECT name FROM user_folders WHERE id = ?", (user_folder,))[0]))

@@ -18,8 +18,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import FOLLOW
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import FolderPass
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_refile import read_stored
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Item, Parcel
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
 STAYS = "moved from {}, stays there"
 FOLLOWS = "moved from {}"
@@ -62,6 +64,7 @@ class Moves:
     _places: dict[tuple[str, ...], Place] = field(init=False, default_factory=dict)
     _at: dict[int, Place | None] = field(init=False, default_factory=dict)
     _claimed: set[tuple[int, bytes]] = field(init=False, default_factory=set)
+    _keys: dict[bytes, bytes] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.mailbox.kind != MAILBOX:
@@ -121,7 +124,7 @@ class Moves:
             left = [
                 row
                 for row, place in candidates.items()
-                if self._has_left(place, seen[row.digest]) and self._is_free(row, place, seen)
+                if self._has_left(place, seen[row.digest]) and self._is_free(row, place, seen) and not self._is_needed(row, place)
             ]
             if not left:
                 self.tools.committer.take(one.origin, Parcel(items=[item]))
@@ -145,6 +148,20 @@ class Moves:
 
     def _has_left(self, place: Place, sights: t.Iterable[Sighting]) -> bool:
         return place.certain and not any(sight.folder_id == place.source.id and _is_here(sight, place) for sight in sights)
+
+    def _is_needed(self, row: PlacementRow, place: Place) -> bool:
+        """Whether the folder holds a copy with other trace headers, which is not filed because of this placement."""
+        copies = self.tools.catalog.unfiled(place.source.id, place.uidvalidity)
+        return any(self._key(digest) == row.copy_key for digest in copies if digest != row.digest)
+
+    def _key(self, digest: bytes) -> bytes:
+        """The copy key of a stored message; one that cannot be read is nobody's copy."""
+        if digest not in self._keys:
+            try:
+                self._keys[digest] = read_stored(self.tools.store, digest)[1]
+            except StoreError:
+                self._keys[digest] = b""
+        return self._keys[digest]
 
     def _is_free(self, row: PlacementRow, place: Place, seen: t.Mapping[bytes, t.Sequence[Sighting]]) -> bool:
         """Whether no other message that moved counts on this placement: who copies a moved message has two."""

@@ -89,7 +89,7 @@ class Refiling:
         if self.sieve.keeps_out(row):
             return False
         try:
-            head, key = _read(self.tools.store, digest)
+            head, key = read_stored(self.tools.store, digest)
         except StoreError:
             self.damaged.append(row.uid)
             return False
@@ -109,7 +109,7 @@ def _item(row: StoredMessage, digest: bytes, key: bytes, decision: Decision) -> 
     return Item(row.uid, stored.size, row.internaldate or 0, row.flags, stored, decision)
 
 
-def _read(store: Store, digest: bytes) -> tuple[bytes, bytes]:
+def read_stored(store: Store, digest: bytes) -> tuple[bytes, bytes]:
     """The beginning of a message with its header, and its copy key, in bounded memory; raises StoreError."""
     head, key = b"", CopyKeyStream()
     for piece in store.read_chunks(digest):

@@ -299,3 +299,16 @@ def killed(archive: Archive, point: str, count: int, when: t.Callable[[], bool] 
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
     return os.WIFSIGNALED(status)
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+@pytest.mark.parametrize("profile", [MULTIPLE, FOLLOW])
+def test_a_copy_that_stays_behind_keeps_its_placement(tmp_path: Path, profile: dict[str, t.Any], earlier: bool) -> None:
+    """The copy with other trace headers is not filed because of the message that moves away."""
+    archive = filled(tmp_path / "archive", profile)
+    folder(archive).add(mail(1, top="Received: from gw by mail1; Sat, 1 Jan 2022 00:00:00 +0000\r\n"))
+    if earlier:
+        archive.run()
+    move(archive, 2, "INBOX", "Work")
+    assert not archive.run().problems()
+    assert placed(archive) == {"INBOX": 3, "Work": 1}
