@@ -88,7 +88,9 @@ class Earlier:
     @classmethod
     def of(cls, runs: t.Iterable[Run]) -> Earlier:
         """Of the runs of a catalog."""
-        told = [(profile, archived_by(profile)) for run in runs for profile in run.summary.get("profiles", ())]
+        # One that goes on, or died, has the names of its profiles only.
+        ended = [run for run in runs if run.outcome]
+        told = [(profile, archived_by(profile)) for run in ended for profile in run.summary.get("profiles", ())]
         much = [(profile, messages) for profile, messages in told if messages >= TELLING_MESSAGES and profile.get("bytes")]
         size, seconds = (sum(profile.get(key, 0) for profile, _messages in much) for key in ("bytes", "seconds"))
         return cls(sum(messages for _profile, messages in much), size, seconds)

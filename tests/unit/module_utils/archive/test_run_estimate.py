@@ -146,7 +146,9 @@ def test_the_whole_time_is_that_of_earlier_runs_that_archived_much_and_no_less_t
     much = {"new": 900, "copies": 300, "bytes": 1_200_000, "seconds": 4.0}
     hourly = {"new": 20, "copies": 0, "bytes": 20_000, "seconds": 30.0}
     stopped = {"new": 2800, "bytes": 2_800_000, "seconds": 12.0}
-    found.earlier = run_estimate.Earlier.of([run_of(much, hourly), run_of(hourly), run_of(stopped), run_of()])
+    died = Run(9, 0, None, "", {"profiles": ["all mailboxes"], "mailbox": ""})
+    failed = Run(8, 0, 1, "failed", {"message": "the disk is full"})
+    found.earlier = run_estimate.Earlier.of([died, run_of(much, hourly), run_of(hourly), failed, run_of(stopped), run_of()])
     assert found.earlier == run_estimate.Earlier(4000, 4_000_000, 16.0)
     fast = Sample(messages=10, bytes=1000, messages_per_second=100_000, bytes_per_second=1e9, seconds=0.1)
     found.servers = [run_estimate.ServerEstimate("a", 8000, 1000, 1, fast)]
