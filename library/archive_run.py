@@ -186,9 +186,7 @@ options:
     type: bool
     default: true
   processes:
-    description:
-      - Worker processes at most. Unless given, one per core, and up to four per core while the processors of the archive host
-        wait for servers and connections are allowed. They begin when there is mail to fetch.
+    description: Worker processes at most. Unless given, one per core, and up to four while processors wait for servers.
     type: int
     default: 0
   reserve:

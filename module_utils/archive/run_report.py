@@ -273,6 +273,8 @@ class RunReport:
         for name in ("copies", "left", "excluded", "failed", "quarantined"):
             count = getattr(accounts, name)
             text += f", {count:,} {name}" if count else ""
+        if self.placements and not accounts.new:
+            text += f", {self.placements:,} filed from the archive"
         text += self.deletion_text("were deleted on the server")
         if self.stopped:
             text += "; stopped on request before the end" + self._left_text()

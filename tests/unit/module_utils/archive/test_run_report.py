@@ -43,3 +43,10 @@ def test_check_mode_tells_what_would_be_spared() -> None:
 
 def test_a_server_that_moves_what_is_deleted_is_told_with_the_variable_that_mends_it() -> None:
     assert "kerio_mailserver_cfg_permanent_delete: true" in worker_delete.MOVED[1]
+
+
+def test_what_is_filed_for_somebody_else_without_being_fetched_is_told() -> None:
+    told = report(0)
+    told.placements = 28
+    assert told.changed
+    assert told.sentence() == "0 new messages archived from 1 mailbox, 0 were known, 28 filed from the archive"
