@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import folders as folders_module
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import names
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import (
     DEFAULT_EXCLUDES,
@@ -20,8 +23,60 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import 
     survey,
     with_roles,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Response
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import MalformedError, parse_values
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.uidset import compact, expand, split
 from tests.unit.imap_script import Expect, Peer, connected
+
+LIST_LINES = st.builds(
+    b"(%s) %s %s".__mod__,
+    st.tuples(
+        st.sampled_from([b"", rb"\HasNoChildren", rb"\HasChildren \Sent", rb"\A\B \C", b"NIL", b"a (b)"]),
+        st.sampled_from([b'"/"', b'"."', rb'"\\"', b"NIL", b'""', b"/"]),
+        st.sampled_from(
+            [b"INBOX", b'"Sent Items"', rb'"a\"b"', b"NIL", b"nil", b"NIL/x", b'"NIL"', b'""', b"Entw&APw-rfe", b"a{2", b"x y"]
+        ),
+    ),
+)
+STATUS_LINES = st.builds(
+    b"%s (%s)".__mod__,
+    st.tuples(
+        st.sampled_from([b"INBOX", b'"Sent Items"', rb'"a\"b"', b"NIL", b'"NIL"', b"a.b"]),
+        st.sampled_from(
+            [b"MESSAGES 1 UIDNEXT 2", b"MESSAGES 1UIDNEXT 2", b"", b"messages 1 ", b"MESSAGES NIL", b"X-A (1) UIDNEXT 4"]
+        ),
+    ),
+)
+
+
+def read_by(parse: t.Callable[[Response], t.Any], line: bytes) -> t.Any:
+    data = bytearray(line)
+    try:
+        return parse(Response(data, memoryview(data), 0, len(data)))
+    except MalformedError:
+        return None
+
+
+@given(LIST_LINES, STATUS_LINES)
+def test_usual_lines_read_like_all_others(listed: bytes, status: bytes) -> None:
+    for line, parse in (
+        (b"* LIST " + listed, folders_module._list_values),
+        (b"* STATUS " + status, folders_module._status_values),
+    ):
+        start = line.index(b" ", 2) + 1
+        assert read_by(parse, line) == read_by(lambda found, at=start: parse_values(found.data, at, found.end), line)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line"),
+    [
+        ("_USUAL_LIST", rb'(\HasNoChildren \Sent) "/" "Sent Items"'),
+        ("_USUAL_LIST", rb'() "." INBOX'),
+        ("_USUAL_STATUS", b"INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3 HIGHESTMODSEQ 4)"),
+    ],
+)
+def test_what_servers_usually_say_is_read_at_one_look(pattern: str, line: bytes) -> None:
+    assert getattr(folders_module, pattern).fullmatch(line)
 
 
 @given(st.text())
