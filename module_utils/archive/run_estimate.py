@@ -238,7 +238,8 @@ def sentence(estimate: Estimate) -> str:
     """The estimate in one sentence."""
     report: RunReport = estimate.report
     mailboxes = sum(len(profile.mailboxes) for profile in report.profiles)
-    text = f"{estimate.messages:,} messages, {size_text(estimate.bytes)}, would be archived from {mailboxes:,} mailboxes"
+    text = f"{estimate.messages:,} messages, {size_text(estimate.bytes)}, would be archived from {mailboxes:,} "
+    text += "mailbox" if mailboxes == 1 else "mailboxes"
     if estimate.messages:
         text += f"; {_time_sentence(estimate)}; they need about {size_text(estimate.room['disk_bytes'])} of disk"
     return text + report.problem_text()

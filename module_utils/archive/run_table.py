@@ -73,6 +73,8 @@ def of_estimate(estimate: Data) -> list[str]:
     for server in estimate["servers"]:
         seconds = "unknown" if server["reading_seconds"] is None else time_text(server["reading_seconds"])
         rate = f"{server['messages_per_second']:,}/s, {size_text(server['bytes_per_second'])}/s"
+        if not server["messages"]:
+            seconds = rate = ""
         rows.append([f"server {server['name']}", f"{server['messages']:,}", size_text(server["bytes"]), seconds, rate])
     return lines(("profile or server", "messages", "bytes", "reading", "measured rate"), rows)
 

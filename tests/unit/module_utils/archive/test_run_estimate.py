@@ -176,6 +176,9 @@ def test_after_a_large_run_the_estimate_is_of_the_whole_time(
     assert found.earlier.messages == 22  # those of the mailboxes; two of the archive mailbox say nothing
     assert run_estimate.as_data(found)["estimate"]["seconds"] is not None
     assert "at the rate of earlier runs (22 messages in " in run_estimate.sentence(found)
+    one = run_estimate.Estimate(archive.options(mailbox=ALICE), Silent(), archive.servers.imap())
+    one.go()
+    assert run_estimate.sentence(one) == "0 messages, 0 bytes, would be archived from 1 mailbox"
 
 
 def test_without_archive_users_an_estimate_is_a_problem_and_no_zero(archive: Archive, tmp_path: Path) -> None:

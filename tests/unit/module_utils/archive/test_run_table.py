@@ -49,3 +49,5 @@ def test_an_estimate_names_profiles_and_servers() -> None:
     table = run_table.of_estimate({"profiles": [{"name": "all", "messages": 10, "bytes": 1000}], "servers": [server]})
     assert [line.split()[0] for line in table] == ["profile", "all", "server"]
     assert "unknown" in table[2]
+    idle = {**server, "messages": 0, "bytes": 0, "reading_seconds": 0.0}
+    assert run_table.of_estimate({"profiles": [], "servers": [idle]})[1].split() == ["server", "mail1", "0", "0", "bytes"]
