@@ -134,15 +134,16 @@ class Committer:
         return held
 
     def elsewhere(self, origin: Origin, item: Item) -> list[PlacementRow]:
-        """Where else the user has exactly this message from the same mailbox; nothing when its own folder has it."""
+        """Where else the user has exactly this message from the same mailbox; nothing when its own folder has it, or a copy."""
         if item.stored is None or origin.kind != MAILBOX:
             return []
         digest, (target,) = item.stored.digest, item.decision.targets
         folder = self._folder(target)
-        rows = [row for row in self._known.copies(folder.user_id, item.stored.copy_key) if row.digest == digest]
-        if any(row.folder_id == folder.id for row in rows):
+        rows = self._known.copies(folder.user_id, item.stored.copy_key)
+        here = [row.digest for row in rows if row.folder_id == folder.id]
+        if digest in here or any(self._proven(known, digest) for known in here):
             return []
-        return [row for row in rows if row.origin == origin.text]
+        return [row for row in rows if row.digest == digest and row.origin == origin.text]
 
     def _hold(self, item: Item, batch: Batch) -> Item:
         """What is written of a message that waits: its object, if that is new, so that it is not new again later."""

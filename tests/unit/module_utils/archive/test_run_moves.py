@@ -312,3 +312,15 @@ def test_a_copy_that_stays_behind_keeps_its_placement(tmp_path: Path, profile: d
     move(archive, 2, "INBOX", "Work")
     assert not archive.run().problems()
     assert placed(archive) == {"INBOX": 3, "Work": 1}
+
+
+@pytest.mark.parametrize("profile", [MULTIPLE, FOLLOW])
+def test_a_message_that_moves_to_where_a_copy_of_it_is_makes_no_twin(tmp_path: Path, profile: dict[str, t.Any]) -> None:
+    archive = filled(tmp_path / "archive", profile)
+    folder(archive, "Work").add(mail(1, top="Received: from gw by mail1; Sat, 1 Jan 2022 00:00:00 +0000\r\n"))
+    archive.run()
+    assert placed(archive) == {"INBOX": 3, "Work": 1}
+    move(archive, 1, "Work", "INBOX")
+    assert not archive.run().problems()
+    assert placed(archive) == {"INBOX": 3, "Work": 1}
+    assert not archive.run().changed
