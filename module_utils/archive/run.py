@@ -224,6 +224,8 @@ class Run:
             return
         declared = Declared(options.profiles, options.servers, options.secrets, KnownPeople(catalog.users()))
         plans = Planner(catalog, declared, now).plans(self._mailboxes)
+        if plans:
+            tools.store.rely_on(catalog.commits())
         DeletionPhase(tools, plans, run_id, now, options.settle, options.outside).run()
         if not tools.reporter.stop_requested:
             self.report.warnings += [UNSETTLED.format(*left) for left in catalog.unsettled()]

@@ -29,13 +29,15 @@ UMASK = 0o027
 class DirtyMarker:
     """What the marker of an unfinished run says: when it began, what it was, and how many commits the catalog had then.
 
-    ``died``: a process of the run died and the run went on, so what it left may be older than the last commit.
+    ``died``: a process of the run died and the run went on, so what it left may be older than the last commit. ``relied``: how
+    many commits the catalog had when the run began to delete on servers; an older one does not know what has no other copy now.
     """
 
     started: int
     run: str
     commits: int
     died: bool = False
+    relied: int | None = None
 
 
 class Store:
@@ -137,7 +139,8 @@ class Store:
             raise filesystem.os_failure(error, str(path)) from error
         try:
             content = json.loads(text)
-            return DirtyMarker(int(content["started"]), str(content["run"]), int(content["commits"]), bool(content.get("died")))
+            given = int(content["started"]), str(content["run"]), int(content["commits"])
+            return DirtyMarker(*given, bool(content.get("died")), content.get("relied"))
         except (ValueError, KeyError, TypeError):
             return DirtyMarker(0, "unknown", 0)
 
@@ -156,9 +159,15 @@ class Store:
         if marker is not None and not marker.died:
             self._write_marker(replace(marker, died=True))
 
+    def rely_on(self, commits: int) -> None:
+        """Before anything is deleted on a server: only a catalog with that many commits may be used to sweep after this run."""
+        marker = self.dirty()
+        if marker is not None:
+            self._write_marker(replace(marker, relied=commits))
+
     def _write_marker(self, marker: DirtyMarker) -> None:
         path = f"{self.root}/{layout.DIRTY_FILE}"
-        content = {key: value for key, value in asdict(marker).items() if value is not False}
+        content = {key: value for key, value in asdict(marker).items() if value is not False and value is not None}
         try:
             write_durably(path, json.dumps(content).encode() + b"\n")
         except OSError as error:

@@ -49,10 +49,11 @@ def recover(store: Store, catalog: Catalog) -> SweepReport | None:
         return None
     if not store.locked:
         raise StoreError(store.root, "it is swept without its lock", "Open the store with its lock")
-    if catalog.commits() < marker.commits:
+    least = max(marker.commits, marker.relied or 0)
+    if catalog.commits() < least:
         raise StoreError(
             catalog.path,
-            f"it knows {catalog.commits()} commits, but the last run began with {marker.commits}: it is older than the archive",
+            f"it knows {catalog.commits()} commits, but the last run had {least}: it is older than the archive",
             "Restore the newest catalog",
         )
     since = None if store.clock_was_set() else _since(marker, catalog)

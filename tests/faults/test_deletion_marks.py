@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import typing as t
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import deletion
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from tests.faults import imap_script as script
 from tests.faults.consistency import told
 from tests.faults.deletion_scene import ALL, Scene, archived, of
@@ -84,6 +87,37 @@ def test_marks_that_the_server_keeps_are_taken_back_by_the_next_run(tmp_path: Pa
         scene.script.clear()
         assert scene.go().deleted == 6
         assert all(scene.receipts().values())
+
+
+def test_a_catalog_older_than_the_deletion_is_refused_before_anything_is_swept(tmp_path: Path) -> None:
+    """A backup that was made during the run: it does not know the files of messages that the server has no more."""
+    with Scene(tmp_path / "a", delete={"after_days": 0}) as scene:
+        scene.go()
+        scene.inbox.add(mail(70), mail(71))
+        catalog, backup = scene.root / "catalog.sqlite3", tmp_path / "backup"
+
+        def back_up(_command: Command) -> None:
+            with contextlib.closing(sqlite3.connect(catalog)) as now, contextlib.closing(sqlite3.connect(backup)) as then:
+                now.backup(then)
+
+        scene.script.on("EXAMINE", script.before(back_up), times=1)
+        assert run_and_die(scene, "expunged", 2)
+        assert scene.inbox.uids() == []
+        files = scene.run.archive.tree()
+        newest = tmp_path / "newest"
+        with contextlib.closing(sqlite3.connect(catalog)) as now, contextlib.closing(sqlite3.connect(newest)) as then:
+            now.backup(then)
+        for each in scene.root.glob("catalog.sqlite3-*"):
+            each.unlink()
+        catalog.write_bytes(backup.read_bytes())
+        with pytest.raises(StoreError, match="older than the archive"):
+            scene.go(intact=False)
+        assert scene.run.archive.tree() == files
+        for each in scene.root.glob("catalog.sqlite3-*"):
+            each.unlink()
+        catalog.write_bytes(newest.read_bytes())
+        assert not scene.go().problems()
+        assert scene.run.archive.tree() == files
 
 
 def test_a_server_that_expunges_what_others_marked_is_stopped_and_named(tmp_path: Path) -> None:
