@@ -110,7 +110,7 @@ class Database:
         while (version := self._version()) in schema.MIGRATIONS:
             with self.transaction():
                 if self._version() == version:  # no other process was faster
-                    for statement in schema.MIGRATIONS[version].split(";"):
+                    for statement in ";".join(schema.MIGRATIONS[version]).split(";"):
                         self._db.execute(statement)
                     self._db.execute(f"PRAGMA user_version = {version + 1}")
 

@@ -146,7 +146,8 @@ INSERT INTO totals(id) VALUES (1);
 
 # user_version -> what makes a catalog of that version one of the next. Version 1 never deleted, so its receipts are empty.
 MIGRATIONS = {
-    1: """
+    1: (
+        """
 ALTER TABLE folder_routes ADD COLUMN rules TEXT NOT NULL DEFAULT '';
 ALTER TABLE folder_routes ADD COLUMN reconciled INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE folder_routes ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
@@ -158,6 +159,7 @@ UPDATE source_messages
 CREATE INDEX source_messages_vanished ON source_messages(digest) WHERE state = 8 AND digest IS NOT NULL;
 CREATE INDEX source_messages_kept ON source_messages(folder_id, archived) WHERE state IN (1, 2);
 DROP TABLE receipts;
-"""
-    + RECEIPTS
+""",
+        RECEIPTS,
+    ),
 }
