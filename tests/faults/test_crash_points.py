@@ -16,29 +16,9 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from tests.faults.calls import Action, Record
-from tests.faults.crash_bench import KILLED, Bench, bench
+from tests.faults.crash_bench import KILLED, Bench
 
 ARCHIVING = {State.ARCHIVED, State.COPY, State.LEFT}
-
-
-@pytest.fixture(scope="module")
-def place() -> t.Iterator[Bench]:
-    with bench() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def run(place: Bench) -> list[Record]:
-    """The calls of an undisturbed run."""
-    place.fresh()
-    return [record for record in place.recorded() if record.number]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(place: Bench) -> dict[str, t.Any]:
-    place.fresh()
-    place.complete()
-    return place.complete()
 
 
 def by_name(run: list[Record]) -> Counter[str]:

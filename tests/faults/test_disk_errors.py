@@ -16,7 +16,7 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from tests.faults.calls import Action, Record
-from tests.faults.crash_bench import Answer, Bench, bench
+from tests.faults.crash_bench import Answer, Bench
 from tests.faults.imap_script import Command
 
 POINTS = 40
@@ -50,25 +50,6 @@ FAULTS = {
     "connection lost": Fault(Action.HANG_UP, 0, "imap", "connection broke|closed the connection|handshake failed", goes_on=True),
 }
 SENTENCE = re.compile(r"(Store|Catalog|Network|Protocol|Job)\w*Error: [^\n]+: [^\n]+\. [A-Z][^\n]+\.")
-
-
-@pytest.fixture(scope="module")
-def place() -> t.Iterator[Bench]:
-    with bench() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def run(place: Bench) -> list[Record]:
-    place.fresh()
-    return [record for record in place.recorded() if record.number]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(place: Bench) -> dict[str, t.Any]:
-    place.fresh()
-    place.complete()
-    return place.complete()
 
 
 def sample(run: list[Record], kinds: str) -> list[int]:

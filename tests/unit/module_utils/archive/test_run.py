@@ -15,11 +15,6 @@ JOURNAL = "archive@example.com"
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> FakeServers:
-    return FakeServers(tmp_path / "imap.log")
-
-
-@pytest.fixture
 def archive(tmp_path: Path, servers: FakeServers) -> Archive:
     made = Archive(tmp_path / "archive", servers)
     made.profiles = [MULTIPLE]
@@ -389,3 +384,16 @@ def test_two_connections_share_one_large_folder(archive: Archive, servers: FakeS
     assert len(archive.tree()) == 4500
     assert len(set(servers.commands("EXAMINE"))) == 1
     assert len(servers.commands("LOGIN")) == 3
+
+
+def test_another_target_folder_is_for_new_mail_and_files_nothing_twice(archive: Archive, servers: FakeServers) -> None:
+    servers.folder("mail1", JOURNAL).add(mail(1), mail(2))
+    archive.profiles = [multidrop()]
+    archive.run()
+    archive.profiles = [multidrop(target_folder="Company/{u-email}")]
+    servers.folder("mail1", JOURNAL).add(mail(3))
+    archive.run()
+    assert archive.placed(ALICE) == {f'["{ALICE}", "INBOX"]': 2, f'["Company", "{ALICE}"]': 1}
+    before = archive.dump()
+    assert not archive.run().changed
+    assert archive.dump() == before

@@ -13,11 +13,6 @@ ALICE, CAROL, DORA, JOURNAL = "alice@example.com", "carol@example.com", "dora@ex
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> FakeServers:
-    return FakeServers(tmp_path / "imap.log")
-
-
-@pytest.fixture
 def archive(tmp_path: Path, servers: FakeServers) -> Archive:
     made = Archive(tmp_path / "archive", servers)
     made.user(ALICE)

@@ -26,11 +26,6 @@ SINGLE = {"name": "one", "method": "single_mailbox", "mailbox": ALICE, "target_u
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> FakeServers:
-    return FakeServers(tmp_path / "imap.log")
-
-
-@pytest.fixture
 def archive(tmp_path: Path, servers: FakeServers) -> Archive:
     made = Archive(tmp_path / "archive", servers)
     made.user(ALICE)

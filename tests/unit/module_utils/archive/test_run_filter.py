@@ -38,11 +38,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> FakeServers:
-    return FakeServers(tmp_path / "imap.log")
-
-
-@pytest.fixture
 def archive(tmp_path: Path, servers: FakeServers) -> Archive:
     made = Archive(tmp_path / "archive", servers)
     made.passwords = {"journal": f"not-a-secret-{JOURNAL}", "journal of bills": f"not-a-secret-{JOURNAL}"}

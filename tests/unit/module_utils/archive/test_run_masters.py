@@ -36,11 +36,6 @@ TOLD = "mail1: AdvancedOptions.set was refused (1004)"
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> FakeServers:
-    return FakeServers(tmp_path / "imap.log")
-
-
-@pytest.fixture
 def archive(tmp_path: Path, servers: FakeServers) -> Archive:
     made = Archive(tmp_path / "archive", servers)
     made.profiles = [MULTIPLE]
