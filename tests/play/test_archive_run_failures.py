@@ -122,7 +122,7 @@ def test_a_server_that_cannot_be_reached_or_believed_is_told(site: Site, root: P
     assert_told(told["no file"], "ca_file: /no/such.pem: No such file or directory.", "Name a readable file of PEM certificates")
     assert_one_sentence(
         told["plain"],
-        "profile mailboxes, server mail1:",
+        "profile mailboxes, key servers, server mail1:",
         "master authentication without TLS would show every mailbox to the network.",
         "Set access to IMAP-TLS or IMAP-SSL.",
     )
