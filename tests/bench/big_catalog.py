@@ -45,7 +45,8 @@ def _fill(catalog: Catalog, user: str, rows: int) -> None:
     for number in range(0, rows, FOLDER_MESSAGES):
         name = f"Old/{number}"
         target = catalog.user_folder(person.id, (user, name))
-        source = catalog.source_folder(SERVER, user, name)
+        # Of another mailbox: in the one that is read these folders would be missed, and a million rows marked as vanished.
+        source = catalog.source_folder(SERVER, f"before.{user}", name)
         batch = Batch(source.id, 1, run_id)
         for row in _rows(chance, target, min(FOLDER_MESSAGES, rows - number)):
             batch.objects.append(ObjectRow(row.digest, SIZE, STORED))
