@@ -95,12 +95,13 @@ def _serve(parent: int, requests: socket.socket, life: Life) -> None:
 def _fork(parent: int, descriptor: int, requests: socket.socket, life: Life) -> int:
     try:
         pid = os.fork()
+        if pid == 0:
+            requests.close()
+            _end_with(lambda: _live(parent, descriptor, life))
     except OSError as error:
         return -(error.errno or 1)
-    if pid == 0:
-        requests.close()
-        _end_with(lambda: _live(parent, descriptor, life))
-    os.close(descriptor)
+    finally:
+        os.close(descriptor)
     return pid
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_schedule, worker
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_nursery, run_schedule, worker
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import JobError
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, OTHER, Archive, FakeServers, mail
 
@@ -205,3 +206,34 @@ def test_workers_killed_at_random_moments_lose_and_double_nothing(
     archive.run()
     archive.run()
     assert clean(archive) == undisturbed(tmp_path, len(inbox.messages))
+
+
+def descriptors() -> list[str]:
+    return [path.name for path in Path("/proc/self/fd").iterdir()]
+
+
+def test_a_host_without_room_for_processes_is_told_and_the_next_fork_works(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    room, open_before, real = tmp_path / "room", len(descriptors()), os.fork
+    scheduler = os.getpid()
+
+    def fork() -> int:
+        if os.getpid() != scheduler and not room.exists():
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return real()
+
+    monkeypatch.setattr(os, "fork", fork)
+    nursery = run_nursery.Nursery(lambda pipe: pipe.send(descriptors()))
+    try:
+        for _ in range(20):
+            with pytest.raises(JobError, match="it cannot be started: Resource temporarily unavailable"):
+                nursery.fork()
+        room.touch()
+        pid, pipe = nursery.fork()
+        first = pipe.recv()
+        assert nursery.end_of(pid) == 0
+        pipe.close()
+        assert len(first) < open_before + 10  # none of the twenty pipes is left in the nursery, and so in what it forks
+    finally:
+        nursery.close()
