@@ -12,6 +12,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.guard import Gu
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import FREE_TEXT, clean
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import Wire
 
+if t.TYPE_CHECKING:
+    import socket
+
 try:
     import imapclient
 except ImportError:
@@ -36,7 +39,7 @@ class WireIMAP4(imaplib.IMAP4):
         super().__init__(wire.label)
 
     def open(self, *_host_port_timeout: t.Any) -> None:
-        self.sock = self.wire.sock
+        self.sock = t.cast("socket.socket", self.wire.sock)
 
     def readline(self) -> bytes:
         line = self._said_before.pop(0) if self._said_before else self.wire.read_line()

@@ -16,6 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     ProtocolError,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Endpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.tls_stream import TlsStream
 
 RENEW = "Renew the certificate on the server"
 TRUST = "Set ca_file to the authority that signed it, or to the server's own certificate if it signed itself"
@@ -72,10 +73,10 @@ def refuse_unreadable(path: str) -> None:
         raise InputError("ca_file", f"{path}: {error.strerror}", "Name a readable file of PEM certificates") from None
 
 
-def handshake(sock: socket.socket, context: ssl.SSLContext, endpoint: Endpoint) -> ssl.SSLSocket:
-    """Wrap ``sock``, which is closed when the handshake fails."""
+def handshake(sock: socket.socket, context: ssl.SSLContext, endpoint: Endpoint) -> TlsStream:
+    """Encrypt ``sock``, which is closed when the handshake fails."""
     try:
-        return context.wrap_socket(sock, server_hostname=endpoint.host)
+        return TlsStream(sock, context, endpoint.host)
     except OSError as error:
         sock.close()
         raise explain(error, endpoint) from None

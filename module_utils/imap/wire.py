@@ -11,6 +11,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Networ
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import tls
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Endpoint
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.tls_stream import TlsStream
 
 # for answers, and for a bulk transfer: to clear a megabyte costs more than all else that a short connection does
 BUFFER = 128 * 1024
@@ -32,7 +33,7 @@ class Wire:
     """
 
     def __init__(self, sock: socket.socket, label: str) -> None:
-        self.sock = sock
+        self.sock: socket.socket | TlsStream = sock
         self.label = label
         self.encrypted = False
         self.lost = ""
@@ -54,7 +55,7 @@ class Wire:
                 "the server, or somebody between, sent plain text behind its answer to STARTTLS",
                 "Check who answers on this port, or use IMAP-SSL",
             )
-        self.sock = tls.handshake(self.sock, context, endpoint)
+        self.sock = tls.handshake(t.cast("socket.socket", self.sock), context, endpoint)
         self.encrypted = True
 
     def send(self, data: bytes) -> None:
