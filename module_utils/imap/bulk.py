@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, NetworkError, ProtocolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import uidset
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.guard import Guard
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import (
     Failed,
     Fetched,
@@ -90,14 +91,8 @@ class Bulk:
         send()
         guard = self._reader.guard()
         while self._commands:
-            response = self._reader.next(self._stream_above, self._staging)
-            try:
-                message = response.message()
-            except MalformedError as error:
-                if self._take_other(response, str(error)):
-                    guard.progress()
-                else:
-                    guard.count(response.end - response.start)
+            message = self._reader.next_usual(self._stream_above) or self._next(guard)
+            if message is None:
                 send()
                 continue
             uid = message.uid
@@ -107,8 +102,20 @@ class Bulk:
                 yield self._fetched(uid, message)
                 guard.progress()
             else:
-                guard.count(response.end - response.start)
+                guard.count(self._reader.taken)
                 self._take_part(message)
+
+    def _next(self, guard: Guard) -> Message | None:
+        """Read one response of any form; None when it is no FETCH, and was taken."""
+        response = self._reader.next(self._stream_above, self._staging)
+        try:
+            return response.message()
+        except MalformedError as error:
+            if self._take_other(response, str(error)):
+                guard.progress()
+            else:
+                guard.count(self._reader.taken)
+        return None
 
     def _send(self, uids: list[int], items: bytes, *, bodies: bool) -> None:
         self._commands[self._reader.send(b"UID FETCH %s (%s)" % (uidset.compact(uids).encode(), items))] = Command(uids, bodies)
@@ -170,9 +177,11 @@ class Bulk:
 
     def _hollow(self, message: Message) -> bool:
         """Whether the server gives nothing for a message that has a size, as servers do that cannot read their store."""
+        if isinstance(message.body, StreamedBody) or len(message.body):
+            return False
         before = self._partial.get(t.cast("int", message.uid))
         size = message.size if message.size is not None or before is None else before.size
-        if not size or isinstance(message.body, StreamedBody) or len(message.body):
+        if not size:
             return False
         self._reasons[t.cast("int", message.uid)] = f"the server sent an empty message where RFC822.SIZE says {size} bytes"
         return True

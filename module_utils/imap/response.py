@@ -44,6 +44,7 @@ _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _DATE = re.compile(
     r"\s*(\d{1,2})[- ]([A-Za-z]{3})[- ](\d{4})\s+(\d{1,2}):(\d\d):(\d\d)(?:\.\d+)?\s*(?:([+-])(\d\d):?(\d\d)|GMT|UTC?|Z)?\s*"
 )
+USUAL_DATE = len("17-Jul-1996 02:44:25 -0700")
 _MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
     "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
@@ -88,15 +89,23 @@ def is_fetch(data: Buffer, start: int, end: int) -> bool:
     return _HEAD.match(data, start, end) is not None
 
 
+def usual_fetch(data: Buffer, start: int, end: int) -> tuple[Message, int, int] | None:
+    """Read a FETCH in the form that nearly all have, up to its literal: what it says, where the literal begins, and its size.
+
+    None for everything else, also when not all of that has come. The literal and what follows it are not looked at.
+    """
+    usual = _USUAL.match(data, start, end)
+    if usual is None:
+        return None
+    sequence, uid, size, flags, date, literal = usual.groups()
+    return Message(int(sequence), int(uid), int(size), flags, date), usual.end(), int(literal)
+
+
 def parse_fetch(data: Buffer, view: memoryview, start: int, end: int, streamed: Streamed) -> Message:
     """Read ``* n FETCH (...)``; ``body`` becomes a slice of ``view`` (no copy), a view of a quoted string, or what was streamed.
 
     Items may come in any order, and unknown ones are passed over. Raises MalformedError.
     """
-    usual = _USUAL.match(data, start, end)
-    if usual is not None and usual.end() + int(usual[6]) == end - 1 and data[end - 1 : end] == b")":
-        sequence, uid, size, flags, date, _ = usual.groups()
-        return Message(int(sequence), int(uid), int(size), flags, date, view[usual.end() : end - 1])
     head = _HEAD.match(data, start, end)
     if head is None:
         raise MalformedError(data, start, end)
@@ -202,6 +211,16 @@ def parse_flags(flags: bytes) -> tuple[str, ...]:
 
 def parse_internaldate(date: bytes) -> int | None:
     """Return epoch seconds UTC; a date without zone counts as UTC. None when it cannot be read."""
+    hour, minute, second = date[12:14], date[15:17], date[18:20]
+    if len(date) == USUAL_DATE and date[14:18:3] == b"::" and (hour + minute + second).isdigit():
+        # Many messages share a day, and to read one from the start takes as long as to look a message up.
+        midnight = _parse_date(date[:12] + b"00:00:00" + date[20:])
+        return None if midnight is None else midnight + 3600 * int(hour) + 60 * int(minute) + int(second)
+    return _parse_date(date)
+
+
+@lru_cache(maxsize=1024)
+def _parse_date(date: bytes) -> int | None:
     match = _DATE.fullmatch(date.decode("latin-1"))
     if match is None:
         return None

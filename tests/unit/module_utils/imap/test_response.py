@@ -15,6 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Networ
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import StreamedBody
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Reader, tagged_result
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import (
+    USUAL_DATE,
     MalformedError,
     Message,
     clean,
@@ -23,7 +24,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import
     parse_internaldate,
     parse_values,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import Wire
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import LONGEST, Wire
 
 
 class CutSocket:
@@ -48,6 +49,18 @@ class CutSocket:
 def reader_of(data: bytes, cuts: t.Iterable[int] = ()) -> Reader:
     return Reader(Wire(t.cast(socket.socket, CutSocket(data, cuts)), "mail1.example.com:993"))
 
+
+def general(reader: Reader) -> Message:
+    return reader.next().message()
+
+
+def at_one_look(reader: Reader) -> Message:
+    """As the bulk reader does it."""
+    return reader.next_usual(LONGEST) or reader.next().message()
+
+
+READS = pytest.mark.parametrize("read", [general, at_one_look])
+Read = t.Callable[[Reader], Message]
 
 BODIES = [
     b"",
@@ -80,24 +93,26 @@ def assert_is_the_message(message: Message, body: bytes) -> None:
     assert bytes(message.body) == body
 
 
+@READS
 @pytest.mark.parametrize("cut", [1, 2, 3, 7, 10_000])
 @pytest.mark.parametrize("body", BODIES)
-def test_every_form_reads_the_same_however_it_is_cut(body: bytes, cut: int) -> None:
+def test_every_form_reads_the_same_however_it_is_cut(body: bytes, cut: int, read: Read) -> None:
     data = b"".join(forms(body)) + b"Z1 OK done {3}\r\n"
     reader = reader_of(data, [cut] * len(data))
     for _form in forms(body):
-        assert_is_the_message(reader.next().message(), body)
+        assert_is_the_message(read(reader), body)
     tagged = tagged_result(reader.next())
     assert tagged is not None
     assert tagged[0] == b"Z1"
     assert tagged[1].text == "done {3}"
 
 
+@READS
 @settings(max_examples=200, deadline=None)
 @given(body=st.binary(max_size=300), cuts=st.lists(st.integers(1, 60), min_size=30), form=st.integers(0, 3))
-def test_random_bodies_and_random_cuts(body: bytes, cuts: list[int], form: int) -> None:
+def test_random_bodies_and_random_cuts(body: bytes, cuts: list[int], form: int, read: Read) -> None:
     reader = reader_of(forms(body)[form] + b"* 3 EXISTS\r\n", cuts)
-    assert_is_the_message(reader.next().message(), body)
+    assert_is_the_message(read(reader), body)
     assert reader.next().text() == b"* 3 EXISTS"
 
 
@@ -113,11 +128,34 @@ def test_streaming_gives_the_same_bytes_wherever_it_is_cut(body: bytes, cuts: li
         assert_is_the_message(message, body)
 
 
-def test_message_larger_than_the_buffer_fits() -> None:
+@READS
+def test_message_larger_than_the_buffer_fits(read: Read) -> None:
     body = bytes(range(256)) * 12_000
     reader = reader_of(b"".join(forms(body)[:2]), [65_536] * 200)
     for _form in range(2):
-        assert_is_the_message(reader.next().message(), body)
+        assert_is_the_message(read(reader), body)
+
+
+def test_the_usual_form_is_read_at_one_look_and_any_other_is_left() -> None:
+    body = b"Subject: x\r\n\r\nbody"
+    usual, *others = forms(body)
+    reader = reader_of(usual)
+    message = reader.next_usual(len(body))
+    assert message is not None
+    assert_is_the_message(message, body)
+    assert reader.taken == len(usual)
+    longer = usual.replace(b")\r\n", b" MODSEQ (12))\r\n")
+    for left in (*others, longer, usual.replace(b"body)", b"body )"), usual[:40], b"* BYE\r\n", b"Z1 OK done\r\n"):
+        reader = reader_of(left)
+        assert reader.next_usual(LONGEST) is None
+        assert bytes(reader.wire.view[reader.wire.start : reader.wire.end]) == left
+
+
+def test_a_literal_to_be_streamed_is_not_read_at_one_look() -> None:
+    body = b"Subject: x\r\n\r\nbody"
+    reader = reader_of(forms(body)[0])
+    assert reader.next_usual(len(body) - 1) is None
+    assert_is_the_message(reader.next().message(), body)
 
 
 def test_large_literal_nobody_takes_is_an_error() -> None:
@@ -188,6 +226,17 @@ def test_what_is_no_fetch_is_malformed(line: bytes) -> None:
 )
 def test_internaldate_forms(text: bytes, epoch: int) -> None:
     assert parse_internaldate(text) == epoch
+
+
+@given(
+    st.sampled_from(["17-Jul-1996", " 1-Jan-1970", "29-Feb-2024", "30-Feb-2024", "17-Foo-2020", "17-Jul-0000"]),
+    st.text("0123456789 :a", min_size=8, max_size=8) | st.times().map(lambda time: f"{time:%H:%M:%S}"),
+    st.sampled_from(["+0000", "-0700", "+9999", "+0 00", " GMT "]),
+)
+def test_dates_that_share_a_day_are_read_like_any_other(day: str, clock: str, zone: str) -> None:
+    date = f"{day} {clock} {zone}".encode()
+    assert len(date) == USUAL_DATE
+    assert parse_internaldate(date) == parse_internaldate(date + b" ")  # which is too long to be usual
 
 
 @pytest.mark.parametrize("text", [b"", b"yesterday", b"17-Foo-2020 02:44:25 +0200", b"17-Jul-0000 02:44:25 +0200"])
