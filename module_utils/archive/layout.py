@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import typing as t
@@ -88,13 +89,23 @@ def folder_dir(user: str, parts: t.Sequence[str]) -> str:
 
 def flag_letters(flags: t.Iterable[str]) -> str:
     r"""The Maildir letters of IMAP flags, sorted. ``\Deleted`` and flags without a letter are left out."""
+    return _letters(tuple(flags))
+
+
+@functools.lru_cache(maxsize=4096)
+def _letters(flags: tuple[str, ...]) -> str:
     return "".join(sorted({letter for flag in flags if (letter := FLAG_LETTERS.get(flag.lower()))}))
 
 
 def placement_name(internaldate: int, digest: bytes, size: int, vsize: int, flags: str) -> str:
     """The file name of a placement; ``flags`` are Maildir letters (``flag_letters``). Dates before 1970 count as 0 here."""
-    letters = "".join(sorted(set(flags) & set(_KNOWN_LETTERS)))
+    letters = _known_letters(flags)
     return f"{max(0, internaldate)}.{digest.hex()}_0.a,S={size},W={vsize}:2,{letters}"
+
+
+@functools.lru_cache(maxsize=256)
+def _known_letters(flags: str) -> str:
+    return "".join(sorted(set(flags) & set(_KNOWN_LETTERS)))
 
 
 def base_name(name: str) -> str:
