@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress, run_caught, window
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import QUARANTINE_AFTER, Committer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import Filed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Reconcile, State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.process_memory import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MULTIDROP, Profile, Server, Window
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete import DeletionPhase
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_plan import Declared, Planner

@@ -17,6 +17,7 @@ import traceback
 import typing as t
 from multiprocessing.connection import Connection
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.process_memory import keep_freed_memory
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import die_with
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import JobError
 
@@ -107,6 +108,7 @@ def _fork(parent: int, descriptor: int, requests: socket.socket, life: Life) -> 
 
 def _live(parent: int, descriptor: int, life: Life) -> None:
     _begin(parent)
+    keep_freed_memory()
     life(Connection(descriptor))
 
 

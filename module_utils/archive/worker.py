@@ -11,12 +11,12 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker_filter
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_proof import Prover
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_protocol import Delete, DeleteAnswer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Decision, Filing
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import STAGING, flag_letters
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.process_memory import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.staging import Staged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_delete import Deleter

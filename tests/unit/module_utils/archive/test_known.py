@@ -11,8 +11,8 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Batch, PlacementRow, UserFolder
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.collector import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.known import Known
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.process_memory import rare_collections
 
 
 def digest(number: int) -> bytes:
