@@ -250,16 +250,18 @@ class Worker:
             self._ahead -= 1
 
     def _take(self, message: t.Any, filing: Filing) -> None:
-        if isinstance(message, imap_fetch.Gone):
-            self._parcel.gone.append(message.uid)
-        elif isinstance(message, imap_fetch.Failed):
-            self._parcel.failed.append((message.uid, message.text))
+        parcel = self._parcel
+        if isinstance(message, imap_fetch.Fetched):
+            parcel.items.append(self._stored(message, filing))
+            parcel.bytes += message.size
+            if message.problems:
+                parcel.notes += [(message.uid, problem) for problem in message.problems]
         elif isinstance(message, Item):
-            self._parcel.items.append(message)
+            parcel.items.append(message)
+        elif isinstance(message, imap_fetch.Failed):
+            parcel.failed.append((message.uid, message.text))
         else:
-            self._parcel.items.append(self._stored(message, filing))
-            self._parcel.bytes += message.size
-            self._parcel.notes += [(message.uid, problem) for problem in message.problems]
+            parcel.gone.append(message.uid)
 
     def _stored(self, message: imap_fetch.Fetched, filing: Filing) -> Item:
         body = message.body
