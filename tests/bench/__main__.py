@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 import typing as t
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Time the archiving engine beside its peers.")
     parser.add_argument("case", nargs="*", help=", ".join((*CASES, ROLES)) + "; all if none is named")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contestant (default 5)")
+    parser.add_argument("--no-rest", action="store_true", help="begin at once, also after files were deleted")
     given = parser.parse_args()
     chosen = given.case or [*CASES, ROLES]
     unknown = set(chosen) - {*CASES, ROLES}
@@ -38,7 +40,7 @@ def main() -> int:
         parser.error(f"there is no case {', '.join(sorted(unknown))}")
     report: Json = {"machine": machine.facts(), "versions": peers.install(), "rounds": given.rounds, "cases": {}}
     results: list[Result] = []
-    for case, found in measured([case for case in CASES if case in chosen], given.rounds):
+    for case, found in measured([case for case in CASES if case in chosen], given.rounds, rest=not given.no_rest):
         print("\n".join(lines(found)), flush=True)
         results.append(found)
         report["cases"].setdefault(case, []).append(found.as_data())
@@ -53,10 +55,11 @@ def main() -> int:
     return 0
 
 
-def measured(cases: t.Sequence[str], rounds: int) -> t.Iterator[tuple[str, Result]]:
+def measured(cases: t.Sequence[str], rounds: int, *, rest: bool) -> t.Iterator[tuple[str, Result]]:
     """Run the cases against one server; directories are deleted at the end: a deletion slows down who creates files next."""
     if not cases:
         return
+    begin = time.monotonic()
     RUNS.mkdir(parents=True, exist_ok=True)
     runs = Path(tempfile.mkdtemp(prefix="runs-", dir=RUNS))
     place = Path(tempfile.mkdtemp(prefix="kerio-bench-", dir=SERVER_PLACE))
@@ -64,6 +67,9 @@ def measured(cases: t.Sequence[str], rounds: int) -> t.Iterator[tuple[str, Resul
     try:
         with BenchServer(place) as server:
             bench = Bench(server, runs, rounds)
+            if rest:
+                server.mixed()
+                machine.rest(begin)
             for case in cases:
                 for result in CASES[case](bench):
                     yield case, result

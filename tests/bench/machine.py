@@ -19,6 +19,8 @@ from tests.bench.figures import Json
 DROP = Path("/proc/sys/vm/drop_caches")
 DENTRIES_AND_INODES = "2\n"
 PROGRAM_SECONDS = 900
+# ext4 passes over inodes that were freed in the last minutes, one by one: to create a file costs twice as much until then.
+REST_SECONDS = 360.0
 
 
 class FailedError(Exception):
@@ -62,6 +64,17 @@ def clean_start(warm: t.Iterable[Path]) -> None:
         with path.open("rb") as source:
             while source.read(1 << 22):
                 pass
+
+
+def rest(begin: float) -> None:
+    """Sleep until what was deleted before ``begin`` (of the monotonic clock) slows down nobody who creates files."""
+    left = begin + REST_SECONDS - time.monotonic()
+    if left > 0:
+        print(
+            f"Waiting {left:.0f} s, until files that were deleted before cost nothing any more (--no-rest begins at once)",
+            flush=True,
+        )
+        time.sleep(left)
 
 
 def timed(command: t.Sequence[str], given: str = "", env: t.Mapping[str, str] | None = None) -> Ended:
