@@ -21,6 +21,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_sources import SourceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_users import UserTables
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_verify import VerifyTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, StoreError
 
@@ -68,7 +69,7 @@ _COUNT = (
 )
 
 
-class Catalog(UserTables, SourceTables, ReceiptTables, PassTables):
+class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables):
     """The open catalog. One connection per process and thread: open it after fork. Context manager."""
 
     @classmethod

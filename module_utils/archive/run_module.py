@@ -6,8 +6,15 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils import job, job_attend
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, run_estimate, run_stop, run_table, run_test
+from ansible_collections.mailops.kerio.plugins.module_utils import job
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
+    job_outcome,
+    layout,
+    run_estimate,
+    run_stop,
+    run_table,
+    run_test,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import SERVER_SECRETS, parse_profiles, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
@@ -144,28 +151,7 @@ def _follow(params: Data, options: Options) -> Data:
 
         return work
 
-    state_dir = Path(options.root, layout.JOBS)
-    if params["job_heard"]:
-        for job_id in params["job_heard"]:
-            job.acknowledge(state_dir, JOB, job_id)
-        return {"changed": False, "msg": "The result has arrived"}
-    turn = job_attend.attend(
-        state_dir,
-        JOB,
-        prepare,
-        about=_about(params),
-        owner=params["job_owner"],
-        seconds=params["job_wait"],
-        seen=params["job_seen"],
-        secrets=secrets_of(params),
-    )
-    if turn.holder is not None:
-        msg = f"Nothing done: archive_run is under way for {turn.holder}"
-        return {"changed": False, "msg": msg, "data": {"holder": turn.holder}}
-    if turn.running or turn.status is None:
-        return {"changed": False, "msg": "Archiving is under way", "data": turn.as_data()}
-    outcome = turn.status.outcome()
-    return {**outcome, "data": {**outcome.get("data", {}), **turn.as_data()}}
+    return job_outcome.follow(params, JOB, "Archiving is under way", prepare, _about(params), secrets_of(params))
 
 
 def _about(params: Data) -> Data:

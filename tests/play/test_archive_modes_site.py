@@ -94,6 +94,20 @@ def test_test_and_estimate_before_the_first_run_and_stop_of_a_run(lab: Lab, tmp_
     (task,) = real.of("archive_run")
     seen = estimated.of("archive_run")[0].result["estimate"]
     assert seen["messages"] == task.result["run"]["seen"] > 0
+    verify(lab, tmp_path, root)
+
+
+def verify(lab: Lab, work: Path, root: Path) -> None:
+    """verify.yml over the archive of the run, before and after somebody removed a message of a user."""
+    check, whole = (playbook(lab, work, "verify", **more) for more in ({"archive_verify_sample": 3}, {}))
+    assert (check.rc, whole.rc) == (0, 0), whole.output
+    assert "no damage" in last_message(whole)[0]
+    assert [task for done in (check, whole) for task in done.changed()] == []
+    next((root / "mail").rglob("cur/*")).unlink()
+    damaged = playbook(lab, work, "verify")
+    assert damaged.rc != 0
+    assert last_message(damaged)[0].startswith("2 damaged")
+    assert last_message(damaged)[-1] == "1 placement_missing"
 
 
 @pytest.mark.parametrize("value", ["tset", "Stop"])

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a verification asks the catalog: everything that it says of the disk, in shares by the first byte of the digest."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow, PlacementRow, UserFolder
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+
+_PLACEMENT = "folder_id, digest, user_id, internaldate, size, vsize, flags, copy_key, origin"
+_KEPT = f"({State.ARCHIVED:d}, {State.COPY:d}, {State.DELETED:d})"
+_PAGE = 20_000
+
+
+class VerifyTables(Database):
+    """Scans of whole tables. None of them holds a transaction for longer than one query."""
+
+    def integrity(self) -> list[str]:
+        """What SQLite finds wrong with the file, the indexes and the references; nothing when all is well."""
+        told = [str(row[0]) for row in self.rows("PRAGMA integrity_check")]
+        broken = self.rows("PRAGMA foreign_key_check")
+        wrong = [line for line in told if line != "ok"]
+        return wrong + [f"a row of {row[0]} refers to a row of {row[2]} that is not there" for row in broken]
+
+    def tally_differences(self) -> list[str]:
+        """Where the totals are not the sums of the rows."""
+        row = self.row(
+            "SELECT totals.objects, o.n, totals.bytes, o.bytes, totals.stored_bytes, o.stored, totals.placements, p.n"
+            " FROM totals,"
+            " (SELECT count(*) AS n, coalesce(sum(size), 0) AS bytes, coalesce(sum(stored_size), 0) AS stored FROM objects) AS o,"
+            " (SELECT count(*) AS n FROM placements) AS p"
+        )
+        names = ("objects", "bytes", "stored bytes", "placements")
+        pairs = zip(names, row[::2], row[1::2], strict=True)
+        return [f"it counts {total:,} {name}, but has rows of {found:,}" for name, total, found in pairs if total != found]
+
+    def blank_messages(self) -> int:
+        """How many messages are said to be in the archive under no digest."""
+        return int(self.row(f"SELECT count(*) FROM source_messages WHERE state IN {_KEPT} AND digest IS NULL")[0])
+
+    def objects_in(self, first: int, end: int) -> list[ObjectRow]:
+        """The objects whose first byte is from ``first`` to before ``end``."""
+        where, values = _between(first, end)
+        return [ObjectRow(*row) for row in self.rows(f"SELECT digest, size, stored_size FROM objects WHERE {where}", values)]
+
+    def placements_in(self, first: int, end: int) -> dict[bytes, int]:
+        """How many placements the objects of these first bytes have."""
+        where, values = _between(first, end)
+        return dict(self.rows(f"SELECT digest, count(*) FROM placements WHERE {where} GROUP BY digest", values))
+
+    def archived_in(self, first: int, end: int) -> set[bytes]:
+        """The digests of these first bytes under which messages of servers are in the archive."""
+        where, values = _between(first, end)
+        query = f"SELECT DISTINCT digest FROM source_messages WHERE state IN {_KEPT} AND {where}"
+        return {row[0] for row in self.rows(query, values)}
+
+    def folders(self) -> list[UserFolder]:
+        """The folders of all users, leavers included."""
+        rows = self.rows("SELECT id, user_id, name, dir FROM user_folders ORDER BY dir")
+        return [UserFolder(row[0], row[1], tuple(json.loads(row[2])), row[3]) for row in rows]
+
+    def trees(self) -> set[str]:
+        """The names of all users' directories, leavers included."""
+        return {str(row[0]) for row in self.rows("SELECT tree FROM users")}
+
+    def folder_placements(self, folder_id: int) -> t.Iterator[PlacementRow]:
+        """The placements of a folder, page by page."""
+        query = f"SELECT {_PLACEMENT} FROM placements WHERE folder_id = ? AND digest > ? ORDER BY digest LIMIT {_PAGE}"
+        last = b""
+        while page := self.rows(query, (folder_id, last)):
+            for row in page:
+                yield PlacementRow(*row)
+            last = page[-1][1]
+
+
+def _between(first: int, end: int) -> tuple[str, tuple[bytes, ...]]:
+    """A condition on ``digest`` and its values. There is no index for it: SQLite scans, and gives only these."""
+    if end > 255:
+        return "digest >= ?", (bytes([first]),)
+    return "digest >= ? AND digest < ?", (bytes([first]), bytes([end]))

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A verification: every object, placement, row and directory of an archive against the others. It changes nothing but its notes.
+
+It may go on beside a run: what a first look finds is looked at once more with fresh rows, and what was in between of being
+written is no damage.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import re
+import stat
+import time
+import typing as t
+from collections import defaultdict
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, verify_share
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.process_memory import keep_freed_memory
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import MEGABYTE, Reporter
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import write_durably
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding, confirmed
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_objects import Directory, Looked, look
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import Report
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share import DIRECTORIES, Reading
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_trees import OTHERS_WRITE, Trees
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import die_with
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, JobError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import share
+
+READING_FILE = f"{layout.REPORTS}/verified.json"
+REPORT_FILE = f"{layout.REPORTS}/verify.json"
+# Rows of so many objects are in memory at a time.
+GROUP = 100_000
+SETTLE_SECONDS = 1.0
+_OBJECT_PATH = re.compile(rf"{layout.OBJECTS}/([0-9a-f]{{2}})(?:/(?:([0-9a-f]{{64}})(?:\.[0-9]+)?\Z)?|\Z)")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for. The bytes of all objects are read, unless ``days`` asks for a share such that all are read within so
+    many days, or ``sample`` for so many objects drawn at random. ``rate``: bytes of files per second, 0 for all that the disk
+    gives.
+
+    ``keep``: whether the result and what was read are written down in the archive.
+    """
+
+    root: str
+    days: int = 0
+    sample: int = 0
+    rate: int = 0
+    processes: int = 0
+    keep: bool = True
+
+
+@dataclass
+class Verification:
+    """``run`` does it, once. Raises StoreError and CatalogError when the archive cannot be looked at."""
+
+    wish: Wish
+    reporter: Reporter
+    report: Report = field(default_factory=Report)
+    _reading: Reading = field(default_factory=Reading)
+
+    def run(self) -> Report:
+        """Look at everything, twice where something is found."""
+        began = time.monotonic()
+        wish = self.wish
+        Store.open(wish.root).close()
+        processes = wish.processes or os.cpu_count() or 1
+        context = get_context("fork")
+        with ProcessPoolExecutor(processes, context, _begin, (os.getpid(),)) as pool:
+            pool.submit(os.getpid).result()  # forks them all, before the catalog is open
+            try:
+                with Catalog.of(wish.root, readonly=True) as catalog:
+                    self._look(catalog, pool, share(wish.rate, processes) if wish.rate else 0)
+            except BrokenProcessPool as error:
+                cause = "a process that read objects was killed"
+                raise JobError("archive_verify", cause, "Give the host memory, then verify again") from error
+        self.report.seconds = time.monotonic() - began
+        if wish.keep:
+            self._keep()
+        return self.report
+
+    def _look(self, catalog: Catalog, pool: Executor, rate: int) -> None:
+        root, report = self.wish.root, self.report
+        before = read_state(root)
+        now = int(time.time())
+        chosen = self._chosen(before, now)
+        done: set[int] = set()
+        first = [*_skeleton(root), *_catalog(catalog)]
+        try:
+            for directories in self._directories(catalog, chosen, rate):
+                if self.reporter.stop_requested:
+                    report.stopped = True
+                    break
+                for looked in pool.map(look, directories):
+                    self._count(looked)
+                    first += looked.findings
+                    done.add(looked.number)
+                read = f"{report.read:,} read, {report.bytes / MEGABYTE:,.0f} MB"
+                self.reporter.progress(f"{len(done)}/{DIRECTORIES} {report.objects:,} objects, {read}")
+            if not report.stopped:
+                first += self._trees(catalog)
+            report.findings = self._second_look(catalog, first, rate) if first else []
+        except CatalogError:
+            # What can be told of a catalog that cannot be read is told already.
+            report.findings = [finding for finding in first if finding.kind == "catalog"]
+            if not report.findings:
+                raise
+        report.directories = len(chosen & done)
+        self._reading = before if self.wish.sample else before.after(chosen & done, now)
+        report.oldest = self._reading.oldest()
+
+    def _trees(self, catalog: Catalog) -> list[Finding]:
+        folders = catalog.folders()
+        trees = Trees(self.wish.root, catalog)
+        for folder in folders:
+            trees.folder(folder)
+        trees.rest(folders)
+        self.report.folders, self.report.placements = len(folders), trees.placements
+        return trees.findings
+
+    def _chosen(self, before: Reading, now: int) -> set[int]:
+        """The directories that are read in full."""
+        if self.wish.sample:
+            return set()
+        return set(verify_share.due(before, now, self.wish.days)) if self.wish.days else set(range(DIRECTORIES))
+
+    def _directories(self, catalog: Catalog, chosen: t.Collection[int], rate: int) -> t.Iterator[list[Directory]]:
+        """All directories with their rows, group by group."""
+        total = catalog.totals().objects
+        step = max(1, DIRECTORIES // max(1, math.ceil(total / GROUP)))
+        likely = self.wish.sample / total if total else 0.0
+        for first in range(0, DIRECTORIES, step):
+            end = min(first + step, DIRECTORIES)
+            drawn = random.Random()  # noqa: S311 - a sample, no secret
+            yield [
+                replace(
+                    each,
+                    read=None if each.number in chosen else frozenset(row.digest for row in each.rows if drawn.random() < likely),
+                )
+                for each in self._of(catalog, first, end, rate)
+            ]
+
+    def _of(self, catalog: Catalog, first: int, end: int, rate: int) -> list[Directory]:
+        """What the catalog says of the directories from ``first`` to before ``end``; no bytes are read of them."""
+        rows: dict[int, list[ObjectRow]] = defaultdict(list)
+        placements: dict[int, dict[bytes, int]] = defaultdict(dict)
+        archived: dict[int, set[bytes]] = defaultdict(set)
+        for row in catalog.objects_in(first, end):
+            rows[row.digest[0]].append(row)
+        for digest, count in catalog.placements_in(first, end).items():
+            placements[digest[0]][digest] = count
+        for digest in catalog.archived_in(first, end):
+            archived[digest[0]].add(digest)
+        return [
+            Directory(self.wish.root, number, rows[number], placements[number], archived[number], frozenset(), rate)
+            for number in range(first, end)
+        ]
+
+    def _count(self, looked: Looked) -> None:
+        self.report.objects += looked.objects
+        self.report.read += looked.read
+        self.report.bytes += looked.bytes
+
+    def _second_look(self, catalog: Catalog, first: t.Sequence[Finding], rate: int) -> list[Finding]:
+        """Look again at what was found, after a moment in which a run may commit what it was writing."""
+        time.sleep(SETTLE_SECONDS)
+        second = [*_skeleton(self.wish.root), *_catalog(catalog)]
+        wanted: dict[int, set[bytes]] = defaultdict(set)
+        for finding in first:
+            match = _OBJECT_PATH.match(finding.subject)
+            if match is not None:
+                wanted[int(match[1], 16)].update([bytes.fromhex(match[2])] if match[2] else [])
+        for number, digests in wanted.items():
+            (of,) = self._of(catalog, number, number + 1, rate)
+            second += look(replace(of, read=None, only=frozenset(digests))).findings
+        trees = Trees(self.wish.root, catalog)
+        subjects = {finding.subject.rpartition("/")[0] for finding in first if finding.subject.startswith(layout.MAIL)}
+        folders = catalog.folders()
+        for folder in folders:
+            if f"{folder.dir}/cur" in subjects:
+                trees.folder(folder)
+        if subjects:
+            trees.rest(folders)
+        unsettled = Store.open(self.wish.root).dirty() is not None
+        return confirmed(first, [*second, *trees.findings], unsettled=unsettled)
+
+    def _keep(self) -> None:
+        """Write down what was read, and the whole result."""
+        content = {"finished": int(time.time()), **self.report.as_data(), "damage": self.report.damage()}
+        for name, data in ((READING_FILE, self._reading.as_data()), (REPORT_FILE, content)):
+            path = f"{self.wish.root}/{name}"
+            try:
+                write_durably(path, json.dumps(data, indent=1).encode() + b"\n")
+            except OSError as error:
+                raise filesystem.os_failure(error, path) from error
+
+
+def read_state(root: str) -> Reading:
+    """When the objects were last read; whatever cannot be read was never."""
+    try:
+        return Reading.from_data(json.loads(Path(root, READING_FILE).read_bytes()))
+    except (OSError, ValueError):
+        return Reading()
+
+
+def _begin(parent: int) -> None:
+    die_with(parent)
+    keep_freed_memory()
+
+
+def _catalog(catalog: Catalog) -> list[Finding]:
+    """What is wrong with the catalog in itself. A file that SQLite cannot read at all is a finding as well."""
+    name = layout.CATALOG_FILE
+    try:
+        found = [Finding("catalog", name, line) for line in catalog.integrity()]
+        found += [Finding("totals", name, line) for line in catalog.tally_differences()]
+        if blank := catalog.blank_messages():
+            found.append(Finding("message_blank", name, f"{blank:,} messages are said to be archived, under no digest"))
+    except CatalogError as error:
+        return [Finding("catalog", name, error.cause)]
+    return found
+
+
+def _skeleton(root: str) -> list[Finding]:
+    """Directories that are not there, or that others may write to; files that do not belong into them."""
+    found: list[Finding] = []
+    for name in (".", *layout.SKELETON, *(f"{layout.OBJECTS}/{number:02x}" for number in range(DIRECTORIES))):
+        try:
+            mode = stat.S_IMODE(Path(root, name).stat().st_mode)
+        except FileNotFoundError:
+            found.append(Finding("format", name, "the directory is not there"))
+            continue
+        if mode & OTHERS_WRITE and not name.startswith(layout.MAIL):
+            found.append(Finding("open_to_others", name, f"{mode:04o}"))
+    known = {f"{number:02x}" for number in range(DIRECTORIES)}
+    strangers = {entry.name for entry in os.scandir(Path(root, layout.OBJECTS))} - known
+    found += [Finding("foreign", f"{layout.OBJECTS}/{name}") for name in sorted(strangers)]
+    found += [Finding("foreign", f"{layout.STAGING}/{entry.name}") for entry in os.scandir(Path(root, layout.STAGING))]
+    return found

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a verification can find, and what is to be done about it. Pure: no I/O."""
+
+from __future__ import annotations
+
+import typing as t
+
+_BACKUP = "Restore it from a backup of the archive"
+
+
+class Kind(t.NamedTuple):
+    """A kind of damage. ``unsettled``: an unfinished run leaves it as well, and the next one clears it away."""
+
+    cause: str
+    remedy: str
+    unsettled: bool = False
+
+
+KINDS = {
+    "format": Kind("{}", "Find out who changed the archive root; archive_store makes what is missing"),
+    "catalog": Kind("SQLite says: {}", "Restore the newest catalog from a backup; the objects and trees need not be touched"),
+    "totals": Kind("{}", "The catalog was changed by hand or damaged: restore the newest one from a backup"),
+    "object_missing": Kind("the catalog has this object, but its file is not there", _BACKUP),
+    "object_damaged": Kind("{}", _BACKUP),
+    "object_size": Kind("{}", "The catalog or the file was changed: compare both with a backup"),
+    "object_mode": Kind("its mode is {} instead of 0440", "Find out who changed it, then: chmod 0440"),
+    "object_twice": Kind("the catalog has {} rows for this object", "Restore the newest catalog from a backup"),
+    "object_links": Kind("{}", "Look for a link that somebody made or removed, with: find -samefile"),
+    "object_unknown": Kind(
+        "the catalog knows no such object", "Find out where it comes from; move it out of the archive", unsettled=True
+    ),
+    "foreign": Kind("it is no part of an archive", "Find out where it comes from; move it out of the archive", unsettled=True),
+    "placement_missing": Kind("the catalog has this placement, but its file is not there", _BACKUP),
+    "placement_other": Kind("it is not the object that its name says", "Remove it and link the object by its name"),
+    "placement_name": Kind("the catalog has it as {}", "Find out who renamed it, and give it its name back"),
+    "placement_unknown": Kind(
+        "the catalog knows no such placement", "Find out where it comes from; move it out of the archive", unsettled=True
+    ),
+    "placement_lost": Kind("a placement of it is in the catalog, but no object", "Restore the newest catalog from a backup"),
+    "message_lost": Kind("a message of a server is said to be archived, but there is no such object", _BACKUP),
+    "message_blank": Kind("{}", "Restore the newest catalog from a backup"),
+    "open_to_others": Kind("its mode {} lets others write", "Find out who changed it, then: chmod g-w,o-rwx"),
+}
+
+
+class Finding(t.NamedTuple):
+    """One thing that is not as it must be. ``subject``: a path relative to the archive root, or what the catalog calls it."""
+
+    kind: str
+    subject: str
+    detail: str = ""
+
+    @property
+    def cause(self) -> str:
+        """What is wrong."""
+        return KINDS[self.kind].cause.format(self.detail)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return KINDS[self.kind].remedy
+
+    def as_data(self) -> dict[str, str]:
+        """Plain data for a result."""
+        return {"kind": self.kind, "subject": self.subject, "cause": self.cause, "remedy": self.remedy}
+
+
+def confirmed(first: t.Iterable[Finding], second: t.Iterable[Finding], *, unsettled: bool) -> list[Finding]:
+    """What both looks found: what a run changed in between was no damage.
+
+    ``unsettled``: a run goes on, or did not end cleanly, so that what it has not committed is nobody's fault.
+    """
+    seen = {(finding.kind, finding.subject) for finding in first}
+    return [
+        finding
+        for finding in second
+        if (finding.kind, finding.subject) in seen and not (unsettled and KINDS[finding.kind].unsettled)
+    ]

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the options of ``archive_verify`` to its outcome, which is the fields of ``runner.Outcome``."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.mailops.kerio.plugins.module_utils import job
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, profile_keys
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify import Verification, Wish
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import LISTED, Report
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+
+JOB = "archive_verify"
+LEAST_RATE, MOST_RATE = 64 * 1024, 1 << 40
+# The least and the most that the options may be.
+LIMITS = {"within_days": (0, 36_500), "sample": (0, 1_000_000_000), "processes": (0, 1000)}
+
+Data = dict[str, t.Any]
+
+
+def wish_of(params: Data, *, keep: bool = True) -> Wish:
+    """What the parameters ask for; raises ``InputError``."""
+    for key, (least, most) in LIMITS.items():
+        if not least <= params[key] <= most:
+            raise InputError(key, f"{params[key]} cannot be used", f"Give a whole number from {least} to {most}")
+    if params["within_days"] and params["sample"]:
+        raise InputError("sample", "within_days is given as well", "Give one of both")
+    rate = 0
+    if params["rate"] is not None:
+        try:
+            rate = profile_keys.size(LEAST_RATE, MOST_RATE)(params["rate"])
+        except profile_keys.NotAllowedError as error:
+            raise InputError("rate", f"{params['rate']} cannot be used", f"Give {error} (per second)") from None
+    return Wish(params["root"], params["within_days"], params["sample"], rate, params["processes"], keep)
+
+
+def declare(params: Data, check_mode: bool) -> Data:
+    """Do what the module was asked for and return its outcome."""
+    wish = wish_of(params, keep=not check_mode)
+    fails = params["fail_on_damage"]
+    if check_mode:
+        require_zstandard()
+        return outcome_of(Verification(wish, Silent()).run(), fails)
+
+    def prepare() -> job.Work:
+        require_zstandard()
+        Store.open(wish.root).close()
+
+        def work(reporter: Reporter) -> Data:
+            return outcome_of(Verification(wish, reporter).run(), fails)
+
+        return work
+
+    keys = ("root", "within_days", "sample", "rate", "fail_on_damage")
+    return job_outcome.follow(params, JOB, "Verification is under way", prepare, {key: params[key] for key in keys})
+
+
+def outcome_of(report: Report, fails: bool) -> Data:
+    """The result. Nothing is ever changed; damage fails the module unless it is told not to."""
+    return {
+        "changed": False,
+        "msg": report.sentence(),
+        "failed": bool(report.findings) and fails,
+        "data": {
+            "verified": report.as_data(),
+            "damaged": len(report.findings),
+            "damage": report.damage()[:LISTED],
+            "table": report.table(),
+        },
+    }

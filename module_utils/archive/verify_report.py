@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a verification tells. Pure: no I/O."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
+
+# In a result of Ansible; the file in ``reports`` has all of them.
+LISTED = 100
+NAMED = 3
+
+
+@dataclass
+class Report:
+    """Figures of a verification. ``bytes`` are those of the messages that were read.
+
+    ``directories``: of how many of the 256 directories all objects were read; ``oldest``: since when (epoch seconds) every object
+    was read at least once, None while some never were. ``stopped``: it ended early because it was asked to.
+    """
+
+    objects: int = 0
+    placements: int = 0
+    folders: int = 0
+    read: int = 0
+    bytes: int = 0
+    directories: int = 0
+    oldest: int | None = None
+    seconds: float = 0.0
+    stopped: bool = False
+    findings: list[Finding] = field(default_factory=list)
+
+    def as_data(self) -> dict[str, t.Any]:
+        """Plain data, without the findings."""
+        names = ("objects", "placements", "folders", "read", "bytes", "directories", "oldest", "stopped")
+        return {**{name: getattr(self, name) for name in names}, "seconds": round(self.seconds, 1)}
+
+    def damage(self) -> list[dict[str, str]]:
+        """The findings as plain data."""
+        return [finding.as_data() for finding in self.findings]
+
+    def sentence(self) -> str:
+        """All in one sentence."""
+        looked = f"{self.objects:,} objects and {self.placements:,} placements compared, {self.read:,} messages read"
+        stopped = "; stopped before the end" if self.stopped else ""
+        if not self.findings:
+            return f"{looked}; no damage{stopped}"
+        named = "; ".join(f"{one.subject}: {one.cause}. {one.remedy}" for one in self.findings[:NAMED])
+        more = f"; and {len(self.findings) - NAMED:,} more" if len(self.findings) > NAMED else ""
+        return f"{len(self.findings):,} damaged ({looked}){stopped}: {named}{more}"
+
+    def table(self) -> list[str]:
+        """Lines for a terminal."""
+        since = time.strftime("%Y-%m-%d", time.gmtime(self.oldest)) if self.oldest else "never"
+        lines = [
+            f"objects {self.objects:,}, placements {self.placements:,} in {self.folders:,} folders",
+            f"read now {self.read:,} messages, {self.bytes / 1_000_000:,.0f} MB; all were read since: {since}",
+        ]
+        kinds = Counter(finding.kind for finding in self.findings)
+        return lines + [f"{count:,} {kind}" for kind, count in sorted(kinds.items())]
