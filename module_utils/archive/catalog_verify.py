@@ -75,6 +75,21 @@ class VerifyTables(Database):
                 yield PlacementRow(*row)
             last = page[-1][1]
 
+    def placements_of(self, digests: t.Collection[bytes]) -> list[tuple[PlacementRow, str]]:
+        """All placements of some objects, with the directories of their folders. Scans all placements: for a repair."""
+        if not digests:
+            return []
+        with self._errors():
+            self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted(digest BLOB PRIMARY KEY) WITHOUT ROWID")
+            self._db.execute("DELETE FROM wanted")
+            self._db.executemany("INSERT INTO wanted VALUES (?)", [(digest,) for digest in digests])
+        columns = ", ".join(f"placements.{name}" for name in _PLACEMENT.split(", "))
+        rows = self.rows(
+            f"SELECT {columns}, dir FROM placements JOIN user_folders ON user_folders.id = folder_id"
+            " WHERE digest IN (SELECT digest FROM wanted) ORDER BY dir, digest"
+        )
+        return [(PlacementRow(*row[:-1]), row[-1]) for row in rows]
+
 
 def _between(first: int, end: int) -> tuple[str, tuple[bytes, ...]]:
     """A condition on ``digest`` and its values. There is no index for it: SQLite scans, and gives only these."""

@@ -155,6 +155,30 @@ class Objects:
             Path(staged).unlink(missing_ok=True)
         self._note(path)
 
+    def is_inode(self, digest: bytes, path: Path) -> bool:
+        """See ``Store.is_object``."""
+        copy = 0
+        while (inode := Path(self.root, layout.object_path(digest, copy))).exists():
+            if path.samefile(inode):
+                return True
+            copy += 1
+        return False
+
+    def restore(self, digest: bytes, source: Path, copy: int) -> None:
+        """See ``Store.restore``. The time of the file is kept: it is the message's date."""
+        path = layout.object_path(digest, copy)
+        staged = self._staging_name()
+        try:
+            self._write_new(staged, source.read_bytes(), int(source.stat().st_mtime))
+            if not self.file_intact(Path(staged), digest):
+                raise StoreError(str(source), "it is not the message that its name says", "Use another backup")
+            Path(staged).replace(Path(self.root, path))
+        except OSError as error:
+            raise os_failure(error, f"{self.root}/{path}") from error
+        finally:
+            Path(staged).unlink(missing_ok=True)
+        self._note(path)
+
     def _create(self, path: str, body: Buffer, internaldate: int) -> int | None:
         """Write a new object; None when the name exists. Nothing stays behind when the write fails."""
         full = f"{self.root}/{path}"

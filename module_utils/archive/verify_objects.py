@@ -146,8 +146,10 @@ class _Look:
 
     def _read(self, path: str, facts: os.stat_result, digest: bytes, row: ObjectRow) -> None:
         full = Path(self._directory.root, path)
+        # In pieces what stands behind the frame is seen as well; a file of the size that was written has nothing there.
+        whole = facts.st_size == row.stored_size and row.size <= WHOLE
         try:
-            size = self._whole(full, digest) if facts.st_size <= WHOLE and row.size <= WHOLE else self._pieces(full, digest)
+            size = self._whole(full, digest) if whole else self._pieces(full, digest)
         except StoreError as error:
             self._find("object_damaged", path, error.cause)
             return

@@ -124,7 +124,7 @@ TAMPERS: dict[str, tuple[Tamper, set[tuple[str, str]]]] = {
     "another message in an object": (another_message, {("object_damaged", OBJECT)}),
     "more behind an object": (
         lambda a: content(a.root / OBJECT, (a.root / OBJECT).read_bytes() + b"x"),
-        {("object_size", OBJECT)},
+        {("object_size", OBJECT), ("object_damaged", OBJECT)},
     ),
     "an object removed": (lambda a: (a.root / OBJECT).unlink(), {("object_missing", OBJECT)}),
     "an object that may be written": (lambda a: (a.root / OBJECT).chmod(0o640), {("object_mode", OBJECT)}),
