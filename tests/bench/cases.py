@@ -17,6 +17,7 @@ from tests.bench.machine import clean_start
 from tests.bench.peers import Source
 from tests.bench.proxy import distant
 from tests.bench.server import BIG, HALF, LONG, MESSAGES, SHARE, BenchServer
+from tests.bench.verify_cost import decompressed, sha256sum, verify
 
 ROUND_TRIP = 20.0  # milliseconds
 LINE = 20.0  # MB/s for each connection
@@ -188,10 +189,24 @@ def large_catalog(bench: Bench) -> t.Iterator[Result]:
     yield result
 
 
+def verification(bench: Bench) -> t.Iterator[Result]:
+    """f: a full verification against sha256sum."""
+    bench.server.mixed()
+    archive = bench.fresh("engine")
+    make_archive(archive)
+    run(bench.task(archive, BIG, tls=False, connections=2))
+    plain = decompressed(archive, bench.fresh("plain"))
+    result = Result(f"Reading {MESSAGES[BIG]:,} archived messages again, all cores")
+    bench.contest(result, {"verify": lambda: verify(archive), "sha256sum": lambda: sha256sum(plain)})
+    result.at_least("verify / sha256sum", result.median("verify").rate / result.median("sha256sum").rate, 0.6)
+    yield result
+
+
 CASES: dict[str, t.Callable[[Bench], t.Iterator[Result]]] = {
     "first": first_archive,
     "distance": distance,
     "unchanged": unchanged,
     "new": one_new,
     "catalog": large_catalog,
+    "verify": verification,
 }
