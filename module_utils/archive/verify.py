@@ -243,6 +243,8 @@ def _skeleton(root: str) -> list[Finding]:
         except FileNotFoundError:
             found.append(Finding("format", name, "the directory is not there"))
             continue
+        if name != "." and Path(root, name).is_symlink():
+            found.append(Finding("foreign", name))
         if mode & OTHERS_WRITE and not name.startswith(layout.MAIL):
             found.append(Finding("open_to_others", name, f"{mode:04o}"))
     known = {f"{number:02x}" for number in range(DIRECTORIES)}

@@ -60,7 +60,9 @@ class Trees:
             if relative in cur:
                 directories.clear()
                 continue
-            for name in sorted(files):
+            # A link to a directory is none of them, and readers of the tree would follow it.
+            linked = [name for name in directories if Path(path, name).is_symlink()]
+            for name in sorted([*files, *linked]):
                 self._find("foreign", f"{relative}/{name}")
 
     def _mode(self, relative: str) -> None:

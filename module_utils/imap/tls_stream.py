@@ -7,6 +7,7 @@ and its content, and returns after each; that is a third of what the client spen
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import typing as t
@@ -31,7 +32,8 @@ class TlsStream:
             except ssl.SSLWantReadError:
                 self._receive()
             except ssl.SSLError:
-                self._flush()  # the alert that tells the server why
+                with contextlib.suppress(OSError):
+                    self._flush()  # the alert that tells the server why
                 raise
             else:
                 self._flush()

@@ -87,6 +87,11 @@ def bad_copy(archive: Archive) -> None:
     copy.chmod(0o440)
 
 
+def _move(archive: Archive) -> None:
+    (archive.root / BUCKET).rename(archive.root.with_name("elsewhere"))
+    (archive.root / BUCKET).symlink_to(archive.root.with_name("elsewhere"))
+
+
 def second_name(archive: Archive) -> None:
     path = placement(archive)
     os.link(path, path.with_name(layout.base_name(path.name) + ":2,D"))
@@ -142,6 +147,11 @@ TAMPERS: dict[str, tuple[Tamper, set[tuple[str, str]]]] = {
     "a file beside placements": (file(f"{CUR}/x"), {("placement_unknown", f"{CUR}/x")}),
     "a file in new": (file(f"mail/{USER}/INBOX/new/x"), {("foreign", f"mail/{USER}/INBOX/new/x")}),
     "a file in a tree": (file(f"mail/{USER}/x"), {("foreign", f"mail/{USER}/x")}),
+    "a link in a tree": (
+        lambda a: (a.root / f"mail/{USER}/x").symlink_to("/tmp"),  # noqa: S108 - any directory
+        {("foreign", f"mail/{USER}/x")},
+    ),
+    "objects moved elsewhere": (_move, {("foreign", BUCKET)}),
     "a tree of nobody": (lambda a: (a.root / "mail/eve").mkdir(), {("foreign", "mail/eve")}),
     "a folder that others may write": (
         lambda a: (a.root / CUR).chmod(0o2777),
