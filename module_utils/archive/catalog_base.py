@@ -66,16 +66,17 @@ class Database:
         except OSError:
             return None
 
-    def _refresh(self) -> None:
-        """Open the catalog again when somebody wrote since it was opened as a file that does not change."""
+    def _as_opened(self) -> bool:
+        """Whether nobody wrote since the catalog was opened as a file that does not change."""
         if self._seen is None:
-            return
+            return True
         now = self._at_rest()
-        if now is None or (now.st_mtime_ns, now.st_size, now.st_ino) != (
-            self._seen.st_mtime_ns,
-            self._seen.st_size,
-            self._seen.st_ino,
-        ):
+        seen = self._seen
+        return now is not None and (now.st_mtime_ns, now.st_size, now.st_ino) == (seen.st_mtime_ns, seen.st_size, seen.st_ino)
+
+    def _refresh(self) -> None:
+        """Open the catalog again when it is not as it was opened."""
+        if not self._as_opened():
             self._db.close()
             self._connect("ro")
 
@@ -163,15 +164,26 @@ class Database:
 
     def rows(self, statement: str, values: t.Sequence[t.Any] = ()) -> list[t.Any]:
         """All rows of a query."""
-        self._refresh()
-        with self._errors():
-            return self._db.execute(statement, values).fetchall()
+        found: list[t.Any] = self._asked(statement, values, sqlite3.Cursor.fetchall)
+        return found
 
     def row(self, statement: str, values: t.Sequence[t.Any] = ()) -> t.Any:
         """The first row of a query, or None."""
-        self._refresh()
-        with self._errors():
-            return self._db.execute(statement, values).fetchone()
+        return self._asked(statement, values, sqlite3.Cursor.fetchone)
+
+    def _asked(self, statement: str, values: t.Sequence[t.Any], fetch: t.Callable[[sqlite3.Cursor], t.Any]) -> t.Any:
+        """Ask again when somebody wrote meanwhile: who reads a file that is not to change would see halves of it."""
+        while True:
+            self._refresh()
+            try:
+                with self._errors():
+                    found = fetch(self._db.execute(statement, values))
+            except CatalogError:
+                if self._as_opened():
+                    raise
+                continue
+            if self._as_opened():
+                return found
 
     def close(self) -> None:
         """Close the connection. In a forked child it only forgets it: closing there would drop the parent's locks."""

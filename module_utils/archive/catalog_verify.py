@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow, PlacementRow, UserFolder
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow, PlacementRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
 _PLACEMENT = "folder_id, digest, user_id, internaldate, size, vsize, flags, copy_key, origin"
 _KEPT = f"({State.ARCHIVED:d}, {State.COPY:d}, {State.DELETED:d})"
 _PAGE = 20_000
+
+
+class FolderRow(t.NamedTuple):
+    """A folder of a user: its directory relative to the archive root."""
+
+    id: int
+    user_id: int
+    dir: str
 
 
 class VerifyTables(Database):
@@ -34,6 +41,8 @@ class VerifyTables(Database):
             " (SELECT count(*) AS n FROM placements) AS p"
         )
         names = ("objects", "bytes", "stored bytes", "placements")
+        if row is None:
+            return ["it has no totals"]
         pairs = zip(names, row[::2], row[1::2], strict=True)
         return [f"it counts {total:,} {name}, but has rows of {found:,}" for name, total, found in pairs if total != found]
 
@@ -52,15 +61,18 @@ class VerifyTables(Database):
         return dict(self.rows(f"SELECT digest, count(*) FROM placements WHERE {where} GROUP BY digest", values))
 
     def archived_in(self, first: int, end: int) -> set[bytes]:
-        """The digests of these first bytes under which messages of servers are in the archive."""
+        """The digests of these first bytes under which messages of servers were archived; objects stay when those are gone."""
         where, values = _between(first, end)
-        query = f"SELECT DISTINCT digest FROM source_messages WHERE state IN {_KEPT} AND {where}"
+        query = f"SELECT DISTINCT digest FROM source_messages WHERE {where}"
         return {row[0] for row in self.rows(query, values)}
 
-    def folders(self) -> list[UserFolder]:
+    def count_objects(self) -> int:
+        """How many rows of objects there are."""
+        return int(self.row("SELECT count(*) FROM objects")[0])
+
+    def folders(self) -> list[FolderRow]:
         """The folders of all users, leavers included."""
-        rows = self.rows("SELECT id, user_id, name, dir FROM user_folders ORDER BY dir")
-        return [UserFolder(row[0], row[1], tuple(json.loads(row[2])), row[3]) for row in rows]
+        return [FolderRow(*row) for row in self.rows("SELECT id, user_id, dir FROM user_folders ORDER BY dir")]
 
     def trees(self) -> set[str]:
         """The names of all users' directories, leavers included."""
@@ -74,21 +86,6 @@ class VerifyTables(Database):
             for row in page:
                 yield PlacementRow(*row)
             last = page[-1][1]
-
-    def placements_of(self, digests: t.Collection[bytes]) -> list[tuple[PlacementRow, str]]:
-        """All placements of some objects, with the directories of their folders. Scans all placements: for a repair."""
-        if not digests:
-            return []
-        with self._errors():
-            self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted(digest BLOB PRIMARY KEY) WITHOUT ROWID")
-            self._db.execute("DELETE FROM wanted")
-            self._db.executemany("INSERT INTO wanted VALUES (?)", [(digest,) for digest in digests])
-        columns = ", ".join(f"placements.{name}" for name in _PLACEMENT.split(", "))
-        rows = self.rows(
-            f"SELECT {columns}, dir FROM placements JOIN user_folders ON user_folders.id = folder_id"
-            " WHERE digest IN (SELECT digest FROM wanted) ORDER BY dir, digest"
-        )
-        return [(PlacementRow(*row[:-1]), row[-1]) for row in rows]
 
 
 def _between(first: int, end: int) -> tuple[str, tuple[bytes, ...]]:

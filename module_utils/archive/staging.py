@@ -9,7 +9,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import write_all
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import write_all
 
 
 class Staged:

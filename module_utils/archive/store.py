@@ -213,19 +213,6 @@ class Store:
         """Whether the object's file is there (its content is not checked)."""
         return self._objects.has(digest)
 
-    def intact_as(self, digest: bytes) -> t.Callable[[str], bool]:
-        """Whether a file can be read and holds the message of that digest."""
-        return lambda path: self._objects.file_intact(Path(path), digest)
-
-    def is_object(self, digest: bytes, path: Path) -> bool:
-        """Whether the file is one of the inodes of an object."""
-        return self._objects.is_inode(digest, path)
-
-    def restore(self, digest: bytes, source: Path, copy: int = 0) -> None:
-        """Put an object in place from an intact file; StoreError when the file is not intact, and nothing is changed then."""
-        self._check_clock()
-        self._objects.restore(digest, source, copy)
-
     def same_message(self, one: bytes, other: bytes) -> bool:
         """``copykey.same_message`` of two stored objects, re-read and digest checked, bounded in memory."""
         return same_pieces(self._objects.read_chunks(one), self._objects.read_chunks(other))

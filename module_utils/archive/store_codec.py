@@ -115,8 +115,9 @@ class Decompressor:
             if content_size == 0:
                 return b""
             return self._decompressor.decompress(frame)
-        except zstandard.ZstdError as error:
-            raise DamagedFrameError(str(error)) from error
+        except (zstandard.ZstdError, MemoryError) as error:
+            # A bit of the header may make the frame announce more than any memory holds.
+            raise DamagedFrameError(str(error) or "the frame announces more than memory holds") from error
 
     def pieces(self, source: t.BinaryIO) -> t.Iterator[bytes]:
         """The message in the file, in pieces; ``DamagedFrameError`` when the frame is broken or ends early."""

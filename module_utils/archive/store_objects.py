@@ -20,7 +20,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec 
     Decompressor,
     virtual_size,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written, write_all
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
 OBJECT_MODE = 0o440
@@ -43,15 +43,6 @@ class Stored(t.NamedTuple):
     stored_size: int
     created: bool
     copy_key: bytes
-
-
-def write_all(descriptor: int, data: Buffer) -> None:
-    """``os.write`` until everything is written."""
-    written = os.write(descriptor, data)
-    if written < len(data):
-        view = memoryview(data)
-        while written < len(view):
-            written += os.write(descriptor, view[written:])
 
 
 def checked_pieces(open_source: t.Callable[[], t.BinaryIO], path: str, digest: bytes) -> t.Iterator[bytes]:
@@ -151,30 +142,6 @@ class Objects:
         try:
             self._write_new(staged, main.read_bytes(), int(main.stat().st_mtime))
             Path(staged).replace(Path(self.root, path))
-        finally:
-            Path(staged).unlink(missing_ok=True)
-        self._note(path)
-
-    def is_inode(self, digest: bytes, path: Path) -> bool:
-        """See ``Store.is_object``."""
-        copy = 0
-        while (inode := Path(self.root, layout.object_path(digest, copy))).exists():
-            if path.samefile(inode):
-                return True
-            copy += 1
-        return False
-
-    def restore(self, digest: bytes, source: Path, copy: int) -> None:
-        """See ``Store.restore``. The time of the file is kept: it is the message's date."""
-        path = layout.object_path(digest, copy)
-        staged = self._staging_name()
-        try:
-            self._write_new(staged, source.read_bytes(), int(source.stat().st_mtime))
-            if not self.file_intact(Path(staged), digest):
-                raise StoreError(str(source), "it is not the message that its name says", "Use another backup")
-            Path(staged).replace(Path(self.root, path))
-        except OSError as error:
-            raise os_failure(error, f"{self.root}/{path}") from error
         finally:
             Path(staged).unlink(missing_ok=True)
         self._note(path)

@@ -97,6 +97,15 @@ def sync_path(path: str) -> None:
         os.close(descriptor)
 
 
+def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
+    """``os.write`` until everything is written."""
+    written = os.write(descriptor, data)
+    if written < len(data):
+        view = memoryview(data)
+        while written < len(view):
+            written += os.write(descriptor, view[written:])
+
+
 def write_durably(path: str, content: bytes, mode: int = 0o640) -> None:
     """Write a small file so that it holds either the old or the new content whatever happens.
 
@@ -105,7 +114,7 @@ def write_durably(path: str, content: bytes, mode: int = 0o640) -> None:
     temporary = f"{path}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
-        os.write(descriptor, content)
+        write_all(descriptor, content)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -12,11 +12,10 @@ import math
 import os
 import random
 import re
-import stat
 import time
 import typing as t
-from collections import defaultdict
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections import defaultdict, deque
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
@@ -33,7 +32,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findi
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_objects import Directory, Looked, look
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share import DIRECTORIES, Reading
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_trees import OTHERS_WRITE, Trees
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_trees import Rights, Trees, skeleton
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import die_with
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, JobError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import share
@@ -42,6 +41,8 @@ READING_FILE = f"{layout.REPORTS}/verified.json"
 REPORT_FILE = f"{layout.REPORTS}/verify.json"
 # Rows of so many objects are in memory at a time.
 GROUP = 100_000
+# With more than so many an archive is lost, or not what it is taken for; memory is for better things than to name them all.
+MOST_FINDINGS = 100_000
 SETTLE_SECONDS = 1.0
 _OBJECT_PATH = re.compile(rf"{layout.OBJECTS}/([0-9a-f]{{2}})(?:/(?:([0-9a-f]{{64}})(?:\.[0-9]+)?\Z)?|\Z)")
 
@@ -72,18 +73,21 @@ class Verification:
     report: Report = field(default_factory=Report)
     _reading: Reading = field(default_factory=Reading)
 
+    def __post_init__(self) -> None:
+        self._processes = self.wish.processes or os.cpu_count() or 1
+
     def run(self) -> Report:
         """Look at everything, twice where something is found."""
         began = time.monotonic()
         wish = self.wish
         Store.open(wish.root).close()
-        processes = wish.processes or os.cpu_count() or 1
+        self._rights = Rights.of(wish.root)
         context = get_context("fork")
-        with ProcessPoolExecutor(processes, context, _begin, (os.getpid(),)) as pool:
+        with ProcessPoolExecutor(self._processes, context, _begin, (os.getpid(),)) as pool:
             pool.submit(os.getpid).result()  # forks them all, before the catalog is open
             try:
                 with Catalog.of(wish.root, readonly=True) as catalog:
-                    self._look(catalog, pool, share(wish.rate, processes) if wish.rate else 0)
+                    self._look(catalog, pool, share(wish.rate, self._processes) if wish.rate else 0)
             except BrokenProcessPool as error:
                 cause = "a process that read objects was killed"
                 raise JobError("archive_verify", cause, "Give the host memory, then verify again") from error
@@ -93,26 +97,22 @@ class Verification:
         return self.report
 
     def _look(self, catalog: Catalog, pool: Executor, rate: int) -> None:
-        root, report = self.wish.root, self.report
-        before = read_state(root)
+        report = self.report
+        before = read_state(self.wish.root)
         now = int(time.time())
         chosen = self._chosen(before, now)
         done: set[int] = set()
-        first = [*_skeleton(root), *_catalog(catalog)]
+        first = self._frame(catalog)
         try:
-            for directories in self._directories(catalog, chosen, rate):
-                if self.reporter.stop_requested:
-                    report.stopped = True
+            for looked in self._looked(self._directories(catalog, chosen, rate), pool):
+                report.count(looked)
+                first += looked.findings
+                done.add(looked.number)
+                if self._ends(first):
                     break
-                for looked in pool.map(look, directories):
-                    self._count(looked)
-                    first += looked.findings
-                    done.add(looked.number)
-                read = f"{report.read:,} read, {report.bytes / MEGABYTE:,.0f} MB"
-                self.reporter.progress(f"{len(done)}/{DIRECTORIES} {report.objects:,} objects, {read}")
-            if not report.stopped:
+            if len(done) == DIRECTORIES:
                 first += self._trees(catalog)
-            report.findings = self._second_look(catalog, first, rate) if first else []
+            report.findings = self._second_look(catalog, first) if first else []
         except CatalogError:
             # What can be told of a catalog that cannot be read is told already.
             report.findings = [finding for finding in first if finding.kind == "catalog"]
@@ -122,12 +122,39 @@ class Verification:
         self._reading = before if self.wish.sample else before.after(chosen & done, now)
         report.oldest = self._reading.oldest()
 
+    def _frame(self, catalog: Catalog) -> list[Finding]:
+        return [*skeleton(self.wish.root, self._rights), *_catalog(catalog)]
+
+    def _looked(self, directories: t.Iterable[Directory], pool: Executor) -> t.Iterator[Looked]:
+        """Look at directories in all processes; the rows of the next ones are read while these are looked at."""
+        ahead: deque[Future[Looked]] = deque()
+        most = 2 * self._processes
+        for directory in directories:
+            ahead.append(pool.submit(look, directory))
+            while len(ahead) > most:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+    def _ends(self, first: t.Sequence[Finding]) -> bool:
+        """Say how far it is; whether there is no sense, or no wish, to go on."""
+        report = self.report
+        read = f"{report.read:,} read, {report.bytes / MEGABYTE:,.0f} MB"
+        self.reporter.progress(f"{report.looked}/{DIRECTORIES} {report.objects:,} objects, {read}")
+        report.stopped = self.reporter.stop_requested
+        report.cut = len(first) > MOST_FINDINGS
+        return report.stopped or report.cut
+
     def _trees(self, catalog: Catalog) -> list[Finding]:
         folders = catalog.folders()
-        trees = Trees(self.wish.root, catalog)
+        trees = Trees(self.wish.root, catalog, self._rights)
         for folder in folders:
             trees.folder(folder)
-        trees.rest(folders)
+            if len(trees.findings) > MOST_FINDINGS:
+                self.report.cut = True
+                break
+        else:
+            trees.rest(folders)
         self.report.folders, self.report.placements = len(folders), trees.placements
         return trees.findings
 
@@ -137,21 +164,22 @@ class Verification:
             return set()
         return set(verify_share.due(before, now, self.wish.days)) if self.wish.days else set(range(DIRECTORIES))
 
-    def _directories(self, catalog: Catalog, chosen: t.Collection[int], rate: int) -> t.Iterator[list[Directory]]:
-        """All directories with their rows, group by group."""
-        total = catalog.totals().objects
+    def _directories(
+        self, catalog: Catalog, chosen: t.Collection[int], rate: int, among: t.Collection[int] = range(DIRECTORIES)
+    ) -> t.Iterator[Directory]:
+        """Directories with their rows, read group by group."""
+        total = catalog.count_objects()
         step = max(1, DIRECTORIES // max(1, math.ceil(total / GROUP)))
         likely = self.wish.sample / total if total else 0.0
+        drawn = random.Random()  # noqa: S311 - a sample, no secret
         for first in range(0, DIRECTORIES, step):
-            end = min(first + step, DIRECTORIES)
-            drawn = random.Random()  # noqa: S311 - a sample, no secret
-            yield [
-                replace(
-                    each,
-                    read=None if each.number in chosen else frozenset(row.digest for row in each.rows if drawn.random() < likely),
-                )
-                for each in self._of(catalog, first, end, rate)
-            ]
+            if not any(number in among for number in range(first, first + step)):
+                continue
+            for each in self._of(catalog, first, min(first + step, DIRECTORIES), rate):
+                if each.number in chosen:
+                    yield replace(each, read=None)
+                else:
+                    yield replace(each, read=frozenset(row.digest for row in each.rows if drawn.random() < likely))
 
     def _of(self, catalog: Catalog, first: int, end: int, rate: int) -> list[Directory]:
         """What the catalog says of the directories from ``first`` to before ``end``; no bytes are read of them."""
@@ -165,37 +193,44 @@ class Verification:
         for digest in catalog.archived_in(first, end):
             archived[digest[0]].add(digest)
         return [
-            Directory(self.wish.root, number, rows[number], placements[number], archived[number], frozenset(), rate)
+            Directory(
+                self.wish.root, number, rows[number], placements[number], archived[number], frozenset(), rate, self._rights.owners
+            )
             for number in range(first, end)
         ]
 
-    def _count(self, looked: Looked) -> None:
-        self.report.objects += looked.objects
-        self.report.read += looked.read
-        self.report.bytes += looked.bytes
-
-    def _second_look(self, catalog: Catalog, first: t.Sequence[Finding], rate: int) -> list[Finding]:
+    def _second_look(self, catalog: Catalog, first: t.Sequence[Finding]) -> list[Finding]:
         """Look again at what was found, after a moment in which a run may commit what it was writing."""
+        unsettled = self._unsettled()
         time.sleep(SETTLE_SECONDS)
-        second = [*_skeleton(self.wish.root), *_catalog(catalog)]
+        second = self._frame(catalog)
         wanted: dict[int, set[bytes]] = defaultdict(set)
         for finding in first:
             match = _OBJECT_PATH.match(finding.subject)
             if match is not None:
                 wanted[int(match[1], 16)].update([bytes.fromhex(match[2])] if match[2] else [])
-        for number, digests in wanted.items():
-            (of,) = self._of(catalog, number, number + 1, rate)
-            second += look(replace(of, read=None, only=frozenset(digests))).findings
-        trees = Trees(self.wish.root, catalog)
+        for directory in self._directories(catalog, (), 0, wanted):
+            if directory.number in wanted:
+                digests = frozenset(wanted[directory.number])
+                second += look(replace(directory, read=None, only=digests)).findings
+        second += self._trees_again(catalog, first)
+        return confirmed(first, second, unsettled=unsettled or self._unsettled())
+
+    def _trees_again(self, catalog: Catalog, first: t.Sequence[Finding]) -> list[Finding]:
+        trees = Trees(self.wish.root, catalog, self._rights)
         subjects = {finding.subject.rpartition("/")[0] for finding in first if finding.subject.startswith(layout.MAIL)}
-        folders = catalog.folders()
+        folders = catalog.folders() if subjects else []
         for folder in folders:
-            if f"{folder.dir}/cur" in subjects:
+            if subjects & {folder.dir, f"{folder.dir}/cur"}:
                 trees.folder(folder)
         if subjects:
             trees.rest(folders)
-        unsettled = Store.open(self.wish.root).dirty() is not None
-        return confirmed(first, [*second, *trees.findings], unsettled=unsettled)
+        return trees.findings
+
+    def _unsettled(self) -> bool:
+        """Whether a run goes on, or did not end cleanly."""
+        with Store.open(self.wish.root) as store:
+            return store.dirty() is not None
 
     def _keep(self) -> None:
         """Write down what was read, and the whole result."""
@@ -231,24 +266,4 @@ def _catalog(catalog: Catalog) -> list[Finding]:
             found.append(Finding("message_blank", name, f"{blank:,} messages are said to be archived, under no digest"))
     except CatalogError as error:
         return [Finding("catalog", name, error.cause)]
-    return found
-
-
-def _skeleton(root: str) -> list[Finding]:
-    """Directories that are not there, or that others may write to; files that do not belong into them."""
-    found: list[Finding] = []
-    for name in (".", *layout.SKELETON, *(f"{layout.OBJECTS}/{number:02x}" for number in range(DIRECTORIES))):
-        try:
-            mode = stat.S_IMODE(Path(root, name).stat().st_mode)
-        except FileNotFoundError:
-            found.append(Finding("format", name, "the directory is not there"))
-            continue
-        if name != "." and Path(root, name).is_symlink():
-            found.append(Finding("foreign", name))
-        if mode & OTHERS_WRITE and not name.startswith(layout.MAIL):
-            found.append(Finding("open_to_others", name, f"{mode:04o}"))
-    known = {f"{number:02x}" for number in range(DIRECTORIES)}
-    strangers = {entry.name for entry in os.scandir(Path(root, layout.OBJECTS))} - known
-    found += [Finding("foreign", f"{layout.OBJECTS}/{name}") for name in sorted(strangers)]
-    found += [Finding("foreign", f"{layout.STAGING}/{entry.name}") for entry in os.scandir(Path(root, layout.STAGING))]
     return found

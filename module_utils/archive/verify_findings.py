@@ -25,7 +25,8 @@ KINDS = {
     "object_size": Kind("{}", "The catalog or the file was changed: compare both with a backup"),
     "object_mode": Kind("its mode is {} instead of 0440", "Find out who changed it, then: chmod 0440"),
     "object_twice": Kind("the catalog has {} rows for this object", "Restore the newest catalog from a backup"),
-    "object_links": Kind("{}", "Look for a link that somebody made or removed, with: find -samefile"),
+    "object_links": Kind("{}", "Placements were removed or replaced: the findings about them tell which"),
+    "object_linked": Kind("{}", "Look for a link that somebody made, with: find -samefile", unsettled=True),
     "object_unknown": Kind(
         "the catalog knows no such object", "Find out where it comes from; move it out of the archive", unsettled=True
     ),
@@ -36,10 +37,12 @@ KINDS = {
     "placement_unknown": Kind(
         "the catalog knows no such placement", "Find out where it comes from; move it out of the archive", unsettled=True
     ),
+    "placement_row": Kind("the catalog has it for another user than its folder", "Restore the newest catalog from a backup"),
     "placement_lost": Kind("a placement of it is in the catalog, but no object", "Restore the newest catalog from a backup"),
     "message_lost": Kind("a message of a server is said to be archived, but there is no such object", _BACKUP),
     "message_blank": Kind("{}", "Restore the newest catalog from a backup"),
-    "open_to_others": Kind("its mode {} lets others write", "Find out who changed it, then: chmod g-w,o-rwx"),
+    "open_to_others": Kind("its mode {} lets others write", "Find out who changed it, then: chmod g-w,o-w"),
+    "owner": Kind("it belongs to {}", "Find out who made it, then: chown it to the owner of the archive"),
 }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import DamagedFrameError, Decompressor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import OBJECT_MODE, checked_pieces
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
@@ -30,7 +31,7 @@ class Directory:
     """What is to be looked at. ``placements`` counts them by digest; ``archived``: digests that messages of servers have.
 
     ``read``: the digests of which the bytes are read too, None for all; at ``rate`` bytes of files per second (0: as fast as it
-    goes). ``only``: these digests alone, for a second look.
+    goes). ``owners``: who may own files. ``only``: these digests alone, for a second look.
     """
 
     root: str
@@ -40,6 +41,7 @@ class Directory:
     archived: t.AbstractSet[bytes]
     read: t.AbstractSet[bytes] | None
     rate: int = 0
+    owners: t.AbstractSet[int] = frozenset()
     only: frozenset[bytes] | None = None
 
     @property
@@ -100,9 +102,8 @@ class _Look:
         foreign: list[str] = []
         try:
             names = sorted(path.name for path in Path(self._directory.root, self._directory.path).iterdir())
-        except FileNotFoundError:
-            self._find("format", self._directory.path, "the directory is not there")
-            return []
+        except (FileNotFoundError, NotADirectoryError):
+            return []  # which is told with the skeleton
         for name in names:
             match = _OBJECT.match(name)
             if match is None or int(name[:2], 16) != self._directory.number:
@@ -124,13 +125,17 @@ class _Look:
         links = 0
         for name in names:
             path = f"{directory.path}/{name}"
-            facts = Path(directory.root, path).lstat()
+            try:
+                facts = Path(directory.root, path).lstat()
+            except FileNotFoundError:  # removed since the names were read
+                self._find("object_missing", path)
+                continue
             links += facts.st_nlink - 1
             self._file(path, facts, digest, row)
         placed = directory.placements.get(digest, 0)
         if names and links != placed:
             told = f"it has {links:,} links in the trees, but {placed:,} placements in the catalog"
-            self._find("object_links", layout.object_path(digest), told)
+            self._find("object_links" if links < placed else "object_linked", layout.object_path(digest), told)
 
     def _file(self, path: str, facts: os.stat_result, digest: bytes, row: ObjectRow) -> None:
         if not stat.S_ISREG(facts.st_mode):
@@ -138,6 +143,8 @@ class _Look:
             return
         if stat.S_IMODE(facts.st_mode) != OBJECT_MODE:
             self._find("object_mode", path, f"{stat.S_IMODE(facts.st_mode):04o}")
+        if facts.st_uid not in self._directory.owners:
+            self._find("owner", path, f"user {facts.st_uid}")
         if facts.st_size != row.stored_size and path == layout.object_path(digest):
             told = f"the catalog says that its file has {row.stored_size:,} bytes, it has {facts.st_size:,}"
             self._find("object_size", path, told)
@@ -149,7 +156,7 @@ class _Look:
         # In pieces what stands behind the frame is seen as well; a file of the size that was written has nothing there.
         whole = facts.st_size == row.stored_size and row.size <= WHOLE
         try:
-            size = self._whole(full, digest) if whole else self._pieces(full, digest)
+            size = self._whole(full, digest, row.size) if whole else self._pieces(full, digest)
         except StoreError as error:
             self._find("object_damaged", path, error.cause)
             return
@@ -161,16 +168,16 @@ class _Look:
         if self._pace is not None:
             self._pace.took(facts.st_size)
 
-    def _whole(self, path: Path, digest: bytes) -> int:
+    def _whole(self, path: Path, digest: bytes, size: int) -> int:
         """The size of the message; StoreError when it is not what its name says."""
         try:
-            body = self._decompressor.decompress(path.read_bytes())
+            body = self._decompressor.decompress(path.read_bytes(), size)
         except OSError as error:
-            raise StoreError(str(path), f"it cannot be read: {error.strerror}", "") from error
-        except DamagedFrameError as error:
-            raise StoreError(str(path), f"it cannot be decompressed: {error}", "") from error
+            raise os_failure(error, str(path)) from error
+        except DamagedFrameError:
+            return self._pieces(path, digest)  # which tells whether the catalog or the frame has a wrong size
         if hashlib.sha256(body).digest() != digest:
-            raise StoreError(str(path), "its content has another digest", "")
+            raise StoreError(str(path), "the object is damaged (its content has another digest)", "")
         return len(body)
 
     @staticmethod

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a verification tells. Pure: no I/O."""
+"""What a verification tells."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_objects import Looked
 
 # In a result of Ansible; the file in ``reports`` has all of them.
 LISTED = 100
@@ -20,7 +21,8 @@ class Report:
     """Figures of a verification. ``bytes`` are those of the messages that were read.
 
     ``directories``: of how many of the 256 directories all objects were read; ``oldest``: since when (epoch seconds) every object
-    was read at least once, None while some never were. ``stopped``: it ended early because it was asked to.
+    was read at least once, None while some never were. ``looked``: directories that were compared. ``stopped``: it ended early
+    because it was asked to; ``cut``: because so much is damaged.
     """
 
     objects: int = 0
@@ -30,13 +32,22 @@ class Report:
     bytes: int = 0
     directories: int = 0
     oldest: int | None = None
+    looked: int = 0
     seconds: float = 0.0
     stopped: bool = False
+    cut: bool = False
     findings: list[Finding] = field(default_factory=list)
+
+    def count(self, looked: Looked) -> None:
+        """Take the figures of a directory."""
+        self.looked += 1
+        self.objects += looked.objects
+        self.read += looked.read
+        self.bytes += looked.bytes
 
     def as_data(self) -> dict[str, t.Any]:
         """Plain data, without the findings."""
-        names = ("objects", "placements", "folders", "read", "bytes", "directories", "oldest", "stopped")
+        names = ("objects", "placements", "folders", "read", "bytes", "directories", "oldest", "stopped", "cut")
         return {**{name: getattr(self, name) for name in names}, "seconds": round(self.seconds, 1)}
 
     def damage(self) -> list[dict[str, str]]:
@@ -46,7 +57,7 @@ class Report:
     def sentence(self) -> str:
         """All in one sentence."""
         looked = f"{self.objects:,} objects and {self.placements:,} placements compared, {self.read:,} messages read"
-        stopped = "; stopped before the end" if self.stopped else ""
+        stopped = "; stopped before the end" if self.stopped else "; given up, so much is damaged" if self.cut else ""
         if not self.findings:
             return f"{looked}; no damage{stopped}"
         named = "; ".join(f"{one.subject}: {one.cause}. {one.remedy}" for one in self.findings[:NAMED])

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The trees of the users against the catalog: every placement is there and is its object, and there is nothing else."""
+"""The directories of an archive: its skeleton, and the trees of the users against the catalog.
+
+Every placement is there and is its object, and there is nothing else; nobody but the archive's owner may change any of it.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,59 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserFolder
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_verify import FolderRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share import DIRECTORIES
 
-OTHERS_WRITE = 0o022
+OTHERS_WRITE, GROUP_WRITES = 0o002, 0o020
+# What the root holds; what an unfinished write of a small file leaves ends with .tmp.
+KNOWN = {layout.FORMAT_FILE, layout.LOCK_FILE, layout.DIRTY_FILE, layout.CLOCK_FILE, *layout.SKELETON, "lost+found"}
+_CATALOG = {f"{layout.CATALOG_FILE}{end}" for end in ("", "-wal", "-shm", "-journal")}
+
+
+@dataclass(frozen=True)
+class Rights:
+    """Who may own what is in an archive, and which rights to write are too many: the root says whether its group has them."""
+
+    owners: frozenset[int]
+    excess: int
+
+    @classmethod
+    def of(cls, root: str) -> Rights:
+        """Root may archive for any owner."""
+        facts = Path(root).stat()
+        return cls(frozenset({0, facts.st_uid}), OTHERS_WRITE | (GROUP_WRITES & ~facts.st_mode))
+
+    def findings(self, subject: str, facts: os.stat_result) -> t.Iterator[Finding]:
+        """What is wrong with a directory or a file."""
+        if stat.S_IMODE(facts.st_mode) & self.excess:
+            yield Finding("open_to_others", subject, f"{stat.S_IMODE(facts.st_mode):04o}")
+        if facts.st_uid not in self.owners:
+            yield Finding("owner", subject, f"user {facts.st_uid}")
+
+
+def skeleton(root: str, rights: Rights) -> list[Finding]:
+    """Directories that are not there, or that others may change; files that do not belong into them."""
+    found: list[Finding] = []
+    buckets = {f"{number:02x}" for number in range(DIRECTORIES)}
+    for name in (".", *layout.SKELETON, *(f"{layout.OBJECTS}/{bucket}" for bucket in sorted(buckets))):
+        path = Path(root, name)
+        if not path.is_dir():
+            found.append(Finding("format", name, "the directory is not there"))
+        elif name != "." and path.is_symlink():
+            found.append(Finding("foreign", name))
+        elif name != layout.MAIL:  # which is told with the trees
+            found += rights.findings(name, path.stat())
+    for name in (layout.FORMAT_FILE, layout.CATALOG_FILE):
+        found += rights.findings(name, Path(root, name).stat())
+    for folder, known in ((".", KNOWN | _CATALOG), (layout.OBJECTS, buckets), (layout.STAGING, set())):
+        names = sorted(set(_names(Path(root, folder))) - known)
+        found += [Finding("foreign", os.path.normpath(f"{folder}/{name}")) for name in names if not name.endswith(".tmp")]
+    return found
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
 @dataclass
@@ -23,17 +75,21 @@ class Trees:
 
     root: str
     catalog: Catalog
+    rights: Rights
     placements: int = 0
     findings: list[Finding] = field(default_factory=list)
 
-    def folder(self, folder: UserFolder) -> None:
+    def folder(self, folder: FolderRow) -> None:
         """The placements of a folder, and what else is in its ``cur``."""
         cur = f"{folder.dir}/cur"
         found = self._entries(cur)
+        count = self.placements
         for row in self.catalog.folder_placements(folder.id):
             self.placements += 1
             name = layout.placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
             here = found.get(layout.base_name(name), {})
+            if row.user_id != folder.user_id:
+                self._find("placement_row", f"{cur}/{name}")
             if not here:
                 self._find("placement_missing", f"{cur}/{name}")
                 continue
@@ -45,14 +101,22 @@ class Trees:
         for here in found.values():
             for name in here:
                 self._find("placement_unknown", f"{cur}/{name}")
+        if self.placements > count:
+            self._parts(folder.dir)
 
-    def rest(self, known: t.Collection[UserFolder]) -> None:
-        """What lies in the trees outside the folders that the catalog knows, and directories that others may write to."""
+    def _parts(self, directory: str) -> None:
+        """Dovecot refuses a folder without one of these; where cur is missing, so are the placements."""
+        for part in layout.MAILDIR_PARTS:
+            if not Path(self.root, directory, part).is_dir():
+                self._find("format", f"{directory}/{part}", "the directory is not there")
+
+    def rest(self, known: t.Collection[FolderRow]) -> None:
+        """What lies in the trees outside the folders that the catalog knows, and directories that others may change."""
         cur = {f"{folder.dir}/cur" for folder in known}
         trees = self.catalog.trees()
         for path, directories, files in os.walk(Path(self.root, layout.MAIL)):
             relative = os.path.relpath(path, self.root)
-            self._mode(relative)
+            self.findings += self.rights.findings(relative, Path(path).stat())
             if relative == layout.MAIL:
                 for name in sorted(set(directories) - trees):
                     self._find("foreign", f"{relative}/{name}")
@@ -65,11 +129,6 @@ class Trees:
             for name in sorted([*files, *linked]):
                 self._find("foreign", f"{relative}/{name}")
 
-    def _mode(self, relative: str) -> None:
-        mode = Path(self.root, relative).stat().st_mode
-        if stat.S_IMODE(mode) & OTHERS_WRITE:
-            self._find("open_to_others", relative, f"{stat.S_IMODE(mode):04o}")
-
     def _entries(self, cur: str) -> dict[str, dict[str, int]]:
         """What ``cur`` holds: name without flags -> names with them -> inode."""
         entries: dict[str, dict[str, int]] = {}
@@ -77,7 +136,7 @@ class Trees:
             with os.scandir(Path(self.root, cur)) as listed:
                 for entry in listed:
                     entries.setdefault(layout.base_name(entry.name), {})[entry.name] = entry.inode()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             pass  # each of its placements is told to be missing
         return entries
 
@@ -87,7 +146,7 @@ class Trees:
         while True:
             try:
                 facts = os.lstat(f"{self.root}/{layout.object_path(digest, copy)}")
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return copy == 0
             if facts.st_ino == inode:
                 return True

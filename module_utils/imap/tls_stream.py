@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import time
 import typing as t
 
 RECEIVED = 128 * 1024  # bytes at a time
@@ -26,10 +27,24 @@ class TlsStream:
         self._shake_hands()
 
     def _shake_hands(self) -> None:
+        """The time-out of the socket bounds all of it: a server may send it byte by byte."""
+        seconds = self._sock.gettimeout()
+        end = time.monotonic() + seconds if seconds is not None else None
+        try:
+            self._exchange(end)
+        finally:
+            self._sock.settimeout(seconds)
+
+    def _exchange(self, end: float | None) -> None:
         while True:
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
+                if end is not None:
+                    left = end - time.monotonic()
+                    if left <= 0:
+                        raise TimeoutError("the handshake takes too long") from None
+                    self._sock.settimeout(left)
                 self._receive()
             except ssl.SSLError:
                 with contextlib.suppress(OSError):

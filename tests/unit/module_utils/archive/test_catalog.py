@@ -321,3 +321,28 @@ def test_a_child_does_not_close_its_parents_connection(catalog: Catalog) -> None
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     catalog.set_meta("still", "open")
+
+
+def test_who_reads_while_somebody_writes_asks_again(tmp_path: Path) -> None:
+    path = str(tmp_path / "catalog.sqlite3")
+    Catalog.open(path).close()
+    with Catalog.open(path, readonly=True) as reader:
+        asked = 0
+
+        def fetch(cursor: sqlite3.Cursor) -> list[tuple[int]]:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                with Catalog.open(path) as writer:
+                    writer.ensure_user("bob@example.com", origin="profile")
+                raise sqlite3.DatabaseError("database disk image is malformed")
+            return cursor.fetchall()
+
+        assert reader._asked("SELECT count(*) FROM users", (), fetch) == [(1,)]
+        assert asked == 2
+
+        def broken(_cursor: sqlite3.Cursor) -> None:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+        with pytest.raises(CatalogError, match="malformed"):
+            reader._asked("SELECT count(*) FROM users", (), broken)

@@ -318,3 +318,10 @@ def test_two_copies_are_compared_from_disk(store: Store) -> None:
     third = store.put(BODY + b"x", DATE).digest
     assert store.same_message(one, other)
     assert not store.same_message(one, third)
+
+
+def test_a_small_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    monkeypatch.setattr(store_sync.os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:3]))
+    store_sync.write_durably(str(tmp_path / "note"), b"more than three bytes")
+    assert (tmp_path / "note").read_bytes() == b"more than three bytes"

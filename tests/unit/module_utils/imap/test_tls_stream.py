@@ -27,7 +27,7 @@ class Served:
     """A server of one connection that does ``serve`` after the handshake; ``failure`` is what TLS said there."""
 
     def __init__(self, context: ssl.SSLContext, serve: Serve) -> None:
-        self.failure: ssl.SSLError | None = None
+        self.failure: OSError | None = None
         self._ours, self._theirs = socket.socketpair()
         for end in (self._ours, self._theirs):
             end.settimeout(SECONDS)
@@ -38,7 +38,7 @@ class Served:
         try:
             with context.wrap_socket(self._theirs, server_side=True) as link:
                 serve(link)
-        except ssl.SSLError as error:
+        except OSError as error:
             self.failure = error
             self._theirs.close()
 
@@ -144,5 +144,51 @@ def test_a_server_that_is_not_trusted_hears_why(authority: Authority, tmp_path: 
     other = Authority(tmp_path)
     with Served(authority.server_context(), lambda _link: None) as served, pytest.raises(ssl.SSLCertVerificationError):
         served.connect(other.ca_file)
-    assert served.failure is not None
+    assert isinstance(served.failure, ssl.SSLError)
     assert served.failure.reason == "TLSV1_ALERT_UNKNOWN_CA"
+
+
+def test_the_reason_is_told_although_the_server_is_gone(authority: Authority, tmp_path: Path) -> None:
+    class Gone(socket.socket):
+        """Sends the first flight, and finds nobody there for the second."""
+
+        sent = 0
+
+        def sendall(self, data: t.Any, *flags: int) -> None:
+            Gone.sent += 1
+            if Gone.sent > 1:
+                raise BrokenPipeError
+            super().sendall(data, *flags)
+
+    other = Authority(tmp_path)
+    context = ssl.create_default_context(cafile=str(other.ca_file))
+    with Served(authority.server_context(), lambda _link: None) as served:
+        with Gone(fileno=served._ours.detach()) as gone, pytest.raises(ssl.SSLCertVerificationError):
+            gone.settimeout(SECONDS)
+            TlsStream(gone, context, "localhost")
+        assert Gone.sent == 2
+
+
+def test_the_time_out_bounds_the_whole_handshake(authority: Authority) -> None:
+    ours, theirs = socket.socketpair()
+    ended = threading.Event()
+
+    def drip() -> None:
+        # The header of a record of 16 KB, and then a byte now and then.
+        theirs.sendall(b"\x16\x03\x03\x40\x00")
+        while not ended.wait(0.05):
+            theirs.sendall(b"\x02")
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    ours.settimeout(0.3)
+    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    try:
+        with pytest.raises(TimeoutError):
+            TlsStream(ours, context, "localhost")
+        assert ours.gettimeout() == 0.3
+    finally:
+        ended.set()
+        dripping.join()
+        ours.close()
+        theirs.close()
