@@ -19,7 +19,8 @@ MAIL = "mail"
 JOBS = "jobs"
 REPORTS = "reports"
 STAGING = "staging"
-SKELETON = (OBJECTS, MAIL, JOBS, REPORTS, STAGING)
+EVIDENCE = "evidence"
+SKELETON = (OBJECTS, MAIL, JOBS, REPORTS, STAGING, EVIDENCE)
 MAILDIR_PARTS = ("cur", "new", "tmp")
 INBOX = "INBOX"  # every tree has it, with or without mail
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-USER_VERSION = 2
+USER_VERSION = 3
 APPLICATION_ID = 0x4B414331  # "KAC1"
 
 # What became of the messages that were deleted on a server.
@@ -21,6 +21,26 @@ CREATE TABLE receipts(
   PRIMARY KEY(folder_id, uidvalidity, uid)
 ) WITHOUT ROWID;
 CREATE INDEX receipts_planned ON receipts(folder_id) WHERE deleted IS NULL;
+"""
+
+# What was declared lost for good, until the same bytes are found again; how much of the ledger is committed, and the entries that
+# wait to be appended to it (``evidence``).
+EVIDENCE = """
+CREATE TABLE lost(
+  digest BLOB PRIMARY KEY,
+  size INTEGER NOT NULL,
+  declared INTEGER NOT NULL,
+  declared_by TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  found INTEGER
+) WITHOUT ROWID;
+CREATE TABLE evidence(
+  id INTEGER PRIMARY KEY CHECK(id = 1),
+  entries INTEGER NOT NULL DEFAULT 0,
+  bytes INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO evidence(id) VALUES (1);
+CREATE TABLE evidence_waiting(id INTEGER PRIMARY KEY, entry TEXT NOT NULL);
 """
 
 # Nothing on the write path has an index whose cost grows with the whole archive: rows arrive in the order of their keys
@@ -142,6 +162,7 @@ CREATE TABLE totals(
 INSERT INTO totals(id) VALUES (1);
 """
     + RECEIPTS
+    + EVIDENCE
 )
 
 # user_version -> what makes a catalog of that version one of the next. Version 1 never deleted, so its receipts are empty.
@@ -162,4 +183,5 @@ DROP TABLE receipts;
 """,
         RECEIPTS,
     ),
+    2: (EVIDENCE,),
 }

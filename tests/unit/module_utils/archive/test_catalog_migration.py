@@ -22,6 +22,9 @@ RECEIPTS_1 = (
     " proof TEXT NOT NULL, PRIMARY KEY(folder_id, uidvalidity, uid)) WITHOUT ROWID"
 )
 TO_1 = (
+    "DROP TABLE lost",
+    "DROP TABLE evidence",
+    "DROP TABLE evidence_waiting",
     "DROP TABLE receipts",
     RECEIPTS_1,
     "DROP INDEX source_messages_vanished",
