@@ -60,7 +60,8 @@ def test_01_format_file(archive: Archive) -> None:
 
 
 def test_02_skeleton(archive: Archive) -> None:
-    assert {path.name for path in archive.root.iterdir() if path.is_dir()} == {"objects", "mail", "jobs", "reports", "staging"}
+    expected = {"objects", "mail", "jobs", "reports", "staging", "evidence"}
+    assert {path.name for path in archive.root.iterdir() if path.is_dir()} == expected
     assert (archive.root / "catalog.sqlite3").is_file()
 
 
@@ -255,7 +256,7 @@ def test_26_catalog_file(archive: Archive) -> None:
     with sqlite3.connect(archive.root / "catalog.sqlite3") as other:
         values = [other.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id", "journal_mode")]
     other.close()
-    assert values == [2, 0x4B414331, "wal"]
+    assert values == [3, 0x4B414331, "wal"]
     assert archive.catalog.row("PRAGMA synchronous")[0] == 2  # FULL
 
 
