@@ -9,11 +9,13 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import EvidenceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_passes import PassTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_receipts import ReceiptTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
     Batch,
     PlacementRow,
+    Position,
     Refused,
     Run,
     Totals,
@@ -69,7 +71,7 @@ _COUNT = (
 )
 
 
-class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables):
+class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables, EvidenceTables):
     """The open catalog. One connection per process and thread: open it after fork. Context manager."""
 
     @classmethod
@@ -147,15 +149,18 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables)
 
     # Writing
 
-    def commit(self, batches: t.Sequence[Batch]) -> list[Refused]:
+    def commit(self, batches: t.Sequence[Batch], evidence: Position | None = None) -> list[Refused]:
         """ONE transaction for all of ``batches``; returns the placements whose folder had that object already.
 
-        Call it only after ``Store.sync`` returned for everything that the batches speak of.
+        ``evidence``: how far the ledger goes with what was appended for them. Call it only after ``Store.sync`` returned for
+        everything that the batches speak of.
         """
         refused: list[Refused] = []
         with self.transaction():
             for batch in batches:
                 refused += self._commit_batch(batch)
+            if evidence is not None:
+                self.put_evidence_position(evidence)
         return refused
 
     def _commit_batch(self, batch: Batch) -> list[Refused]:

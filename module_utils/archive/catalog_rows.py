@@ -232,6 +232,13 @@ class Totals:
     placements: int = 0
 
 
+class Position(t.NamedTuple):
+    """How much of the ledger is committed: entries, and bytes of the file that holds them."""
+
+    entries: int
+    bytes: int
+
+
 class LeftReason(t.NamedTuple):
     """How many source messages stand in one open state for one reason (an unknown address, a rule)."""
 

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalog's side of the ledger: how much of it is committed, and what waits to be appended to it."""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Position
+
+
+def entry(event: str, keys: t.Mapping[str, t.Any]) -> str:
+    """An entry of the ledger as it is written: one line of ASCII, the event first. ``at`` is now unless it is among the keys."""
+    return json.dumps({"event": event, "at": int(time.time()), **keys}, separators=(",", ":"))
+
+
+class EvidenceTables(Database):
+    """What is known of the ledger."""
+
+    def note(self, event: str, **keys: t.Any) -> None:
+        """Have an entry appended to the ledger by the next run. Only within a transaction: it stands and falls with it."""
+        self._db.execute("INSERT INTO evidence_waiting(entry) VALUES (?)", (entry(event, keys),))
+
+    def evidence_position(self) -> Position:
+        """How much of the ledger is committed."""
+        return Position(*self.row("SELECT entries, bytes FROM evidence"))
+
+    def put_evidence_position(self, position: Position) -> None:
+        """Commit what was appended. Only within a transaction, and after it is durable."""
+        self._db.execute("UPDATE evidence SET entries = ?, bytes = ?", position)
+
+    def evidence_waiting(self) -> list[tuple[int, str]]:
+        """(number, entry) of what waits, in order."""
+        return [(row[0], row[1]) for row in self.rows("SELECT id, entry FROM evidence_waiting ORDER BY id")]
+
+    def evidence_arrived(self, last: int, position: Position) -> None:
+        """Forget what waited up to the number ``last``: it is in the ledger, durably."""
+        with self.transaction():
+            self._db.execute("DELETE FROM evidence_waiting WHERE id <= ?", (last,))
+            self.put_evidence_position(position)
+
+    def declared(self, event: str, run_id: int, owner: str, declaration: t.Any) -> None:
+        """Note a declaration of the operator when it is not what the last run was given."""
+        key, text = f"declared:{event}", json.dumps(declaration, sort_keys=True)
+        if self.row("SELECT 1 FROM meta WHERE key = ? AND value = ?", (key, text)) is None:
+            with self.transaction():
+                statement = "INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value"
+                self._db.execute(statement, (key, text))
+                self.note(event, run=run_id, by=owner, declared=declaration)
