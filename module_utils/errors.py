@@ -127,6 +127,12 @@ class StoreError(ArchiveToolError):
     kind = "store"
 
 
+class EvidenceError(ArchiveToolError):
+    """A checkpoint or a proof of the ledger cannot be read, or it does not prove what it should."""
+
+    kind = "evidence"
+
+
 class CatalogError(ArchiveToolError):
     """The catalog cannot be opened, or its format is not known."""
 
