@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.mailops.kerio.plugins.doc_fragments import imap_servers
 from ansible_collections.mailops.kerio.plugins.doc_fragments import job as job_fragment
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run, run_look
@@ -72,8 +73,9 @@ def compare(spec: dict[str, t.Any], documented: dict[str, t.Any]) -> None:
 
 
 def test_documentation_is_the_argument_spec() -> None:
-    own = yaml.safe_load(archive_run.DOCUMENTATION)["options"]
-    compare(archive_run.ARGUMENTS, {**own, **yaml.safe_load(job_fragment.ModuleDocFragment.DOCUMENTATION)["options"]})
+    texts = [fragment.ModuleDocFragment.DOCUMENTATION for fragment in (imap_servers, job_fragment)]
+    documented = [yaml.safe_load(text)["options"] for text in (archive_run.DOCUMENTATION, *texts)]
+    compare(archive_run.ARGUMENTS, {name: option for options in documented for name, option in options.items()})
 
 
 def test_passwords_are_not_logged() -> None:
