@@ -35,6 +35,7 @@ PURE = [
     "archive/layout.py",
     "archive/copykey.py",
     "archive/deletion.py",
+    *(f"archive/evidence_{name}.py" for name in ("tree", "note", "proof")),
     "archive/ledger.py",
     "archive/filing.py",
     "archive/filters.py",
@@ -57,7 +58,12 @@ INPUT_OUTPUT = {
 }
 
 # third-party library -> where it may be imported
-THIRD_PARTY = {"requests": "kerio/rpc", "imapclient": "imap/", "zstandard": "archive/store"}
+THIRD_PARTY = {
+    "requests": "kerio/rpc",
+    "imapclient": "imap/",
+    "zstandard": "archive/store",
+    "cryptography": "archive/evidence_note",
+}
 
 
 def sources() -> list[Path]:
