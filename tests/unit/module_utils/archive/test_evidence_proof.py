@@ -109,6 +109,7 @@ TEXT = MESSAGE.text()
         ("fQ==\n", "fR==\n", "no line 'extra'"),  # the same bytes, written with other unused bits
         ("fQ==\n", "fQ== \n", "no line 'extra'"),
         ("index 3\n", "", "no line 'index' with the number of the entry"),
+        ("index 3", "3", "no line 'index'"),
         ("index 3", "index  3", "no line 'index'"),
         ("index 3", "index 03", "no line 'index'"),
         ("index 3", "index -3", "no line 'index'"),
