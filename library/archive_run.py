@@ -101,9 +101,25 @@ options:
       - V(stop) asks the run that is under way to end and waits until it has, up to five minutes. It ends after the message that
         it is at; what it has archived stays, and the next run goes on from there. C(SIGTERM) to its process does the same. The
         result of the run goes to whoever started it.
+      - V(compare) asks the servers for the UIDs of every selected folder and tells which of them have no bytes in the archive,
+        and why; and what the archive has that the servers do not have any more. It changes nothing, and may go on beside a run.
+        Not in check mode, it writes all of its result to C(reports/compare.json) below O(root). It fails if the object of a
+        message that the catalog has as archived is not there, if bytes or sizes differ, or if a mailbox or folder cannot be read.
     type: str
-    choices: [archive, test, estimate, stop]
+    choices: [archive, test, estimate, stop, compare]
     default: archive
+  compare_sample:
+    description:
+      - In the mode V(compare), so many messages of each mailbox, drawn at random, are fetched, and their bytes compared with the
+        archived objects, which are read from the disk.
+    type: int
+    default: 0
+  compare_sizes:
+    description:
+      - In the mode V(compare), compare the size of every archived message on the server with its size in the catalog. Up to 100
+        messages of a folder that have another size are fetched and their bytes compared.
+    type: bool
+    default: false
   connections:
     description: Connections to all servers together, at most; V(0) for no such limit.
     type: int
@@ -198,6 +214,20 @@ EXAMPLES = r"""
         credentials: master
         folders:
           include: [INBOX, Sent Items]
+
+- name: Ensure everything that the servers have is in the archive, as far as it is to be
+  mailops.kerio.archive_run:
+    root: /srv/archive
+    servers:
+      - name: mail1
+        host: mail1.example.com
+        master_password: "{{ vault_kerio_master_password }}"
+    profiles:
+      - name: all mailboxes
+        method: multiple_mailboxes
+    mode: compare
+    compare_sample: 20
+    compare_sizes: true
 """
 
 RETURN = r"""
@@ -228,7 +258,7 @@ profiles:
       unknown_addresses: []
 table:
   description: The result as at most 24 lines of text, of a run one for each profile.
-  returned: when the run has ended, and in the modes V(test) and V(estimate)
+  returned: when the run has ended, and in the modes V(test), V(estimate) and V(compare)
   type: list
   elements: str
   sample:
@@ -257,6 +287,20 @@ estimate:
   returned: in the mode V(estimate)
   type: dict
   sample: {messages: 1234567, bytes: 98200000000, seconds: 12000, reading_seconds: 2700, disk_bytes: 41000000000, servers: []}
+compare:
+  description:
+    - UIDs by class, for everything, per entry of C(profiles), of their C(mailboxes), and of those of their C(folders) of which
+      there is something to tell. C(on_server) is the sum of C(archived), C(copy), C(excluded), C(left), C(failed),
+      C(quarantined), C(new), C(other_uidvalidity), C(back), C(lost), C(missing) and C(different).
+    - C(not_on_server) has the rows of messages that the server does not list. C(deleted) (with a receipt), C(vanished), C(gone)
+      (since the last run) and C(earlier) (under another UIDVALIDITY) are in the archive alone; C(unarchived) never were in it,
+      C(no_receipt) were deleted by a run, but have no receipt, C(lost) were declared lost, and C(missing) have no object.
+    - C(reasons) of a folder have C(class), C(reason), C(uidvalidity), C(messages) and C(uids), which is cut after 400 characters;
+      C(reports/compare.json) has all.
+  returned: in the mode V(compare)
+  type: dict
+  sample: {on_server: 4312, archived: 4290, copy: 18, excluded: 3, new: 1, missing: 0, different: 0, sizes_compared: 4308,
+    messages_read: 20, not_on_server: {deleted: 120, vanished: 7, unarchived: 1}, profiles: []}
 run:
   description: The counts of the whole run, its C(outcome), C(placements), C(objects), and all C(errors).
   returned: when the run has ended; with C(profiles) in it when the module fails
@@ -311,7 +355,9 @@ ARGUMENTS = {
         },
     },
     "profiles": {"type": "list", "elements": "dict", "required": True},
-    "mode": {"type": "str", "choices": ["archive", "test", "estimate", "stop"], "default": "archive"},
+    "mode": {"type": "str", "choices": ["archive", "test", "estimate", "stop", "compare"], "default": "archive"},
+    "compare_sample": {"type": "int", "default": 0},
+    "compare_sizes": {"type": "bool", "default": False},
     "connections": {"type": "int", "default": 0},
     "passwords": {"type": "dict", "default": {}, "no_log": True},
     "only": {"type": "list", "elements": "str", "default": []},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
+    compare_module,
     job_outcome,
     layout,
     run_estimate,
@@ -124,6 +125,10 @@ def _estimate(params: Data, options: Options, _check_mode: bool) -> Data:
     }
 
 
+def _compare(params: Data, options: Options, check_mode: bool) -> Data:
+    return compare_module.declare(params, options, check_mode, _about(params), secrets_of(params))
+
+
 def _stop(_params: Data, options: Options, check_mode: bool) -> Data:
     return run_stop.stop(Path(options.root, layout.JOBS), JOB, check_mode)
 
@@ -134,6 +139,7 @@ MODES: dict[str, t.Callable[[Data, Options, bool], Data]] = {
     "test": _test,
     "estimate": _estimate,
     "stop": _stop,
+    "compare": _compare,
 }
 
 

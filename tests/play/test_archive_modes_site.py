@@ -115,4 +115,4 @@ def test_a_mode_that_does_not_exist_is_refused_with_those_that_do(lab: Lab, tmp_
     done = playbook(lab, tmp_path, "archive", archive_mode=value)
     assert done.rc != 0
     (task,) = done.failed()
-    assert f"archive, test, estimate, stop, got: {value}" in task.result["msg"]
+    assert f"archive, test, estimate, stop, compare, got: {value}" in task.result["msg"]
