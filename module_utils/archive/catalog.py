@@ -113,6 +113,8 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables,
                 directory = "/".join((layout.MAIL, tree[0], *map(layout.escape, parts)))
                 insert = "INSERT OR IGNORE INTO user_folders(user_id, name, dir) VALUES (?, ?, ?)"
                 self._db.execute(insert, (user_id, name, directory))
+                # A rebuilt catalog may have it by a name that was cut; a directory has only one true name.
+                self._db.execute("UPDATE user_folders SET name = ? WHERE dir = ? AND user_id = ?", (name, directory, user_id))
             row = self.row(query, (user_id, name))
             if row is None:  # only two names with the same shortened form, which a digest keeps apart
                 raise CatalogError(self.path, f"two folders of a user share the directory {directory}", "Rename one of them")
@@ -202,9 +204,11 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables,
             statement = "INSERT INTO runs(started, summary) VALUES (?, ?)"
             return int(self._db.execute(statement, (int(time.time()), json.dumps(about))).lastrowid or 0)
 
-    def end_run(self, run_id: int, outcome: str, summary: dict[str, t.Any]) -> None:
-        """Write how the run ended."""
+    def end_run(self, run_id: int, outcome: str, summary: dict[str, t.Any], noted: dict[str, t.Any] | None = None) -> None:
+        """Write how the run ended; ``noted``: what the ledger is to say of it, None when that is not worth an entry."""
         with self.transaction():
+            if noted is not None:
+                self.note("run", run=run_id, outcome=outcome, **noted)
             statement = "UPDATE runs SET finished = ?, outcome = ?, summary = ? WHERE id = ?"
             self._db.execute(statement, (int(time.time()), outcome, json.dumps(summary), run_id))
 

@@ -8,7 +8,9 @@ import time
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Position
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow, Position
+
+_PAGE = 10_000
 
 
 def entry(event: str, keys: t.Mapping[str, t.Any]) -> str:
@@ -40,6 +42,19 @@ class EvidenceTables(Database):
         with self.transaction():
             self._db.execute("DELETE FROM evidence_waiting WHERE id <= ?", (last,))
             self.put_evidence_position(position)
+
+    def place_of(self, folder_id: int) -> dict[str, str]:
+        """A source folder as the ledger names it."""
+        row = self.row("SELECT server, mailbox, name FROM source_folders WHERE id = ?", (folder_id,))
+        return dict(zip(("server", "mailbox", "folder"), row, strict=True))
+
+    def object_pages(self) -> t.Iterator[list[ObjectRow]]:
+        """All rows of objects, some thousand at a time, so that the caller may commit in between."""
+        query = f"SELECT id, digest, size, stored_size FROM objects WHERE id > ? ORDER BY id LIMIT {_PAGE}"
+        last = 0
+        while page := self.rows(query, (last,)):
+            yield [ObjectRow(*row[1:]) for row in page]
+            last = page[-1][0]
 
     def declared(self, event: str, run_id: int, owner: str, declaration: t.Any) -> None:
         """Note a declaration of the operator when it is not what the last run was given."""

@@ -8,7 +8,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import EvidenceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserFolder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.deletion import Candidate
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
@@ -43,7 +43,7 @@ class StoredReceipt:
     proof: Proof
 
 
-class ReceiptTables(Database):
+class ReceiptTables(EvidenceTables):
     """Receipts, and the queries of the deletion phase."""
 
     def old_messages(
@@ -133,9 +133,13 @@ class ReceiptTables(Database):
         """
         now = int(time.time())
         added = json.dumps(proof)
+        place = {"run": run_id, **self.place_of(folder_id), "uidvalidity": uidvalidity}
         with self.transaction():
             for uid in uids:
                 key = (folder_id, uidvalidity, uid)
+                query = f"SELECT lower(hex(digest)), size FROM receipts WHERE {_KEY} AND deleted IS NULL"
+                for digest, size in self._db.execute(query, key).fetchall():
+                    self.note("deleted", **place, uid=uid, digest=digest, size=size)
                 self._db.execute(
                     f"UPDATE receipts SET deleted = ?, proof = json_patch(proof, ?) WHERE {_KEY} AND deleted IS NULL",
                     (now, added, *key),

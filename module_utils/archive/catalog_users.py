@@ -3,22 +3,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import EvidenceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserStep, UserValues
 
 _USER = "id, name, tree, full_name, server, kerio_id, origin, authentication, privileges, enabled, groups, deleted"
+_NOTED = 50  # changes in one entry of the ledger
 _UPDATE = (
     "UPDATE users SET name = ?, full_name = ?, server = ?, kerio_id = ?, origin = ?, authentication = ?, privileges = ?,"
     " enabled = ?, groups = ?, changed = ?, deleted = NULL WHERE id = ?"
 )
 
 
-class UserTables(Database):
+class UserTables(EvidenceTables):
     """Users and their addresses."""
 
     def users(self, *, deleted: bool = False) -> list[User]:
@@ -52,16 +54,22 @@ class UserTables(Database):
                     self._insert(UserValues(name=name, origin=origin))
                 else:
                     self._db.execute("UPDATE users SET deleted = NULL, origin = ? WHERE id = ?", (origin, leaver[0]))
+                self.note("users", by="", changes=[{"action": "created", "name": name, "origin": origin}])
             user = self.user_by_name(name)
         if user is None:
             raise AssertionError(name)
         return user
 
-    def apply_users(self, steps: t.Sequence[UserStep]) -> None:
-        """Write a plan of users in one transaction; names and addresses may be swapped between users in it."""
+    def apply_users(self, steps: t.Sequence[UserStep], owner: str = "") -> None:
+        """Write a plan of users in one transaction; names and addresses may be swapped between users in it.
+
+        ``owner``: who had it done, for the ledger.
+        """
         now = int(time.time())
         touched = [step.user_id for step in steps if step.user_id is not None]
         with self.transaction():
+            for first in range(0, len(steps), _NOTED):
+                self.note("users", by=owner, changes=[self._change(step) for step in steps[first : first + _NOTED]])
             for user_id in touched:
                 self._db.execute("DELETE FROM user_addresses WHERE user_id = ?", (user_id,))
                 self._db.execute("UPDATE users SET name = char(1) || id, kerio_id = '' WHERE id = ?", (user_id,))
@@ -73,6 +81,13 @@ class UserTables(Database):
                 else:
                     rows = [(address.lower(), user_id, position) for position, address in enumerate(step.values.addresses)]
                     self._db.executemany("INSERT INTO user_addresses(address, user_id, position) VALUES (?, ?, ?)", rows)
+
+    def _change(self, step: UserStep) -> dict[str, t.Any]:
+        """A step as the ledger tells it: what is new, what was before."""
+        row = self._db.execute("SELECT name, tree FROM users WHERE id = ?", (step.user_id,)).fetchone()
+        action = "created" if row is None else "left" if step.delete else "changed"
+        before = {} if row is None else {"was": row[0], "tree": row[1]}
+        return {"action": action, **before, **dataclasses.asdict(step.values)}
 
     def _insert(self, values: UserValues) -> int:
         now = int(time.time())

@@ -22,6 +22,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
     StoredMessage,
     UserFolder,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence import Evidence
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MAILBOX, MULTIDROP, Target
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.known import Known
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import object_path, placement_name
@@ -89,12 +90,14 @@ class Committer:
         self,
         store: Store,
         catalog: Catalog,
+        evidence: Evidence,
         run_id: int,
         checkpoint: t.Callable[[str], None],
         quarantine_after: int = QUARANTINE_AFTER,
     ) -> None:
         self._store = store
         self._catalog = catalog
+        self._evidence = evidence
         self.run_id = run_id
         self._quarantine_after = quarantine_after
         self._checkpoint = checkpoint
@@ -127,6 +130,7 @@ class Committer:
             attempts = before[uid].attempts + 1 if uid in before else 1
             state = State.QUARANTINED if attempts >= self._quarantine_after else State.FAILED
             batch.messages.append(MessageRow(uid, state, reason=text[:REASON_CHARACTERS], attempts=attempts))
+        self._evidence.messages(origin.folder_id, origin.uidvalidity, batch.messages)
         batch.messages += [MessageRow(uid, State.VANISHED) for uid in parcel.gone]
         self._written.update(parcel.written)
         self._wrote_files = self._wrote_files or bool(parcel.items)
@@ -175,7 +179,9 @@ class Committer:
     def _moved(self, origin: Origin, item: Item, state: State, reason: str) -> Batch:
         batch = self._batch(origin)
         batch.filed_by = origin.route
-        batch.messages.append(_row(item, t.cast("Stored", item.stored), state, reason[:REASON_CHARACTERS]))
+        row = _row(item, t.cast("Stored", item.stored), state, reason[:REASON_CHARACTERS])
+        batch.messages.append(row)
+        self._evidence.messages(origin.folder_id, origin.uidvalidity, (row,))
         return batch
 
     def refile(self, origin: Origin, row: StoredMessage, copy_key: bytes, targets: t.Sequence[Target], reason: str) -> bool:
@@ -217,11 +223,12 @@ class Committer:
         """Make everything that waits durable, then write it in one transaction. Raises StoreError or CatalogError."""
         if not self._batches:
             return
-        if self._wrote_files:
+        evidence = self._evidence.write(self._written)
+        if self._wrote_files or evidence is not None:
             self._checkpoint("placed")
             self._store.sync(self._written)
             self._checkpoint("synced")
-        for refused in self._catalog.commit(self._batches):
+        for refused in self._catalog.commit(self._batches, evidence):
             self._withdraw(refused)
         self._checkpoint("committed")
         self._unlink([row for batch in self._batches for row in batch.removed])

@@ -14,6 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import progr
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import QUARANTINE_AFTER, Committer
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence import Evidence
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import Filed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Reconcile, State
@@ -25,6 +26,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_feed imp
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import skipped_report, unchanged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_growth import Growth
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_job import Job, gone_folders
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_ledger import Ledger
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
     KnownPeople,
     Mailbox,
@@ -44,7 +46,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools im
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sweep import recover
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, CatalogError, InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
+    ArchiveToolError,
+    CatalogError,
+    EvidenceError,
+    InputError,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, StatusFailed
 
 LOCKED_FOR = "archive_run"
@@ -83,6 +90,7 @@ class Options:
     quarantine_after: int = QUARANTINE_AFTER
     acknowledged: t.Sequence[Acknowledged] = ()
     reconcile_days: int = 7
+    ledger: Ledger = field(default_factory=Ledger)
 
     @property
     def workers(self) -> int:
@@ -182,9 +190,16 @@ class Run:
     def _work(self, store: Store, catalog: Catalog, pool: WorkerPool, watch: progress.Stopwatch) -> None:
         swept = recover(store, catalog)
         self.report.swept = dataclasses.asdict(swept) if swept else None
-        run_id = catalog.begin_run({"profiles": [profile.name for profile in self._profiles], "mailbox": self._options.mailbox})
-        store.begin(str(run_id), catalog.commits())
-        committer = Committer(store, catalog, run_id, self._checkpoint, self._options.quarantine_after)
+        with contextlib.closing(Evidence(store, catalog)) as evidence:
+            run_id = catalog.begin_run({"profiles": [one.name for one in self._profiles], "mailbox": self._options.mailbox})
+            store.begin(str(run_id), catalog.commits())
+            evidence.begin(run_id, self._options.ledger.owner, self._options.ledger.declared)
+            self._noted(store, catalog, pool, watch, evidence, run_id)
+
+    def _noted(
+        self, store: Store, catalog: Catalog, pool: WorkerPool, watch: progress.Stopwatch, evidence: Evidence, run_id: int
+    ) -> None:
+        committer = Committer(store, catalog, evidence, run_id, self._checkpoint, self._options.quarantine_after)
         tools = Tools(store, catalog, committer, pool, self._gate, self._reporter, self._server_errors, self._options.reconcile())
         try:
             for profile in self._profiles:
@@ -197,7 +212,7 @@ class Run:
             totals = committer.totals
             error.details.update(placements=totals.placements, objects=totals.objects, stored_bytes=totals.stored_bytes)
             with contextlib.suppress(CatalogError):  # that may be the very error, or another effect of a full disk
-                catalog.end_run(run_id, "failed", {"message": str(error)})
+                catalog.end_run(run_id, "failed", {"message": str(error)}, self._options.ledger.failed(error))
             raise
         self.report.miss(self._options.mailbox)
         self.report.warnings += self._masters.warnings()
@@ -210,12 +225,23 @@ class Run:
         self.report.seconds = watch.seconds
         if tools.incomplete:
             self.report.warnings.append(tools.incomplete)
-        catalog.end_run(run_id, self.report.outcome, summary_of(self.report))
+        noted = self._options.ledger.ended(self.report) if evidence.grown or self.report.eventful else None
+        catalog.end_run(run_id, self.report.outcome, summary_of(self.report), noted)
+        self._seal(evidence)
+        self._checkpoint("sealed")
         # Every object has its row now; otherwise, and after an error, the marker stays, and the next run sweeps.
         if tools.incomplete:
             store.distrust()
         else:
             store.end()
+
+    def _seal(self, evidence: Evidence) -> None:
+        """What is wrong with the ledger is a problem of its own: mail is archived all the same, and nothing is signed."""
+        ledger = self._options.ledger
+        try:
+            self.report.checkpoint = evidence.seal(ledger.origin, ledger.key, ledger.elsewhere)
+        except EvidenceError as error:
+            self.report.ledger_problem = str(error)
 
     def _delete(self, tools: Tools, run_id: int) -> None:
         """After all profiles: what one of them archived may still be due for another."""

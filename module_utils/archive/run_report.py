@@ -227,6 +227,8 @@ class RunReport:
     stopped: bool = False
     not_begun: int = 0  # profiles
     seconds: float = 0.0
+    checkpoint: str = ""  # the ledger's newest
+    ledger_problem: str = ""
 
     def accounts(self) -> Accounts:
         """The sum over all profiles."""
@@ -237,7 +239,8 @@ class RunReport:
 
     def problems(self) -> list[Problem]:
         """Everything that did not work."""
-        return [problem for profile in self.profiles for problem in profile.problems()]
+        found = [problem for profile in self.profiles for problem in profile.problems()]
+        return found + ([Problem("", "ledger", self.ledger_problem)] if self.ledger_problem else [])
 
     def miss(self, mailbox: str) -> None:
         """Make it a problem that the one mailbox that was asked for is in none of the profiles."""
@@ -259,6 +262,11 @@ class RunReport:
         """Whether anything was archived, filed anew or deleted."""
         accounts = self.accounts()
         return bool(accounts.new or accounts.copies or self.placements or self.deleted)
+
+    @property
+    def eventful(self) -> bool:
+        """Whether there is anything to be remembered of it."""
+        return bool(self.changed or self.stopped or self.damaged or self.problems())
 
     @property
     def outcome(self) -> str:

@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_log, layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
@@ -60,6 +60,8 @@ def recover(store: Store, catalog: Catalog) -> SweepReport | None:
     written = Written(directories={layout.STAGING})
     try:
         report = _sweep(store.root, catalog, since, written)
+        # What the dead run said to the ledger goes with what it archived.
+        written.files += evidence_log.cut(store.root, catalog.evidence_position())
         # Before the marker goes: what comes back after a power loss would stay.
         store.sync(written)
     except OSError as error:

@@ -136,7 +136,7 @@ def clear(root: Path) -> None:
             entry.unlink()
     for tree in (root / layout.MAIL).iterdir():
         shutil.rmtree(tree)
-    for folder in (*os.scandir(root / layout.OBJECTS), root / layout.STAGING):
+    for folder in (*os.scandir(root / layout.OBJECTS), root / layout.STAGING, root / layout.EVIDENCE):
         with os.scandir(folder) as entries:
             for entry in entries:
                 Path(entry).unlink()

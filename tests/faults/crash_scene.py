@@ -7,9 +7,11 @@ other trace headers, a message that is streamed, one for two users, one for nobo
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import functools
 import hashlib
+import json
 import os
 import sqlite3
 import typing as t
@@ -153,9 +155,38 @@ def state_of(root: Path, server: Mailboxes) -> dict[str, t.Any]:
         "files": {name: (found.st_nlink, found.st_mode, int(found.st_mtime), found.st_size) for name, found in stats.items()},
         "folders": sorted(str(Path(path).relative_to(root)) for path, _, _ in os.walk(root / layout.MAIL)),
         "totals": totals,
+        "ledger": ledger_of(root),
         "server": {name: {raw: folder.messages for raw, folder in folders.items()} for name, folders in server.items()},
     }
 
 
+def ledger_of(root: Path) -> list[str]:
+    """What the ledger says happened, whenever and in which run; asserts that its hashes and the checkpoint are those of it."""
+    lines = (root / "evidence/entries").read_bytes().splitlines()
+    hashes, pending = [], []
+    for number, line in enumerate(lines):
+        pending.append(hashlib.sha256(b"\0" + line).digest())
+        hashes.append(pending[-1])
+        while number & 1:
+            right, left = pending.pop(), pending.pop()
+            pending.append(hashlib.sha256(b"\1" + left + right).digest())
+            hashes.append(pending[-1])
+            number >>= 1
+    assert (root / "evidence/hashes").read_bytes() == b"".join(hashes)
+    top = functools.reduce(lambda right, left: hashlib.sha256(b"\1" + left + right).digest(), reversed(pending))
+    _origin, size, head, *_ = (root / "evidence/checkpoint").read_text().split("\n")
+    assert (int(size), base64.b64decode(head)) == (len(lines), top)
+    entries = [json.loads(line) for line in lines]
+    told = [{key: value for key, value in entry.items() if key not in ("at", "run")} for entry in entries]
+    return sorted(json.dumps(entry) for entry in told if entry["event"] not in ("run", "users"))
+
+
 EXPECTED = {layout.FORMAT_FILE, layout.CATALOG_FILE, layout.LOCK_FILE, layout.OBJECTS, layout.MAIL}
-EXPECTED |= {layout.JOBS, layout.REPORTS, layout.STAGING, f"{layout.CATALOG_FILE}-wal", f"{layout.CATALOG_FILE}-shm"}
+EXPECTED |= {
+    layout.JOBS,
+    layout.REPORTS,
+    layout.STAGING,
+    layout.EVIDENCE,
+    f"{layout.CATALOG_FILE}-wal",
+    f"{layout.CATALOG_FILE}-shm",
+}

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import MessageRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import Committer, Origin
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence import Evidence
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Decision, Target
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -30,7 +31,8 @@ class Bench:
         self.catalog = Catalog.open(str(root / "catalog.sqlite3"))
         self.user = self.catalog.ensure_user("alice", origin="profile").id
         self.passed: list[str] = []
-        self.committer = Committer(self.store, self.catalog, 1, self.passed.append)
+        self.evidence = Evidence(self.store, self.catalog)
+        self.committer = Committer(self.store, self.catalog, self.evidence, 1, self.passed.append)
 
     def origin(self, kind: str = "mailbox", folder: str = "INBOX") -> Origin:
         source = self.catalog.source_folder("mail1", "alice", folder)
@@ -51,6 +53,7 @@ class Bench:
         return sorted(str(path.relative_to(self.store.root)) for path in Path(self.store.root).glob("mail/**/cur/*"))
 
     def close(self) -> None:
+        self.evidence.close()
         self.catalog.close()
         self.store.close()
 

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The newest checkpoint of an archive, on its disk. All of them are kept where nobody on the archive host can change them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_note, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import write_durably
+
+CHECKPOINT = f"{layout.EVIDENCE}/checkpoint"
+_LINES = 3  # origin, size, root
+
+
+def newest(root: str) -> str:
+    """The newest checkpoint with its signatures, "" when there is none. Raises StoreError."""
+    path = Path(root, CHECKPOINT)
+    try:
+        return path.read_text("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise os_failure(error, str(path)) from error
+
+
+def origin_of(checkpoint: str) -> str:
+    """What a checkpoint calls its ledger."""
+    return checkpoint.partition("\n")[0]
+
+
+def size_of(checkpoint: str) -> int:
+    """Of how many entries a checkpoint speaks; 0 when it cannot be read, which a verification tells."""
+    lines = checkpoint.split("\n")
+    return int(lines[1]) if len(lines) >= _LINES and lines[1].isascii() and lines[1].isdecimal() else 0
+
+
+def checkpoint_of(note: str) -> evidence_note.Checkpoint:
+    """The checkpoint in a note, its signatures unseen; EvidenceError when it is none."""
+    return evidence_note.Checkpoint.parse(evidence_note.parse_note(note)[0])
+
+
+def is_signed(checkpoint: str) -> bool:
+    """Whether it has a signature, right or not."""
+    return "\n\N{EM DASH} " in checkpoint
+
+
+def keep(root: str, checkpoint: str) -> None:
+    """Make it the newest one, durably. Raises StoreError."""
+    path = f"{root}/{CHECKPOINT}"
+    try:
+        write_durably(path, checkpoint.encode())
+    except OSError as error:
+        raise os_failure(error, path) from error
