@@ -20,6 +20,7 @@ JOBS = "jobs"
 REPORTS = "reports"
 STAGING = "staging"
 EVIDENCE = "evidence"
+BACKUP = "backup"  # made with the first snapshot; the first of all names, so that every tool copies it before the rest
 SKELETON = (OBJECTS, MAIL, JOBS, REPORTS, STAGING, EVIDENCE)
 MAILDIR_PARTS = ("cur", "new", "tmp")
 INBOX = "INBOX"  # every tree has it, with or without mail

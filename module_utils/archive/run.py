@@ -10,7 +10,7 @@ import typing as t
 from collections import deque
 from dataclasses import dataclass, field
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress, run_caught, window
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress, run_caught, snapshot, window
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import QUARANTINE_AFTER, Committer
@@ -188,6 +188,7 @@ class Run:
         return self.report
 
     def _work(self, store: Store, catalog: Catalog, pool: WorkerPool, watch: progress.Stopwatch) -> None:
+        snapshot.refuse_unknown(store, catalog)
         swept = recover(store, catalog)
         self.report.swept = dataclasses.asdict(swept) if swept else None
         with contextlib.closing(Evidence(store, catalog)) as evidence:

@@ -20,7 +20,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share
 
 OTHERS_WRITE, GROUP_WRITES = 0o002, 0o020
 # What the root holds; what an unfinished write of a small file leaves ends with .tmp.
-KNOWN = {layout.FORMAT_FILE, layout.LOCK_FILE, layout.DIRTY_FILE, layout.CLOCK_FILE, *layout.SKELETON, "lost+found"}
+KNOWN = {
+    *(layout.FORMAT_FILE, layout.LOCK_FILE, layout.DIRTY_FILE, layout.CLOCK_FILE),
+    *(layout.BACKUP, *layout.SKELETON, "lost+found"),
+}
 _CATALOG = {f"{layout.CATALOG_FILE}{end}" for end in ("", "-wal", "-shm", "-journal")}
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, store_sweep
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, snapshot, store_sweep
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Batch, UserStep, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -359,3 +359,14 @@ def crlf(body: bytes) -> bytes:
 def quote(name: str) -> str:
     """A name in IMAP's modified UTF-7; the one non-ASCII letter of this test is enough."""
     return name.replace("&", "&-").replace("ö", "&APY-")
+
+
+def test_34_snapshots(archive: Archive) -> None:
+    (archive.root / "evidence/checkpoint").write_bytes(b"archive1\n0\n\n")
+    snapshot.take(str(archive.root))
+    assert sorted(path.name for path in (archive.root / "backup").iterdir()) == ["catalog.sqlite3", "checkpoint", "lock"]
+    database = sqlite3.connect(f"file:{archive.root}/backup/catalog.sqlite3?mode=ro", uri=True)
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert database.execute("SELECT count(*) FROM meta WHERE key = 'snapshot' AND value <> ''").fetchone() == (1,)
+    database.close()
+    assert (archive.root / "backup/checkpoint").read_bytes() == b"archive1\n0\n\n"
