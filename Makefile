@@ -64,6 +64,7 @@ lint: $(VENV)/dev.stamp test-packages ## ruff, mypy, ansible-lint, yamllint, she
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p ansible_collections.mailops.kerio.plugins.module_utils
+	$(BIN)/mypy standalone/check_proof.py
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --strict
 	shellcheck .ci/packages .ci/run
