@@ -35,6 +35,7 @@ description:
 extends_documentation_fragment:
   - mailops.kerio.imap_servers
   - mailops.kerio.job
+  - mailops.kerio.ledger
   - mailops.kerio.attributes
 attributes:
   check_mode:
@@ -168,6 +169,7 @@ options:
     type: int
     default: 7
 requirements:
+  - cryptography (with O(ledger_key))
   - imapclient
   - zstandard
 seealso:
@@ -301,6 +303,11 @@ compare:
   type: dict
   sample: {on_server: 4312, archived: 4290, copy: 18, excluded: 3, new: 1, missing: 0, different: 0, sizes_compared: 4308,
     messages_read: 20, not_on_server: {deleted: 120, vanished: 7, unarchived: 1}, profiles: []}
+checkpoint:
+  description: The newest checkpoint of the ledger, to be kept elsewhere; empty when there is none that can be trusted.
+  returned: when the run has ended
+  type: str
+  sample: "archive1.example.com/srv/archive\n20852\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n"
 run:
   description: The counts of the whole run, its C(outcome), C(placements), C(objects), and all C(errors).
   returned: when the run has ended; with C(profiles) in it when the module fails
@@ -368,6 +375,9 @@ ARGUMENTS = {
     "quarantine_after": {"type": "int", "default": 5},
     "acknowledged": {"type": "list", "elements": "dict", "default": []},
     "reconcile_days": {"type": "int", "default": 7},
+    "ledger_key": {"type": "str", "no_log": True},
+    "ledger_origin": {"type": "str"},
+    "ledger_checkpoints": {"type": "list", "elements": "str", "default": []},
     "job_owner": {"type": "str", "no_log": False},
     "job_wait": {"type": "int", "default": 5},
     "job_seen": {"type": "int", "default": 0},

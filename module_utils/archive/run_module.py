@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import socket
 import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     compare_module,
+    evidence_checkpoint,
+    evidence_note,
     job_outcome,
     layout,
     run_estimate,
@@ -20,12 +23,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_ledger import Ledger
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_quarantine import parse_acknowledged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, EvidenceError, InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import refuse_without_library
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.login import refuse_weak_master_password
 
@@ -46,7 +50,7 @@ Data = dict[str, t.Any]
 def secrets_of(params: Data) -> list[str]:
     """Every password in the module's parameters."""
     masters = [server.get(key) for server in params["servers"] for key in SERVER_SECRETS]
-    return [str(secret) for secret in [*masters, *(params["passwords"] or {}).values()] if secret]
+    return [str(secret) for secret in [*masters, *(params["passwords"] or {}).values(), params["ledger_key"]] if secret]
 
 
 def options_of(params: Data) -> Options:
@@ -70,9 +74,26 @@ def options_of(params: Data) -> Options:
         quarantine_after=params["quarantine_after"],
         acknowledged=parse_acknowledged(params["acknowledged"]),
         reconcile_days=params["reconcile_days"],
+        ledger=_ledger(params),
     )
     options.chosen()
     return options
+
+
+def _ledger(params: Data) -> Ledger:
+    """What concerns the ledger; raises ``InputError`` for a key or a checkpoint that cannot be used."""
+    origin = evidence_note.name_of(params["ledger_origin"] or f"{socket.gethostname()}{params['root']}")
+    key = params["ledger_key"] or ""
+    if key:
+        evidence_note.Signer(key, origin)
+    for number, note in enumerate(params["ledger_checkpoints"], 1):
+        try:
+            evidence_checkpoint.checkpoint_of(note)
+        except EvidenceError as error:
+            remedy = "Give checkpoints as archive_run returned them"
+            raise InputError(f"ledger_checkpoints, entry {number}", error.cause, remedy) from error
+    declared = {"profiles": params["profiles"], "acknowledged": params["acknowledged"]}
+    return Ledger(origin, key, params["job_owner"] or "", declared, params["ledger_checkpoints"])
 
 
 def _master_passwords(servers: t.Sequence[Data]) -> tuple[dict[str, str], dict[str, str]]:
@@ -188,5 +209,6 @@ def outcome_of(report: RunReport, fail_on_errors: bool, *, check_mode: bool = Fa
             "profiles": profiles,
             "run": {**run, "profiles": profiles} if failed else run,
             "table": run_table.of_run(profiles),
+            "checkpoint": report.checkpoint,
         },
     }

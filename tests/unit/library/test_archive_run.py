@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.mailops.kerio.plugins.doc_fragments import imap_servers
+from ansible_collections.mailops.kerio.plugins.doc_fragments import imap_servers, ledger
 from ansible_collections.mailops.kerio.plugins.doc_fragments import job as job_fragment
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run, run_look
@@ -21,6 +21,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import
 from ansible_collections.mailops.kerio.plugins.modules import archive_run
 from tests.unit.library.module_run import run_module
 from tests.unit.module_utils.archive.engine_fake import MASTER, MULTIPLE, OTHER, Archive, FakeServers, mail, multidrop
+from tests.unit.module_utils.archive.test_evidence import PEM
 
 ALICE, BOB, CAROL = "alice@example.com", "bob@example.com", "carol@example.com"
 JOURNAL = "archive@example.com"
@@ -73,7 +74,7 @@ def compare(spec: dict[str, t.Any], documented: dict[str, t.Any]) -> None:
 
 
 def test_documentation_is_the_argument_spec() -> None:
-    texts = [fragment.ModuleDocFragment.DOCUMENTATION for fragment in (imap_servers, job_fragment)]
+    texts = [fragment.ModuleDocFragment.DOCUMENTATION for fragment in (imap_servers, job_fragment, ledger)]
     documented = [yaml.safe_load(text)["options"] for text in (archive_run.DOCUMENTATION, *texts)]
     compare(archive_run.ARGUMENTS, {name: option for options in documented for name, option in options.items()})
 
@@ -88,8 +89,10 @@ def test_every_password_is_a_secret() -> None:
     given = {"servers": [server(other_master_password=OTHER)], "passwords": {"journal": "not-a-secret-journal"}}
     params = options(Path("/archive"), only=[], mailbox=None, fail_on_errors=True, connections=0, **given)
     params.update(quarantine_after=5, acknowledged=[], reconcile_days=7)
-    assert set(run_module_of_archive.secrets_of(params)) == {MASTER, OTHER, "not-a-secret-journal"}
-    assert "not-a-secret" not in repr(run_module_of_archive.options_of({**params, "reserve": 0}))
+    params.update(ledger_key=PEM, ledger_origin=None, ledger_checkpoints=[], job_owner=None)
+    assert set(run_module_of_archive.secrets_of(params)) == {MASTER, OTHER, "not-a-secret-journal", PEM}
+    shown = repr(run_module_of_archive.options_of({**params, "reserve": 0}))
+    assert "not-a-secret" not in shown and PEM.splitlines()[1] not in shown
 
 
 def test_examples_and_return_values_are_yaml() -> None:
