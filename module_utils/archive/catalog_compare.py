@@ -15,6 +15,11 @@ _ROW = (
 )
 
 
+def need_little(catalog: Database) -> None:
+    """Have the connection keep 4 MB of the file instead of 64: rows are read once, and there may be a hundred connections."""
+    catalog.rows("PRAGMA cache_size = -4096")
+
+
 def pages(catalog: Database, folder_id: int, uidvalidity: int) -> t.Iterator[list[Row]]:
     """The rows of a folder under one UIDVALIDITY by ascending UID; no read is longer than a page."""
     query = f"{_ROW} AND m.uidvalidity = ? AND m.uid > ? ORDER BY m.uid LIMIT ?"

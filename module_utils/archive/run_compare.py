@@ -11,7 +11,7 @@ import typing as t
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import catalog_compare, progress
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import SourceFolder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.compare_bytes import Bytes
@@ -128,6 +128,7 @@ class Compare(Looker):
         found = look(imap, mailbox, connection)
         # A connection to the catalog is for one thread.
         with Catalog.of(self._options.root, readonly=True) as catalog:
+            catalog_compare.need_little(catalog)
             known = catalog.mailbox_folders(mailbox.server.name, mailbox.name, mailbox.route)
             objects = Objects(self._options.root, catalog)
             folder_look = FolderLook(imap, connection, catalog, objects, self._wish, work.lots)

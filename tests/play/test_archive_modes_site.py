@@ -94,7 +94,24 @@ def test_test_and_estimate_before_the_first_run_and_stop_of_a_run(lab: Lab, tmp_
     (task,) = real.of("archive_run")
     seen = estimated.of("archive_run")[0].result["estimate"]
     assert seen["messages"] == task.result["run"]["seen"] > 0
+    compare(lab, tmp_path, root)
     verify(lab, tmp_path, root)
+
+
+def compare(lab: Lab, work: Path, root: Path) -> None:
+    """compare.yml over the archive of the run, before and after somebody removed an object."""
+    whole = playbook(lab, work, "compare", archive_compare_sample=2, archive_compare_sizes=True)
+    assert whole.rc == 0, whole.output
+    assert "in 6 mailboxes on the servers are in the archive" in last_message(whole)[0]
+    assert whole.changed() == []
+    compared = whole.of("archive_run")[0].result["compare"]
+    assert compared["archived"] + compared["copy"] == compared["on_server"] == compared["sizes_compared"] > 12
+    lost = next((root / "objects").glob("*/*"))
+    lost.rename(root / "lost")
+    missing = playbook(lab, work, "compare")
+    (root / "lost").rename(lost)
+    assert missing.rc != 0
+    assert any("have no intact object (UID " in line for line in last_message(missing))
 
 
 def verify(lab: Lab, work: Path, root: Path) -> None:
