@@ -56,6 +56,18 @@ class EvidenceTables(Database):
             yield [ObjectRow(*row[1:]) for row in page]
             last = page[-1][0]
 
+    def has_receipt(self, server: str, mailbox: str, folder: str, uidvalidity: int, uid: int) -> bool:
+        """Whether a message that the ledger calls deleted has its receipt."""
+        query = (
+            "SELECT 1 FROM receipts WHERE uidvalidity = ? AND uid = ? AND folder_id ="
+            " (SELECT id FROM source_folders WHERE server = ? AND mailbox = ? AND name = ?)"
+        )
+        return self.row(query, (uidvalidity, uid, server, mailbox, folder)) is not None
+
+    def was_declared_lost(self, digest: bytes) -> bool:
+        """Whether a message that the ledger calls lost is that for the catalog too, found again or not."""
+        return self.row("SELECT 1 FROM lost WHERE digest = ?", (digest,)) is not None
+
     def declared(self, event: str, run_id: int, owner: str, declaration: t.Any) -> None:
         """Note a declaration of the operator when it is not what the last run was given."""
         key, text = f"declared:{event}", json.dumps(declaration, sort_keys=True)
