@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import RepairTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow, PlacementRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
@@ -22,7 +22,7 @@ class FolderRow(t.NamedTuple):
     dir: str
 
 
-class VerifyTables(Database):
+class VerifyTables(RepairTables):
     """Scans of whole tables. None of them holds a transaction for longer than one query."""
 
     def integrity(self) -> list[str]:

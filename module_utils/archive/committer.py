@@ -27,6 +27,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing impor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.known import Known
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import object_path, placement_name
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_returning import Returning
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored, Written
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Item, Parcel
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
@@ -108,6 +109,7 @@ class Committer:
         self._known = Known(catalog)
         self._orphans: set[bytes] = set()
         self._adopted: set[bytes] = set()
+        self._returning = Returning(store, catalog)
         self.totals = Totals()
 
     def take(self, origin: Origin, parcel: Parcel, suspect: Suspect | None = None) -> list[Item]:
@@ -122,6 +124,7 @@ class Committer:
         self._known.ask(self._wanted(parcel.items))
         held: list[Item] = []
         for item in parcel.items:
+            self._come_back(item)
             if suspect is not None and any(map(suspect, self.elsewhere(origin, item))):
                 held.append(self._hold(item, batch))
             else:
@@ -257,12 +260,21 @@ class Committer:
             state = State.COPY
         return _row(item, stored, state, reason)
 
+    def _come_back(self, item: Item) -> None:
+        """Link what was filed of an object that was missing or damaged, wherever that is."""
+        if item.stored is not None and item.stored.digest in self._returning:
+            written, failed = self._returning.came(item.stored.digest)
+            self._written.update(written)
+            self.totals.damaged += failed
+
     def expect(self, orphans: t.Iterable[bytes]) -> None:
         """Objects without a row that lie in the store because a worker died: whoever brings one of them next brings its row."""
         self._orphans.update(orphans)
 
     def _is_new(self, stored: Stored) -> bool:
         """Whether the object has no row yet."""
+        if stored.digest in self._returning:
+            return False
         orphan = stored.digest in self._orphans
         self._orphans.discard(stored.digest)
         if stored.created:

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Objects that a run brings back: they have a row, their file is missing or damaged, and a server still has the message."""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import Placed
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Files
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Written
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
+
+
+class Returning:
+    """Which objects are on their way back, as the catalog says when the run begins, and where they are placed."""
+
+    def __init__(self, store: Store, catalog: Catalog) -> None:
+        self._files = Files(store, functools.cache(lambda digest: not catalog.known_digests([digest])))
+        self._digests = catalog.returning()
+        self._placements: dict[bytes, list[Placed]] = defaultdict(list)
+        for placed in catalog.placements_of(self._digests):
+            self._placements[placed.digest].append(placed)
+
+    def __contains__(self, digest: bytes) -> bool:
+        """Whether the object has its row, though a worker made its file."""
+        return digest in self._digests
+
+    def came(self, digest: bytes) -> tuple[Written, list[str]]:
+        """Have all placements be links to the object, once it is there; return what was written, and what could not be."""
+        failed: list[str] = []
+        for placed in self._placements.pop(digest, ()):
+            try:
+                self._files.link(digest, placed.directory, placed.name)
+            except (StoreError, OSError):
+                failed.append(placed.path)
+        return self._files.take_written(), failed
