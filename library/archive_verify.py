@@ -50,6 +50,18 @@ options:
       - Bytes per second that are read of objects, at most, as a whole number or with C(K), C(M) or C(G) behind it. As fast as the
         disk gives them unless it is given.
     type: str
+  ledger_checkpoints:
+    description:
+      - Checkpoints of this archive that are kept where nobody on the archive host can change them. The ledger must continue them.
+    type: list
+    elements: str
+    default: []
+  ledger_verifier_keys:
+    description: Public keys of which one must have signed each checkpoint, as C(docs/evidence.md) writes them; none is asked for
+      unless given.
+    type: list
+    elements: str
+    default: []
   processes:
     description: How many processes read; 0 for one per core.
     type: int
@@ -82,7 +94,8 @@ verified:
   description:
     - What was compared and read. C(bytes) are those of the messages that were read, C(directories) says of how many of the 256
       directories of objects all were read.
-    - C(oldest) is the time since when every object was read at least once, null while some never were.
+    - C(oldest) is the time since when every object was read at least once, null while some never were. C(lost) says how many
+      messages were declared lost with M(mailops.kerio.archive_repair), which is no damage any more.
   returned: success or damage
   type: dict
   sample:
@@ -94,6 +107,7 @@ verified:
     directories: 9
     oldest: 1767406512
     stopped: false
+    lost: 0
     seconds: 12.4
 damaged:
   description: How many things are not as they must be.
@@ -109,7 +123,7 @@ damage:
     - kind: object_damaged
       subject: objects/ab/abcdef
       cause: its content has another digest
-      remedy: Restore it from a backup of the archive
+      remedy: Restore it from a backup of the archive, with archive_repair
 table:
   description: Lines for people.
   returned: success or damage
@@ -146,6 +160,8 @@ ARGUMENTS = {
     "rate": {"type": "str"},
     "processes": {"type": "int", "default": 0},
     "fail_on_damage": {"type": "bool", "default": True},
+    "ledger_checkpoints": {"type": "list", "elements": "str", "default": []},
+    "ledger_verifier_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "job_owner": {"type": "str", "no_log": False},
     "job_wait": {"type": "int", "default": 5},
     "job_seen": {"type": "int", "default": 0},

@@ -21,14 +21,15 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, verify_share
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, verify_ledger, verify_share
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.process_memory import keep_freed_memory
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import MEGABYTE, Reporter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import write_durably
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding, confirmed
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding, confirmed, excused
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import Known
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_objects import Directory, Looked, look
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share import DIRECTORIES, Reading
@@ -51,7 +52,7 @@ _OBJECT_PATH = re.compile(rf"{layout.OBJECTS}/([0-9a-f]{{2}})(?:/(?:([0-9a-f]{{6
 class Wish:
     """What is asked for. The bytes of all objects are read, unless ``days`` asks for a share such that all are read within so
     many days, or ``sample`` for so many objects drawn at random. ``rate``: bytes of files per second, 0 for all that the disk
-    gives.
+    gives. ``only``: the bytes of these objects alone. ``known``: what is known elsewhere of the ledger.
 
     ``keep``: whether the result and what was read are written down in the archive.
     """
@@ -62,6 +63,8 @@ class Wish:
     rate: int = 0
     processes: int = 0
     keep: bool = True
+    only: frozenset[bytes] | None = None
+    known: Known = field(default_factory=Known)
 
 
 @dataclass
@@ -72,6 +75,7 @@ class Verification:
     reporter: Reporter
     report: Report = field(default_factory=Report)
     _reading: Reading = field(default_factory=Reading)
+    _lost: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         self._processes = self.wish.processes or os.cpu_count() or 1
@@ -104,14 +108,16 @@ class Verification:
         done: set[int] = set()
         first = self._frame(catalog)
         try:
+            self._lost = frozenset(catalog.lost())
+            report.lost = len(self._lost)
             for looked in self._looked(self._directories(catalog, chosen, rate), pool):
                 report.count(looked)
-                first += looked.findings
+                first += excused(looked.findings, self._lost)
                 done.add(looked.number)
                 if self._ends(first):
                     break
             if len(done) == DIRECTORIES:
-                first += self._trees(catalog)
+                first += excused(self._trees(catalog), self._lost)
             report.findings = self._second_look(catalog, first) if first else []
         except CatalogError:
             # What can be told of a catalog that cannot be read is told already.
@@ -123,7 +129,11 @@ class Verification:
         report.oldest = self._reading.oldest()
 
     def _frame(self, catalog: Catalog) -> list[Finding]:
-        return [*skeleton(self.wish.root, self._rights), *_catalog(catalog)]
+        found = [*skeleton(self.wish.root, self._rights), *_catalog(catalog)]
+        if not any(finding.kind == "catalog" for finding in found):
+            ledger, self.report.entries = verify_ledger.look_at(self.wish.root, catalog, self.wish.known)
+            found += ledger
+        return found
 
     def _looked(self, directories: t.Iterable[Directory], pool: Executor) -> t.Iterator[Looked]:
         """Look at directories in all processes; the rows of the next ones are read while these are looked at."""
@@ -160,7 +170,7 @@ class Verification:
 
     def _chosen(self, before: Reading, now: int) -> set[int]:
         """The directories that are read in full."""
-        if self.wish.sample:
+        if self.wish.sample or self.wish.only is not None:
             return set()
         return set(verify_share.due(before, now, self.wish.days)) if self.wish.days else set(range(DIRECTORIES))
 
@@ -178,6 +188,8 @@ class Verification:
             for each in self._of(catalog, first, min(first + step, DIRECTORIES), rate):
                 if each.number in chosen:
                     yield replace(each, read=None)
+                elif self.wish.only is not None:
+                    yield replace(each, read=self.wish.only)
                 else:
                     yield replace(each, read=frozenset(row.digest for row in each.rows if drawn.random() < likely))
 

@@ -22,7 +22,8 @@ class Report:
 
     ``directories``: of how many of the 256 directories all objects were read; ``oldest``: since when (epoch seconds) every object
     was read at least once, None while some never were. ``looked``: directories that were compared. ``stopped``: it ended early
-    because it was asked to; ``cut``: because so much is damaged.
+    because it was asked to; ``cut``: because so much is damaged. ``lost``: how many
+    messages are declared lost, which is no damage any more.
     """
 
     objects: int = 0
@@ -36,6 +37,8 @@ class Report:
     seconds: float = 0.0
     stopped: bool = False
     cut: bool = False
+    lost: int = 0
+    entries: int = 0  # of the ledger
     findings: list[Finding] = field(default_factory=list)
 
     def count(self, looked: Looked) -> None:
@@ -47,7 +50,7 @@ class Report:
 
     def as_data(self) -> dict[str, t.Any]:
         """Plain data, without the findings."""
-        names = ("objects", "placements", "folders", "read", "bytes", "directories", "oldest", "stopped", "cut")
+        names = ("objects", "placements", "folders", "read", "bytes", "directories", "oldest", "stopped", "cut", "lost", "entries")
         return {**{name: getattr(self, name) for name in names}, "seconds": round(self.seconds, 1)}
 
     def damage(self) -> list[dict[str, str]]:
@@ -58,6 +61,8 @@ class Report:
         """All in one sentence."""
         looked = f"{self.objects:,} objects and {self.placements:,} placements compared, {self.read:,} messages read"
         stopped = "; stopped before the end" if self.stopped else "; given up, so much is damaged" if self.cut else ""
+        lost = f"; declared lost: {self.lost:,}" if self.lost else ""
+        stopped = f"{lost}{stopped}"
         if not self.findings:
             return f"{looked}; no damage{stopped}"
         named = "; ".join(f"{one.subject}: {one.cause}. {one.remedy}" for one in self.findings[:NAMED])
@@ -68,8 +73,9 @@ class Report:
         """Lines for a terminal."""
         since = time.strftime("%Y-%m-%d", time.gmtime(self.oldest)) if self.oldest else "never"
         lines = [
-            f"objects {self.objects:,}, placements {self.placements:,} in {self.folders:,} folders",
+            f"objects {self.objects:,}, placements {self.placements:,} in {self.folders:,} folders, ledger {self.entries:,} entries",
             f"read now {self.read:,} messages, {self.bytes / 1_000_000:,.0f} MB; all were read since: {since}",
         ]
+        lines += [f"declared lost: {self.lost:,}"] if self.lost else []
         kinds = Counter(finding.kind for finding in self.findings)
         return lines + [f"{count:,} {kind}" for kind, count in sorted(kinds.items())]

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a repair has to know before it plans: which files hold which messages, in the archive and in backups. It only reads."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import Placed
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Held, held, object_names
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import ROWS, Facts, Source, wanted_of
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
+
+_PLACEMENT_KINDS = {"placement_missing", "placement_other", "placement_name"}
+Inode = tuple[int, int]
+
+
+@dataclass
+class Survey:
+    """Looks, once. ``backups``: roots of copies of the archive, the best first."""
+
+    root: str
+    catalog: Catalog
+    backups: t.Sequence[str]
+    _held: dict[str, Held] = field(default_factory=dict)
+    _by_inode: dict[Inode, Held | None] = field(default_factory=dict)
+
+    def facts(self, findings: t.Sequence[Finding]) -> Facts:
+        """What the findings call for."""
+        lost = set(self.catalog.lost())
+        wanted = wanted_of(findings, lost)
+        rows_asked = _digests(findings, ROWS) - wanted.keys()
+        linked = _digests(findings, {"object_linked"})
+        self._read_all(findings, {*wanted, *rows_asked, *linked}, wanted)
+        inside = {one.digest for one in self._held.values()}
+        sources = {digest: self._sources(digest) for digest in {*wanted, *rows_asked}}
+        concerned = {digest for digest in wanted if sources[digest]} | (_digests(findings, _PLACEMENT_KINDS) - wanted.keys())
+        placements = self.catalog.placements_of(concerned)
+        return Facts(
+            wanted=wanted,
+            sources=sources,
+            inodes={digest: self._inodes(digest, digest in wanted) for digest in concerned},
+            rows=self.catalog.object_rows({*wanted, *rows_asked}),
+            placements=placements,
+            names=self._names(placements),
+            on_servers=self.catalog.on_servers({digest for digest in wanted if not sources[digest]}),
+            lost=lost,
+            kept=self._kept(wanted),
+            unheard=inside - self.catalog.known_digests(inside),
+            twins=self._twins(linked - wanted.keys()),
+            taken={one.subject for one in findings if one.kind == "format" and os.path.lexists(f"{self.root}/{one.subject}")},
+        )
+
+    # Files of the archive
+
+    def _read_all(self, findings: t.Sequence[Finding], digests: t.Iterable[bytes], wanted: t.Collection[bytes]) -> None:
+        for digest in digests:
+            self._read(*object_names(self.root, digest))
+        self._read(*(one.subject for one in findings if one.kind == "placement_other" or one.subject.startswith(layout.STAGING)))
+        self._read(*self._named(wanted))
+        # What came to light under another name has an object of its own, or has none.
+        self._read(*(name for inside in list(self._held.values()) for name in object_names(self.root, inside.digest)))
+
+    def _named(self, digests: t.Collection[bytes]) -> list[str]:
+        """The files of all trees that are called after one of the digests, whatever the catalog knows of them."""
+        found: list[str] = []
+        for folder, _, files in os.walk(Path(self.root, layout.MAIL)) if digests else ():
+            relative = os.path.relpath(folder, self.root)
+            parsed = ((name, layout.parse_placement_name(name)) for name in files)
+            found += [f"{relative}/{name}" for name, parts in parsed if parts is not None and parts.digest in digests]
+        return found
+
+    def _read(self, *paths: str) -> None:
+        for path in paths:
+            if path not in self._held and (inside := self._once(Path(self.root, path))) is not None:
+                self._held[path] = inside
+
+    def _once(self, path: Path) -> Held | None:
+        """Read an inode once, under however many names it goes."""
+        try:
+            facts = path.lstat()
+            inode = (facts.st_dev, facts.st_ino)
+            if inode not in self._by_inode:
+                self._by_inode[inode] = held(path)
+        except OSError:
+            return None
+        return self._by_inode[inode]
+
+    def _sources(self, digest: bytes) -> list[Source]:
+        """Whole files: objects first, then placements, then what lies elsewhere; a backup when the archive has none."""
+        own = [_source(path, inside) for path, inside in self._held.items() if inside.digest == digest]
+        named = set(object_names(self.root, digest))
+        own.sort(key=lambda one: (one.path not in named, not one.path.startswith(f"{layout.OBJECTS}/"), one.path))
+        return own or self._in_backups(digest)
+
+    def _in_backups(self, digest: bytes) -> list[Source]:
+        for backup in self.backups:
+            for name in object_names(backup, digest):
+                path = Path(backup, name)
+                try:
+                    inside = held(path)
+                except OSError:
+                    continue
+                if inside is not None and inside.digest == digest:
+                    return [_source(str(path.absolute()), inside)]
+        return []
+
+    def _kept(self, wanted: t.Container[bytes]) -> set[str]:
+        """Files in staging that hold what is nowhere else."""
+        return {
+            path
+            for path, inside in self._held.items()
+            if path.startswith(f"{layout.STAGING}/") and inside.digest not in wanted and not self._whole(inside.digest)
+        }
+
+    def _whole(self, digest: bytes) -> list[str]:
+        """The names under which an object is whole, of one whose names were read."""
+        names = object_names(self.root, digest)
+        return [name for name in names if name in self._held and self._held[name].digest == digest]
+
+    def _twins(self, digests: t.Iterable[bytes]) -> list[str]:
+        """Second names of an inode that is an object's already."""
+        found: list[str] = []
+        for digest in sorted(digests):
+            seen: set[Inode] = set()
+            for name in self._whole(digest):
+                inode = self._held[name].inode
+                found += [name] if inode in seen else []
+                seen.add(inode)
+        return found
+
+    def _inodes(self, digest: bytes, read: bool) -> set[Inode]:
+        """The inodes of an object; of one that was not found whole by others (``read``) those that are."""
+        if read:
+            return {self._held[name].inode for name in self._whole(digest)}
+        names = object_names(self.root, digest)
+        return {inode for name in names if (inode := _inode(Path(self.root, name))) is not None}
+
+    # Placements
+
+    def _names(self, placements: t.Iterable[Placed]) -> dict[str, dict[str, Inode]]:
+        """Under which names placements are there. A folder that is not there has none."""
+        by_folder: dict[str, list[Placed]] = defaultdict(list)
+        for row in placements:
+            by_folder[row.directory].append(row)
+        found: dict[str, dict[str, Inode]] = {}
+        for directory, rows in by_folder.items():
+            bases: dict[str, dict[str, Inode]] = {layout.base_name(row.name): {} for row in rows}
+            for name, inode in _entries(Path(self.root, directory, "cur")):
+                if (base := layout.base_name(name)) in bases:
+                    bases[base][name] = inode
+            found.update((row.path, bases[layout.base_name(row.name)]) for row in rows)
+        return found
+
+
+def _digests(findings: t.Iterable[Finding], kinds: t.AbstractSet[str]) -> set[bytes]:
+    found = (finding.digest for finding in findings if finding.kind in kinds)
+    return {digest for digest in found if digest is not None}
+
+
+def _source(path: str, inside: Held) -> Source:
+    return Source(path, inside.size, inside.stored_size, inside.inode)
+
+
+def _entries(folder: Path) -> t.Iterator[tuple[str, Inode]]:
+    try:
+        with os.scandir(folder) as listed:
+            device = folder.stat().st_dev
+            for entry in listed:
+                yield entry.name, (device, entry.inode())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _inode(path: Path) -> Inode | None:
+    try:
+        facts = path.lstat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is nowhere else comes back from the server: a repair asks for it, the next run fetches it, and all is as before."""
+
+from __future__ import annotations
+
+import typing as t
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import verify
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify import Verification, Wish
+from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
+from tests.unit.module_utils.archive.repair_scene import Inline, kinds, repaired, whole
+
+ALICE, BOB = "alice@example.com", "bob@example.com"
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
+    """Two users, of whom each has the same message, and one of its own."""
+    monkeypatch.setattr(verify, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(verify, "ProcessPoolExecutor", Inline)
+    servers = FakeServers(tmp_path / "imap.log")
+    made = Archive(tmp_path / "archive", servers)
+    made.profiles = [MULTIPLE]
+    for number, user in enumerate((ALICE, BOB), 2):
+        made.user(user)
+        servers.folder("mail1", user).add(mail(1), mail(number))
+    made.run()
+    return made
+
+
+def shared(archive: Archive) -> Path:
+    """The object that both users have."""
+    return max((archive.root / "objects").glob("*/*"), key=lambda path: path.stat().st_nlink)
+
+
+def damages(archive: Archive) -> list[str]:
+    wish = Wish(str(archive.root), processes=1, keep=False)
+    return [f"{one.kind} {one.subject}" for one in Verification(wish, Silent()).run().findings]
+
+
+def remove(archive: Archive) -> None:
+    name = shared(archive).name
+    shared(archive).unlink()
+    for path in (archive.root / "mail").rglob(f"cur/*.{name}_*"):
+        path.unlink()
+
+
+def rot(archive: Archive) -> None:
+    path = shared(archive)
+    path.chmod(0o640)
+    path.write_bytes(path.read_bytes()[:-5])
+    path.chmod(0o440)
+
+
+@pytest.mark.parametrize("damage", [remove, rot])
+@pytest.mark.parametrize("gone_from", ["", ALICE])
+def test_an_object_and_its_placements_come_back_with_the_next_run(
+    archive: Archive, damage: t.Callable[[Archive], None], gone_from: str
+) -> None:
+    before, messages = archive.substance(), whole(archive.root)
+    damage(archive)
+    if gone_from:
+        archive.servers.folder("mail1", gone_from).expunge(1)
+    asked = repaired(archive.root, from_server=True)
+    assert Counter(step.action for step in asked.steps) == {"read_again": 2}
+    assert archive.rows("SELECT count(*) FROM source_messages WHERE state = 5") == [(2,)]
+    assert "placement_missing" in kinds(asked) or damage is rot
+    archive.run()
+    assert damages(archive) == []
+    assert whole(archive.root) == messages
+    after = archive.substance()
+    assert (after["objects"], after["placements"]) == (before["objects"], before["placements"])
+    assert (after["messages"] == before["messages"]) is not bool(gone_from)
+    again = archive.run()
+    assert (again.changed, again.swept) == (False, None)
+
+
+def test_what_the_server_has_no_more_stays_damage(archive: Archive) -> None:
+    remove(archive)
+    for user in (ALICE, BOB):
+        archive.servers.folder("mail1", user).expunge(1)
+    repaired(archive.root, from_server=True)
+    archive.run()
+    result = repaired(archive.root, from_server=True)
+    assert kinds(result) == {"object_missing", "placement_missing"}
+    assert result.steps == []
+
+
+def test_what_is_asked_for_is_asked_for_once_and_not_declared_lost(archive: Archive) -> None:
+    digest = bytes.fromhex(shared(archive).name)
+    remove(archive)
+    asks = {"from_server": True, "declare_lost": frozenset({digest}), "reason": "gone", "by": "alice"}
+    check, first, second = (repaired(archive.root, write=write, **asks) for write in (False, True, True))
+    assert [{step.action for step in one.steps} for one in (check, first, second)] == [{"read_again"}, {"read_again"}, set()]
+    assert [one.useless for one in (check, first, second)] == [[digest]] * 3
+    assert archive.rows("SELECT * FROM lost") == []
