@@ -29,6 +29,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.compare_fold
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import MailboxReport, RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import write_durably
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
 
 REPORT_FILE = f"{layout.REPORTS}/compare.json"
 # In a result of Ansible; the file in ``reports`` has all of it.
@@ -151,7 +152,8 @@ class Comparison:
     def warnings(self) -> list[str]:
         """What is odd about folders, the first of it."""
         named = ((one.report, folder) for one in self.every for folder in one.folders)
-        notes = [f"{report.server} {report.mailbox} {folder.name}: {note}" for report, folder in named for note in folder.notes]
+        places = ((printable(f"{report.server} {report.mailbox} {folder.name}"), folder.notes) for report, folder in named)
+        notes = [f"{place}: {note}" for place, told in places for note in told]
         more = [f"and {len(notes) - LISTED_NOTES:,} more of the kind, in {REPORT_FILE}"] if len(notes) > LISTED_NOTES else []
         return notes[:LISTED_NOTES] + more
 

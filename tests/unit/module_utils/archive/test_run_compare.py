@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.compare_folder import Wish
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.deletion import Candidate
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from tests.unit.module_utils.archive.compare_scene import ALICE, BOB, JOURNAL, away, compared, counts, folder, object_of, reasons
@@ -240,6 +241,12 @@ def test_a_folder_that_the_server_has_no_more_is_told(archive: Archive, servers:
     assert made.comparison.sentence() == (
         "4 of 4 messages in 1 mailbox on the servers are in the archive; in the archive alone: 1"
     )
+
+
+def test_a_folder_that_no_run_has_seen_is_all_new(archive: Archive, servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE, "Fresh", uidvalidity=7).add(mail(20), mail(21))
+    found = folder(compared(archive, Wish(sample=5, sizes=True)), name="Fresh")
+    assert (counts(found), away(found), found["known_uidvalidity"]) == ({"new": 2}, {}, 0)
 
 
 def test_a_folder_that_is_not_selected_is_not_taken_for_gone(archive: Archive) -> None:
