@@ -126,6 +126,14 @@ def test_a_proof_with_any_other_part_is_not_proven(program: Program, part: str) 
         assert (status, said.startswith("NOT PROVEN: ")) == (1, True), (proof, said)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 11])
+def test_the_last_entry_is_not_the_one_behind_it(program: Program, count: int) -> None:
+    right = message_proof(count - 1, LEDGER[:count])
+    assert program.message(message(count - 1), right)[0] == 0
+    status, said = program.message(message(count - 1), right.replace(f"index {count - 1}\n", f"index {count}\n"))
+    assert (status, f"but the ledger has {count} entries" in said) == (1, True), said
+
+
 def test_a_message_with_any_other_byte_is_not_proven(program: Program) -> None:
     good = message(INDEX)
     for bad in (*each_byte(good), b"", good[:-1], good + b"\n", good.replace(b"\r\n", b"\n"), message(INDEX + 1)):
