@@ -14,6 +14,7 @@ description:
   - Reads the catalog of an archive and returns what it holds. Nothing is written, and a run that goes on is not disturbed.
 extends_documentation_fragment:
   - mailops.kerio.attributes.info
+  - mailops.kerio.forecast
 options:
   root:
     description: Folder of the archive.
@@ -23,6 +24,10 @@ options:
     description: How many of the last runs to return.
     type: int
     default: 10
+  reserve:
+    description: How many MiB must stay free, as M(mailops.kerio.archive_run) is told; RV(forecast) leaves them out.
+    type: int
+    default: 1024
 seealso:
   - module: mailops.kerio.archive_run
 author:
@@ -59,6 +64,22 @@ unknown_addresses:
   type: list
   elements: dict
   sample: [{address: carol@example.com, messages: 12}]
+forecast:
+  description:
+    - How many days the free bytes or inodes of the file system last, at the growth of up to 30 days, imports left out; C(limit)
+      is what ends first. C(days) is null when the archive does not grow, or when it has too little history to tell.
+    - C(sentence) says it for people.
+  returned: success
+  type: dict
+  sample:
+    days: 1000
+    limit: bytes
+    bytes_per_day: 1000000
+    inodes_per_day: 100.0
+    room_bytes: 1000000000
+    room_inodes: 500000
+    history_days: 30
+    sentence: At the growth of the last 30 days, 1.0 MB and 100.0 messages a day, the free 1.0 GB last 1,000 days
 runs:
   description: The last runs, the newest first; C(finished) is null while a run goes on, or when it died.
   returned: success
@@ -72,17 +93,17 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import info
 
-ARGUMENTS = {"root": {"type": "path", "required": True}, "runs": {"type": "int", "default": 10}}
-
-
-def work(root: str, runs: int) -> runner.Outcome:
-    data = info.read(root, runs)
-    return runner.Outcome(False, info.sentence(data), data=data)
+ARGUMENTS = {
+    "root": {"type": "path", "required": True},
+    "runs": {"type": "int", "default": 10},
+    "reserve": {"type": "int", "default": 1024},
+    "forecast_days": {"type": "int", "default": 30},
+}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    runner.run(module, lambda: work(module.params["root"], module.params["runs"]))
+    runner.run(module, lambda: runner.Outcome(**info.declare(module.params)))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ description:
     but not filed again.
 extends_documentation_fragment:
   - mailops.kerio.imap_servers
+  - mailops.kerio.forecast
   - mailops.kerio.job
   - mailops.kerio.ledger
   - mailops.kerio.attributes
@@ -265,7 +266,10 @@ table:
   elements: str
   sample:
     - "profile        new  known  copies  excluded  left  failed  quarantined  deleted    bytes  seconds"
-    - "all mailboxes  310  4,000       0         0     0       0            0        0  7.1 MB      1.7"
+forecast:
+  description: How long the free room lasts, as M(mailops.kerio.archive_info) returns it.
+  returned: when the run has ended
+  type: dict
 test:
   description:
     - Per mailbox C(profile), C(server), C(mailbox), C(user), C(connection), C(login) and C(folders) (V(ok), V(failed) or
@@ -372,6 +376,7 @@ ARGUMENTS = {
     "fail_on_errors": {"type": "bool", "default": True},
     "processes": {"type": "int", "default": 0},
     "reserve": {"type": "int", "default": 1024},
+    "forecast_days": {"type": "int", "default": 30},
     "quarantine_after": {"type": "int", "default": 5},
     "acknowledged": {"type": "list", "elements": "dict", "default": []},
     "reconcile_days": {"type": "int", "default": 7},

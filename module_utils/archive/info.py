@@ -8,16 +8,27 @@ import typing as t
 from collections import Counter
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import growth, layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.forecast import Forecast
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import OPEN, State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import LISTED_ADDRESSES
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
 
-def read(root: str, runs: int) -> dict[str, t.Any]:
-    """Totals, open states, unknown addresses and the last ``runs`` runs; raises StoreError when there is no archive."""
+def declare(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What the module was asked for; the fields of ``runner.Outcome``."""
+    data, found = read(params["root"], params["runs"], params["reserve"] << 20)
+    warning = found.warning(params["forecast_days"])
+    return {"changed": False, "msg": sentence(data), "warnings": [warning] if warning else [], "data": data}
+
+
+def read(root: str, runs: int, reserve: int) -> tuple[dict[str, t.Any], Forecast]:
+    """Totals, open states, unknown addresses, the last ``runs`` runs, and how long the room lasts.
+
+    Raises StoreError when there is no archive.
+    """
     path = Path(root, layout.CATALOG_FILE)
     if not path.exists():
         raise StoreError(root, "it holds no archive", "Create the archive with archive_store, or mount its disk")
@@ -28,15 +39,18 @@ def read(root: str, runs: int) -> dict[str, t.Any]:
             states[row.state] += row.messages
             if row.state is State.LEFT:
                 unknown.update(dict.fromkeys(unknown_addresses(row.reason), row.messages))
-        return {
+        found = growth.read(root, catalog, reserve)
+        data = {
             "totals": {**dataclasses.asdict(catalog.totals()), "users": len(catalog.users())},
             "states": {state.name.lower(): states[state] for state in sorted(OPEN)},
             "receipts": catalog.count_receipts(),
             "unknown_addresses": [
                 {"address": address, "messages": count} for address, count in unknown.most_common(LISTED_ADDRESSES)
             ],
+            "forecast": found.as_data(),
             "runs": [dataclasses.asdict(run) for run in catalog.last_runs(runs)],
         }
+        return data, found
 
 
 def sentence(data: dict[str, t.Any]) -> str:

@@ -211,9 +211,10 @@ class Run:
             self._delete(tools, run_id)
         except ArchiveToolError as error:
             totals = committer.totals
-            error.details.update(placements=totals.placements, objects=totals.objects, stored_bytes=totals.stored_bytes)
+            added = {"placements": totals.placements, "objects": totals.objects, "stored_bytes": totals.stored_bytes}
+            error.details.update(added, done=any(added.values()))
             with contextlib.suppress(CatalogError):  # that may be the very error, or another effect of a full disk
-                catalog.end_run(run_id, "failed", {"message": str(error)}, self._options.ledger.failed(error))
+                catalog.end_run(run_id, "failed", {"message": str(error), **added}, self._options.ledger.failed(error))
             raise
         self.report.miss(self._options.mailbox)
         self.report.warnings += self._masters.warnings()

@@ -12,6 +12,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     compare_module,
     evidence_checkpoint,
     evidence_note,
+    growth,
     job_outcome,
     layout,
     run_estimate,
@@ -172,7 +173,8 @@ def _follow(params: Data, options: Options) -> Data:
 
         def work(reporter: Reporter) -> Data:
             try:
-                return outcome_of(Run(options, reporter).go(), params["fail_on_errors"])
+                outcome = outcome_of(Run(options, reporter).go(), params["fail_on_errors"])
+                return growth.told(outcome, options.root, options.reserve, params["forecast_days"])
             except BusyError as error:
                 return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
 

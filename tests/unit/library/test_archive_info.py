@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ansible_collections.mailops.kerio.plugins.doc_fragments import forecast as forecast_fragment
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.modules import archive_info
 from tests.unit.library.module_run import run_module
 from tests.unit.module_utils.archive.engine_fake import Archive, FakeServers, mail, multidrop
@@ -17,9 +22,16 @@ JOURNAL = "archive@example.com"
 
 def test_documentation_is_the_argument_spec() -> None:
     documented = yaml.safe_load(archive_info.DOCUMENTATION)["options"]
+    documented |= yaml.safe_load(forecast_fragment.ModuleDocFragment.DOCUMENTATION)["options"]
     assert {name: {"type": option["type"]} for name, option in documented.items()} == {
         name: {"type": option["type"]} for name, option in archive_info.ARGUMENTS.items()
     }
+
+
+@pytest.fixture(autouse=True)
+def _free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 GiB, however much the disk of the test has."""
+    monkeypatch.setattr(filesystem, "space", lambda _path: filesystem.Space(100 << 30, 1_000_000))
 
 
 @pytest.mark.shows("read", "check")
@@ -46,6 +58,26 @@ def test_what_an_archive_holds(tmp_path: Path) -> None:
     assert (run["outcome"], run["summary"]["new"]) == ("problems", 2)
     assert run_module(archive_info.main, check=True, root=str(archive.root), runs=1) == result
     assert sorted(archive.root.rglob("*")) == before
+
+
+def test_how_long_the_room_lasts(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive", FakeServers(tmp_path / "imap.log"))
+    young = run_module(archive_info.main, root=str(archive.root))
+    assert (young["forecast"]["days"], young["warnings"]) == (None, [])
+    now = int(time.time())
+    with Catalog.open(archive.catalog_file) as catalog, catalog.transaction():
+        for day in range(40):  # 5 GB a day
+            ended = now - day * 86_400 - 60
+            summary = json.dumps({"objects": 1000, "stored_bytes": 5 * 10**9 - 1000 * 3600})
+            catalog._db.execute("INSERT INTO runs(started, finished, summary) VALUES (?, ?, ?)", (ended, ended, summary))
+    found = run_module(archive_info.main, root=str(archive.root), reserve=10 << 10)
+    expected = {"days": (90 << 30) // (5 * 10**9), "limit": "bytes", "bytes_per_day": 5 * 10**9, "inodes_per_day": 1000.0}
+    assert {name: found["forecast"][name] for name in expected} == expected
+    assert (found["forecast"]["room_bytes"], found["forecast"]["room_inodes"]) == (90 << 30, 990_000)
+    (warning,) = found["warnings"]
+    assert warning.startswith(found["forecast"]["sentence"])
+    assert "last 19 days, fewer than 30. Extend the file system or move the archive" in warning
+    assert run_module(archive_info.main, root=str(archive.root), reserve=10 << 10, forecast_days=19)["warnings"] == []
 
 
 @pytest.mark.shows("error")

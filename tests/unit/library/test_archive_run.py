@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.mailops.kerio.plugins.doc_fragments import imap_servers, ledger
+from ansible_collections.mailops.kerio.plugins.doc_fragments import forecast, imap_servers, ledger
 from ansible_collections.mailops.kerio.plugins.doc_fragments import job as job_fragment
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run, run_look
@@ -74,7 +74,7 @@ def compare(spec: dict[str, t.Any], documented: dict[str, t.Any]) -> None:
 
 
 def test_documentation_is_the_argument_spec() -> None:
-    texts = [fragment.ModuleDocFragment.DOCUMENTATION for fragment in (imap_servers, job_fragment, ledger)]
+    texts = [fragment.ModuleDocFragment.DOCUMENTATION for fragment in (forecast, imap_servers, job_fragment, ledger)]
     documented = [yaml.safe_load(text)["options"] for text in (archive_run.DOCUMENTATION, *texts)]
     compare(archive_run.ARGUMENTS, {name: option for options in documented for name, option in options.items()})
 

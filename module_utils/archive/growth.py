@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an archive grew by, and what of its file system is free: the facts of a forecast."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, forecast, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+
+if t.TYPE_CHECKING:
+    from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
+
+Data = dict[str, t.Any]
+
+# Every run that stored anything says so in its summary, one that failed as well.
+_GROWN = (
+    "SELECT finished, json_extract(summary, '$.objects'), json_extract(summary, '$.stored_bytes') FROM runs"
+    " WHERE finished >= ? AND json_extract(summary, '$.stored_bytes') > 0"
+)
+_FIRST = "SELECT min(finished) FROM runs WHERE json_extract(summary, '$.stored_bytes') > 0"
+
+
+def read(root: str, catalog: Database, reserve: int) -> forecast.Forecast:
+    """The forecast of an archive, of which ``reserve`` bytes must stay free; raises StoreError and CatalogError."""
+    now = int(time.time())
+    try:
+        free = filesystem.space(root)
+    except OSError as error:
+        raise filesystem.os_failure(error, root) from error
+    kept = filesystem.MINIMUM_INODES if reserve else 0
+    room = forecast.Room(free.bytes - reserve, None if free.inodes is None else free.inodes - kept)
+    runs = [forecast.Grown(*row) for row in catalog.rows(_GROWN, (now - forecast.WINDOW_DAYS * forecast.DAY,))]
+    return forecast.forecast(runs, catalog.row(_FIRST)[0], room, now)
+
+
+def told(outcome: Data, root: str, reserve: int, least_days: int) -> Data:
+    """The outcome of a run with the forecast in it: as data, as the last line for people, as a warning when it is due."""
+    with Catalog.open(f"{Path(root, layout.CATALOG_FILE)}", readonly=True) as catalog:
+        found = read(root, catalog, reserve)
+    warning = found.warning(least_days)
+    data = {**outcome["data"], "forecast": found.as_data(), "table": [*outcome["data"]["table"], found.sentence]}
+    return {**outcome, "warnings": [*outcome["warnings"], *([warning] if warning else [])], "data": data}
