@@ -20,6 +20,7 @@ JOBS = "jobs"
 REPORTS = "reports"
 STAGING = "staging"
 EVIDENCE = "evidence"
+LEDGER = frozenset({"entries", "hashes", "checkpoint"})  # the files in it
 BACKUP = "backup"  # made with the first snapshot; the first of all names, so that every tool copies it before the rest
 SKELETON = (OBJECTS, MAIL, JOBS, REPORTS, STAGING, EVIDENCE)
 MAILDIR_PARTS = ("cur", "new", "tmp")

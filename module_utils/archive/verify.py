@@ -110,6 +110,7 @@ class Verification:
         try:
             self._lost = frozenset(catalog.lost())
             report.lost = len(self._lost)
+            first = excused(first, self._lost)
             for looked in self._looked(self._directories(catalog, chosen, rate), pool):
                 report.count(looked)
                 first += excused(looked.findings, self._lost)

@@ -11,7 +11,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import layou
 _BACKUP = "Restore it from a backup of the archive, with archive_repair"
 _OBJECT = re.compile(rf"{layout.OBJECTS}/[0-9a-f]{{2}}/([0-9a-f]{{64}})(?:\.[1-9][0-9]*)?\Z")
 # What is no news of an object that was declared lost.
-_LOST = {"object_missing", "object_damaged", "object_size", "object_links", "placement_missing", "placement_lost", "message_lost"}
+_LOST = {
+    *("object_missing", "object_damaged", "object_size", "object_links"),
+    *("placement_missing", "placement_lost", "message_lost", "ledger_lost"),
+}
 
 
 class Kind(t.NamedTuple):
@@ -48,7 +51,9 @@ KINDS = {
     "message_lost": Kind("a message of a server is said to be archived, but there is no such object", _BACKUP),
     "message_blank": Kind("{}", "Restore the newest catalog from a backup"),
     "ledger": Kind("{}", "Find out who changed it, and restore the directory evidence from a backup"),
-    "ledger_tail": Kind("{}", "Bring the catalog forward with archive_rebuild (what: orphans), or run archive_run", unsettled=True),
+    "ledger_tail": Kind(
+        "{}", "Run archive_run; else bring the catalog forward with archive_rebuild (what: orphans)", unsettled=True
+    ),
     "ledger_forked": Kind("{}", "The archive was rolled back, or the ledger written anew: compare both with a backup"),
     "ledger_lost": Kind("the ledger says that it was archived, but the catalog has no such object", _BACKUP),
     "ledger_untold": Kind(

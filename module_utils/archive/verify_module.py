@@ -6,11 +6,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, profile_keys
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_note, job_outcome, profile_keys
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify import Verification, Wish
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import Known
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import LISTED, Report
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 
@@ -35,7 +36,10 @@ def wish_of(params: Data, *, keep: bool = True) -> Wish:
             rate = profile_keys.size(LEAST_RATE, MOST_RATE)(params["rate"])
         except profile_keys.NotAllowedError as error:
             raise InputError("rate", f"{params['rate']} cannot be used", f"Give {error} (per second)") from None
-    return Wish(params["root"], params["within_days"], params["sample"], rate, params["processes"], keep)
+    known = Known(tuple(params["ledger_checkpoints"]), tuple(params["ledger_verifier_keys"]))
+    for key in known.keys:
+        evidence_note.parse_verifier_key(key)
+    return Wish(params["root"], params["within_days"], params["sample"], rate, params["processes"], keep, known=known)
 
 
 def declare(params: Data, check_mode: bool) -> Data:
@@ -55,7 +59,7 @@ def declare(params: Data, check_mode: bool) -> Data:
 
         return work
 
-    keys = ("root", "within_days", "sample", "rate", "fail_on_damage")
+    keys = ("root", "within_days", "sample", "rate", "fail_on_damage", "ledger_checkpoints", "ledger_verifier_keys")
     return job_outcome.follow(params, JOB, "Verification is under way", prepare, {key: params[key] for key in keys})
 
 

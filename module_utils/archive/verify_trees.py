@@ -7,6 +7,7 @@ Every placement is there and is its object, and there is nothing else; nobody bu
 from __future__ import annotations
 
 import os
+import re
 import stat
 import typing as t
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ KNOWN = {
     *(layout.FORMAT_FILE, layout.LOCK_FILE, layout.DIRTY_FILE, layout.CLOCK_FILE),
     *(layout.BACKUP, *layout.SKELETON, "lost+found"),
 }
+# What archive_rebuild keeps of an older catalog.
+ASIDE = re.compile(rf"{re.escape(layout.CATALOG_FILE)}\.[0-9]{{8}}T[0-9]{{6}}Z\.broken(?:-wal|-shm|-journal)?\Z")
 _CATALOG = {f"{layout.CATALOG_FILE}{end}" for end in ("", "-wal", "-shm", "-journal")}
 
 
@@ -62,10 +65,17 @@ def skeleton(root: str, rights: Rights) -> list[Finding]:
             found += rights.findings(name, path.stat())
     for name in (layout.FORMAT_FILE, layout.CATALOG_FILE):
         found += rights.findings(name, Path(root, name).stat())
-    for folder, known in ((".", KNOWN | _CATALOG), (layout.OBJECTS, buckets), (layout.STAGING, set())):
+    for path in sorted(Path(root, layout.EVIDENCE).glob("*")):
+        found += rights.findings(f"{layout.EVIDENCE}/{path.name}", path.lstat())
+    expected = ((".", KNOWN | _CATALOG), (layout.OBJECTS, buckets), (layout.STAGING, set()), (layout.EVIDENCE, layout.LEDGER))
+    for folder, known in expected:
         names = sorted(set(_names(Path(root, folder))) - known)
-        found += [Finding("foreign", os.path.normpath(f"{folder}/{name}")) for name in names if not name.endswith(".tmp")]
+        found += [Finding("foreign", os.path.normpath(f"{folder}/{name}")) for name in names if not _is_expected(name)]
     return found
+
+
+def _is_expected(name: str) -> bool:
+    return name.endswith(".tmp") or ASIDE.match(name) is not None
 
 
 def _names(folder: Path) -> list[str]:

@@ -17,6 +17,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findi
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_objects import Directory, look
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import Report
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
+from tests.unit.module_utils.archive import ledger_tampers
 from tests.unit.module_utils.archive.format_fixtures import Archive
 from tests.unit.module_utils.archive.store_fixtures import object_of
 from tests.unit.module_utils.archive.verify_tampers import (
@@ -79,7 +80,8 @@ def test_whatever_is_changed_is_found_and_named(filled: Archive, name: str) -> N
 
 
 def test_every_kind_of_damage_is_provoked() -> None:
-    assert {kind for _, expected in TAMPERS.values() for kind, _ in expected} == set(KINDS)
+    tables = (*TAMPERS.values(), *ledger_tampers.TAMPERS.values())
+    assert {kind for _, expected in tables for kind, _ in expected} == set(KINDS)
 
 
 def test_what_a_run_is_writing_is_no_damage_and_what_is_missing_is(filled: Archive) -> None:
