@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import itertools
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.bench import peers
@@ -202,6 +202,24 @@ def verification(bench: Bench) -> t.Iterator[Result]:
     yield result
 
 
+def ledger(bench: Bench) -> t.Iterator[Result]:
+    """g: what the ledger costs, checkpoints signed."""
+    bench.server.mixed()
+
+    def first(*, kept: bool) -> Sample:
+        root = bench.fresh("engine")
+        make_archive(root)
+        return run(replace(bench.task(root, BIG, tls=False, connections=2), ledger=kept))
+
+    result = Result(f"First archive of {MESSAGES[BIG]:,} messages, plain, with the ledger and without one")
+    contest = {"ledger": functools.partial(first, kept=True), "none": functools.partial(first, kept=False)}
+    bench.contest(result, t.cast("Contest", contest), BIG)
+    kept, none = result.median("ledger"), result.median("none")
+    result.at_most("seconds with / without", kept.seconds / none.seconds, 1.03)
+    result.at_most("CPU with / without", kept.cpu / none.cpu, 1.03)
+    yield result
+
+
 CASES: dict[str, t.Callable[[Bench], t.Iterator[Result]]] = {
     "first": first_archive,
     "distance": distance,
@@ -209,4 +227,5 @@ CASES: dict[str, t.Callable[[Bench], t.Iterator[Result]]] = {
     "new": one_new,
     "catalog": large_catalog,
     "verify": verification,
+    "ledger": ledger,
 }
