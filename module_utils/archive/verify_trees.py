@@ -67,8 +67,9 @@ def skeleton(root: str, rights: Rights) -> list[Finding]:
         found += rights.findings(name, Path(root, name).stat())
     for path in sorted(Path(root, layout.EVIDENCE).glob("*")):
         found += rights.findings(f"{layout.EVIDENCE}/{path.name}", path.lstat())
-    expected = ((".", KNOWN | _CATALOG), (layout.OBJECTS, buckets), (layout.STAGING, set()), (layout.EVIDENCE, layout.LEDGER))
-    for folder, known in expected:
+    expected: dict[str, t.AbstractSet[str]] = {".": KNOWN | _CATALOG, layout.OBJECTS: buckets, layout.STAGING: set()}
+    expected[layout.EVIDENCE] = layout.LEDGER
+    for folder, known in expected.items():
         names = sorted(set(_names(Path(root, folder))) - known)
         found += [Finding("foreign", os.path.normpath(f"{folder}/{name}")) for name in names if not _is_expected(name)]
     return found
