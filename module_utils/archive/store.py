@@ -153,6 +153,14 @@ class Store:
             )
         self._write_marker(DirtyMarker(int(time.time()), run, commits))
 
+    def renew(self, run: str, commits: int) -> None:
+        """Have the next sweep look at what changes from now on: all that lies here was looked at. ``commits``: see the marker."""
+        self._write_marker(DirtyMarker(int(time.time()), run, commits))
+        try:
+            self._clock.forget()
+        except OSError as error:
+            raise filesystem.os_failure(error, f"{self.root}/{layout.CLOCK_FILE}") from error
+
     def distrust(self) -> None:
         """Have the next sweep look at everything since the run began: a worker died, and the run goes on without it."""
         marker = self.dirty()

@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils import plan
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserStep, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, UserPlanError
 
@@ -201,11 +202,17 @@ def _match(
     matched: dict[UserValues, User | None] = {}
     for values in wanted:
         user = by_id.get((values.server, values.kerio_id)) if values.kerio_id else None
-        holder = by_name.get(values.name)
+        holder = by_name.get(values.name) or _nameless(values.name, by_name)
         if holder is not None and holder is not user and (holder.server, holder.kerio_id) not in ids:
             user = _name_holder(values, holder, user, reused.get(values.name, ""))
         matched[values] = user
     return matched
+
+
+def _nameless(name: str, by_name: t.Mapping[str, User]) -> User | None:
+    """The user whose name a rebuilt catalog has only as it was cut for the tree, if ``name`` is cut to the same."""
+    tree = layout.escape(name)
+    return by_name.get(tree) if layout.SHORTENED in tree else None
 
 
 def _name_holder(values: UserValues, holder: User, known: User | None, rule: str) -> User | None:
