@@ -18,7 +18,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress imp
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_facts import Survey
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Files, Held, held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import (
-    READ,
     Asks,
     Facts,
     Step,
@@ -99,18 +98,16 @@ class Repair:
             work = _Work(store, catalog, facts, self.asks, result)
             work.run(steps)
             self.reporter.progress(f"{len(result.steps):,} steps done; looking again")
-            self._look_again(facts)
+            self._look_again()
         declared = {_digest(step) for step in result.steps if step.action == "declare_lost"}
         result.useless = sorted(self.asks.declare_lost - facts.lost - declared)
         result.lost = len(catalog.lost())
 
-    def _look_again(self, facts: Facts) -> None:
-        """Compare everything, and read what was touched. Bytes that nobody touched are as damaged as they were."""
+    def _look_again(self) -> None:
+        """Compare everything, and read what something was found about, or done to."""
         result = self.result
-        touched = {*facts.wanted, *(digest for step in result.steps if (digest := _object(step)) is not None)}
-        second = self._verified(frozenset(touched))
-        told = set(second)
-        result.left = second + [one for one in result.found if one.kind in READ and one.digest not in touched and one not in told]
+        spoken_of = {one.digest for one in result.found} | {_object(step) for step in result.steps}
+        result.left = self._verified(frozenset(digest for digest in spoken_of if digest is not None))
 
     def _verified(self, only: frozenset[bytes] | None) -> list[Finding]:
         wish = Wish(self.root, processes=self.processes, keep=False, only=only)

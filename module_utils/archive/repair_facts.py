@@ -16,7 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import ROWS, Facts, Source, wanted_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
 
-_PLACEMENT_KINDS = {"placement_missing", "placement_other", "placement_name"}
+_PLACEMENT_KINDS = {"placement_missing", "placement_other", "placement_name", "placement_unknown"}
 Inode = tuple[int, int]
 
 
@@ -61,7 +61,7 @@ class Survey:
     def _read_all(self, findings: t.Sequence[Finding], digests: t.Iterable[bytes], wanted: t.Collection[bytes]) -> None:
         for digest in digests:
             self._read(*object_names(self.root, digest))
-        self._read(*(one.subject for one in findings if one.kind == "placement_other" or one.subject.startswith(layout.STAGING)))
+        self._read(*(one.subject for one in findings if one.kind in _PLACEMENT_KINDS or one.subject.startswith(layout.STAGING)))
         self._read(*self._named(wanted))
         # What came to light under another name has an object of its own, or has none.
         self._read(*(name for inside in list(self._held.values()) for name in object_names(self.root, inside.digest)))
@@ -112,11 +112,9 @@ class Survey:
 
     def _kept(self, wanted: t.Container[bytes]) -> set[str]:
         """Files in staging that hold what is nowhere else."""
-        return {
-            path
-            for path, inside in self._held.items()
-            if path.startswith(f"{layout.STAGING}/") and inside.digest not in wanted and not self._whole(inside.digest)
-        }
+        staged = {path: one.digest for path, one in self._held.items() if path.startswith(f"{layout.STAGING}/")}
+        elsewhere = {one.digest for path, one in self._held.items() if path not in staged}
+        return {path for path, digest in staged.items() if digest not in elsewhere and digest not in wanted}
 
     def _whole(self, digest: bytes) -> list[str]:
         """The names under which an object is whole, of one whose names were read."""

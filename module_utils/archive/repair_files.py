@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import os
 import stat
+import time
 import typing as t
 from pathlib import Path
 
@@ -232,13 +233,14 @@ class Files:
             return
         if inside is None or inside.digest == comes.digest or self._is_rot(inside, comes):
             return
-        if self.whole_names(inside.digest, but=path):
-            self.sync()
-            return
-        if self._adopt is None:
+        saved = self.whole_names(inside.digest, but=path)
+        if self._adopt is None and not saved:
             raise _last_copy(f"{self._root}/{path}")
-        self._save(path, inside)
-        self._adopt(inside, path)
+        if not saved:
+            self._save(path, inside)
+        self.sync()
+        if self._adopt is not None and (not saved or self._unheard(inside.digest)):
+            self._adopt(inside, path)
 
     def _is_rot(self, inside: Held, true: Held | None) -> bool:
         """Whether what decompresses is what became of another message, ``true``, and no message of its own."""
@@ -256,7 +258,6 @@ class Files:
         finally:
             staged.unlink(missing_ok=True)
         self._note(free)
-        self.sync()
 
     def _whole_object(self, digest: bytes) -> list[tuple[str, Held]]:
         if digest not in self._whole:
@@ -289,7 +290,7 @@ class Files:
 
     def _staging_name(self) -> Path:
         self._written.directories.add(layout.STAGING)  # or the name, which soon goes, is back after a power loss
-        return Path(self._root, layout.STAGING, f"{os.getpid()}.repair.{next(self._serial)}")
+        return Path(self._root, layout.STAGING, f"{os.getpid()}.{next(self._serial)}.{time.monotonic_ns()}")
 
 
 def _linked(source: Path, staged: Path) -> bool:

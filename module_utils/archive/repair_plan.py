@@ -18,19 +18,17 @@ MENDS: dict[str, set[str]] = {
     "make_directory": {"format"},
     "clear_staging": {"foreign"},
     "restore_object": {"object_missing", "object_damaged"},
-    "write_row": {"object_twice", "object_size", "placement_lost", "message_lost"},
+    "write_row": {"object_twice", "object_size", "placement_lost", "message_lost", "ledger_lost"},
     "link_placement": {"placement_missing", "placement_other"},
-    "drop_name": {"placement_name", "object_linked"},
+    "drop_name": {"placement_name", "placement_unknown", "object_linked"},
     "read_again": set(),
-    "declare_lost": {"object_missing", "object_damaged", "object_size", "placement_lost", "message_lost"},
+    "declare_lost": {"object_missing", "object_damaged", "object_size", "placement_lost", "message_lost", "ledger_lost"},
     "set_found": set(),
 }
 # Where bytes are missing.
-WITHOUT_BYTES = {"object_missing", "object_damaged", "placement_lost", "message_lost"}
+WITHOUT_BYTES = {"object_missing", "object_damaged", "placement_lost", "message_lost", "ledger_lost"}
 # Of an object whose bytes may be there all the same.
 ROWS = MENDS["write_row"]
-# What a verification may find when it reads bytes, and only then.
-READ = {"object_damaged", "object_size"}
 # What follows from objects and placements that are not where they must be.
 FOLLOWS = {"object_links", "object_size", "placement_missing"}
 
@@ -163,13 +161,9 @@ class _Plan:
             here = self._facts.names.get(row.path, {})
             if here.get(row.name) not in self._inodes(row.digest):
                 yield Step("link_placement", row.path)
-            drops += self._instead(row, here)
+            # A name that differs in the flags alone is the same placement: it goes once the right one is there.
+            drops += [Step("drop_name", f"{row.directory}/cur/{name}", row.path) for name in sorted(here) if name != row.name]
         yield from drops
-
-    def _instead(self, row: Placed, here: t.Mapping[str, tuple[int, int]]) -> t.Iterator[Step]:
-        """The name that a placement has instead of its own goes once it has its own."""
-        if row.name not in here and here:
-            yield Step("drop_name", f"{row.directory}/cur/{min(here)}", row.path)
 
     def _inodes(self, digest: bytes) -> t.AbstractSet[tuple[int, int] | None]:
         """The inodes that the object has in the end."""

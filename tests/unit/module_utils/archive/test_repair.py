@@ -9,6 +9,7 @@ import shutil
 import tracemalloc
 import typing as t
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -17,6 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import Compressor
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, StoreError
 from tests.unit.module_utils.archive.format_fixtures import BARE, CRLF, USER, Archive
 from tests.unit.module_utils.archive.repair_scene import Inline, copied, everything, kinds, repaired, repairs, waiting, whole
@@ -32,6 +34,7 @@ from tests.unit.module_utils.archive.verify_tampers import (
     other_inode,
     placement,
     second_name,
+    sql,
 )
 
 # What stays as it is, because only people can tell what it is: foreign files and links to them, the catalog in itself, owners.
@@ -47,7 +50,6 @@ STAYS: dict[str, set[str]] = {
     "objects moved elsewhere": {"foreign"},
     "a file in the root": {"foreign"},
     "a tree of nobody": {"foreign"},
-    "a second name": {"placement_unknown", "object_linked"},
     "a file for a directory of objects": {"format"},
     "an object of somebody else": {"owner"},
     "a placement of another user": {"placement_row"},
@@ -201,6 +203,16 @@ def test_objects_that_were_exchanged_are_the_last_copies(filled: Archive, with_p
     assert whole(filled.root).keys() == filled.cur().keys()
 
 
+def test_messages_of_one_size_that_were_exchanged_are_the_last_copies(filled: Archive) -> None:
+    twin = CRLF.replace(b"one", b"two")
+    stored = filled.store.put(twin, 1)
+    filled.catalog.put_objects([ObjectRow(stored.digest, stored.size, stored.stored_size)])
+    placement(filled).unlink()
+    exchange(filled.root / OBJECT, object_of(filled.root, twin))
+    assert repaired(filled.root).left == []
+    assert {DIGEST, stored.digest} < whole(filled.root).keys()
+
+
 def test_placements_that_were_exchanged_are_the_last_copies(filled: Archive) -> None:
     one, two = filled.cur().values()
     exchange(one, two)
@@ -208,6 +220,27 @@ def test_placements_that_were_exchanged_are_the_last_copies(filled: Archive) -> 
         (filled.root / layout.object_path(digest)).unlink()
     assert repaired(filled.root).left == []
     assert sound(filled)
+
+
+def test_a_wrong_name_stays_until_the_right_one_is_there(filled: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = placement(filled).with_name(layout.base_name(placement(filled).name) + ":2,F")
+    placement(filled).rename(wrong)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", mock.Mock(side_effect=OSError(5, "Input/output error", "a disk")))
+        assert [step.action for step, _ in repaired(filled.root).undone] == ["link_placement", "drop_name"]
+    assert wrong.exists()
+    assert repaired(filled.root).left == []
+
+
+def test_what_the_ledger_alone_knows_comes_back(filled: Archive, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    TAMPERS["all of a vanished message"][0](filled)
+    sql(filled, "DELETE FROM source_messages WHERE digest = ?", DIGEST)
+    told = [Finding("ledger_lost", OBJECT)]
+    looked = lambda *_: ([] if filled.catalog.object_rows([DIGEST]) else told, 0)  # noqa: E731
+    monkeypatch.setattr(verify.verify_ledger, "look_at", looked)
+    assert kinds(repaired(filled.root)) == {"ledger_lost"}
+    result = repaired(filled.root, backup)
+    assert (result.left, [step.action for step in result.steps]) == ([], ["restore_object", "write_row"])
 
 
 def test_a_message_that_took_the_place_of_another_gets_its_own(filled: Archive, backup: Path) -> None:
