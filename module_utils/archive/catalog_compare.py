@@ -38,7 +38,6 @@ def uidvalidities(catalog: Database, folder_id: int) -> list[int]:
     return found
 
 
-def declared_lost(catalog: Database, digest: bytes) -> str | None:
-    """Why an object was declared lost for good; None when it was not, or was found since."""
-    row = catalog.row("SELECT reason FROM lost WHERE digest = ? AND found IS NULL", (digest,))
-    return None if row is None else str(row[0])
+def declared_lost(catalog: Database) -> dict[bytes, str]:
+    """The objects that were declared lost for good and not found since, with the reason that was given."""
+    return dict(catalog.rows("SELECT digest, reason FROM lost WHERE found IS NULL"))

@@ -48,25 +48,26 @@ class Wish:
 
 @dataclass
 class Objects:
-    """The objects of an archive, as far as it can be told without reading them: a file that is there and not empty."""
+    """The objects of an archive, as far as it can be told without reading them: a file that is there and not empty.
+
+    ``lost``: what was declared lost, and why; a damaged file may be left of it.
+    """
 
     root: str
-    catalog: Database
+    lost: t.Mapping[bytes, str]
 
     def lack(self, digest: bytes) -> Place | None:
         """See ``compare_classes.Shelf``. Raises StoreError when the file system does not say."""
+        if digest in self.lost:
+            return Place(LOST, self.lost[digest])
         path = Path(self.root, layout.object_path(digest))
         try:
             facts = path.stat(follow_symlinks=False)
         except FileNotFoundError:
-            pass
+            return Place(MISSING, NO_FILE)
         except OSError as error:
             raise os_failure(error, str(path)) from error
-        else:
-            if stat.S_ISREG(facts.st_mode) and facts.st_size:
-                return None
-        told = catalog_compare.declared_lost(self.catalog, digest)
-        return Place(MISSING, NO_FILE) if told is None else Place(LOST, told)
+        return None if stat.S_ISREG(facts.st_mode) and facts.st_size else Place(MISSING, NO_FILE)
 
 
 @dataclass(frozen=True)

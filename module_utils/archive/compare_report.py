@@ -36,8 +36,8 @@ REPORT_FILE = f"{layout.REPORTS}/compare.json"
 LISTED_FOLDERS, LISTED_REASONS, LISTED_CHARACTERS, LISTED_NOTES = 200, 20, 400, 20
 NAMED_CHARACTERS = 60
 UNBALANCED = "the server lists {0:,} UIDs, but {1:,} were accounted for. This is an error of the comparison: please report it"
-LACKING = "{0:,} messages that the catalog has as archived have no intact object ({1}). Restore the objects from a backup of the"
-LACKING += " archive; archive_verify names them"
+LACKING = "{0:,} messages that the catalog has as archived have no intact object ({1}). archive_verify names the objects,"
+LACKING += " archive_repair restores them"
 UNLIKE = "{0:,} messages are not what was archived for them ({1}). Read one on the server: after a restore of the server a UID"
 UNLIKE += " may stand for another message"
 # In the archive, and the server does not have them any more.

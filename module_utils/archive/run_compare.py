@@ -130,7 +130,7 @@ class Compare(Looker):
         with Catalog.of(self._options.root, readonly=True) as catalog:
             catalog_compare.need_little(catalog)
             known = catalog.mailbox_folders(mailbox.server.name, mailbox.name, mailbox.route)
-            objects = Objects(self._options.root, catalog)
+            objects = Objects(self._options.root, catalog_compare.declared_lost(catalog))
             folder_look = FolderLook(imap, connection, catalog, objects, self._wish, work.lots)
             work.folders(folder_look, [folder for folder, _status in found.folders], known)
             listed = {folder.name for folder in mailbox.listed}

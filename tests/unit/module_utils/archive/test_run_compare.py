@@ -145,13 +145,21 @@ def test_a_row_that_names_no_object_fails(archive: Archive) -> None:
     assert reasons(folder(compared(archive))) == [("missing", "its row names no object", "2")]
 
 
+def damage(path: Path) -> None:
+    path.chmod(0o640)
+    path.write_bytes(b"no frame")
+
+
+@pytest.mark.parametrize("change", [unlink, damage])
 @pytest.mark.parametrize(("found", "kind"), [(None, "lost"), (1, "missing")])
-def test_what_was_declared_lost_is_told_and_fails_no_more(archive: Archive, found: int | None, kind: str) -> None:
+def test_what_was_declared_lost_is_told_and_fails_no_more(
+    archive: Archive, change: t.Callable[[Path], None], found: int | None, kind: str
+) -> None:
     path = object_of(archive, 3)
-    path.unlink()
+    change(path)
     values = (bytes.fromhex(path.name), "the disk broke", found)
     write_by_hand(archive, "INSERT INTO lost VALUES (?, 1, 1, 'ops', ?, ?)", values)
-    made = compared(archive)
+    made = compared(archive, Wish(sample=10))
     assert counts(folder(made)) == {"archived": 3, kind: 1}
     assert bool(made.report.problems()) == (kind == "missing")
     if kind == "lost":
