@@ -11,7 +11,15 @@ import pytest
 from tests.meta.test_house import MODULES, ROLES, ROOT
 
 # Modules that change nothing have no change to repeat or to diff.
-READING = {"archive_info", "archive_verify", "kerio_compare", "kerio_directory_info", "kerio_info", "kerio_master_login"}
+READING = {
+    "archive_info",
+    "archive_rehearse",
+    "archive_verify",
+    "kerio_compare",
+    "kerio_directory_info",
+    "kerio_info",
+    "kerio_master_login",
+}
 UNIT = {"change", "again", "check", "diff", "error"}
 PLAY = {"run", "again", "check", "by_hand", "broken"}
 UNIT_READING = {"read", "check", "error"}
