@@ -153,8 +153,10 @@ def test_the_checkpoint_that_was_kept_must_be_that_of_the_proof(program: Program
     key = ("--key", SIGNER.vkey, "--checkpoint")
     assert program.message(message(2), message_proof(2, entries), *key, kept)[0] == 0
     assert program.message(message(2), message_proof(2, entries), *key, older, "--checkpoint", kept)[0] == 0
-    status, said = program.message(message(2), message_proof(2, entries), *key, older)
-    assert (status, "check a proof of consistency" in said) == (1, True)
+    fork = program.file("fork", checkpoint([*entries[:8], entry(99)]))
+    for other in (older, fork):
+        status, said = program.message(message(2), message_proof(2, entries), *key, other)
+        assert (status, "check a proof of consistency" in said) == (1, True)
 
 
 def test_without_a_key_it_says_loudly_that_nobody_signed(program: Program) -> None:
