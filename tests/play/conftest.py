@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab import ports
 from tests.lab.fixtures import Lab, LabServer
+from tests.play import quick
 from tests.play.sockets import listening, overrun
 
 
@@ -19,6 +20,14 @@ def fresh(server: LabServer) -> LabServer:
     server.reset()
     server.forget()
     return server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[None]:
+    """A folder for what the playbooks of this session keep for each other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(quick.KEPT, str(tmp_path_factory.mktemp("kept")))
+        yield
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.lab.fixtures import LabServer
 from tests.lab.playbooks import PlaybookRun, Task, run_playbook
+from tests.play import quick
 
 SECRET = "not-a-secret"
 Options = t.Mapping[str, t.Any]
@@ -113,7 +114,7 @@ def play(*steps: Step, parallel: bool = False, defaults: Options | None = None, 
 
 def run(playbook: Path, *args: str, inventory: Path | str, **environment: str) -> PlaybookRun:
     """Run a playbook with ``-vvv --diff``; fail when a password shows up in anything that it says."""
-    done = run_playbook(playbook, "-vvv", "--diff", *args, inventory=inventory, **environment)
+    done = run_playbook(playbook, "-vvv", "--diff", *args, inventory=inventory, **{**quick.environment(), **environment})
     returned = json.dumps([task.result for task in done.tasks], ensure_ascii=False)
     assert SECRET not in done.output, _around(done.output)
     assert SECRET not in returned, _around(returned)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab.fixtures import Factory
 from tests.lab.playbooks import ROOT, run_playbook
+from tests.play import quick
 
 SITE = ROOT / "playbooks" / "site.yml"
 INVENTORY = ROOT / "inventory" / "lab"
@@ -53,7 +54,7 @@ def newest() -> Path:
 def test_site_yml_runs_on_the_newest_ansible_core(newest: Path, lab_factory: Factory, tmp_path: Path) -> None:
     lab = lab_factory(servers=2, users=2)
     lab.fill(60)
-    extra = {"KERIO_LAB_JSON": str(lab.file), "KERIO_LAB_WORK_DIR": str(tmp_path)}
+    extra = {"KERIO_LAB_JSON": str(lab.file), "KERIO_LAB_WORK_DIR": str(tmp_path), **quick.environment()}
     version = subprocess.run(
         [str(newest), "-m", "ansible", "playbook", "--version"], check=True, capture_output=True, text=True
     ).stdout
