@@ -8,13 +8,17 @@ LAB_DIR := build/lab
 LAB_SERVERS ?= 2
 LAB_MESSAGES ?= 0
 CASES ?=
+# Side by side, the longest first; all of them speak, and one that fails is enough.
+LINTERS := lint-ansible lint-python lint-other
+# Half of the tests wait for time-outs, disks and other processes. For the order see tests/order.py.
+PYTEST_WORKERS ?= 4
 
 # Ansible modules and the lab run with this interpreter's libraries; a locale that is not UTF-8 makes ansible-core refuse to start.
 export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status bench bench-packages test test-packages lint format clean
+.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status bench bench-packages test test-packages lint $(LINTERS) format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,12 +65,19 @@ test-packages:
 	@.ci/packages test
 
 lint: $(VENV)/dev.stamp test-packages ## ruff, mypy, ansible-lint, yamllint, shellcheck
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target $(LINTERS)
+
+lint-ansible:
+	$(BIN)/ansible-lint --strict
+
+lint-python:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p ansible_collections.mailops.kerio.plugins.module_utils
 	$(BIN)/mypy standalone/check_proof.py
+
+lint-other:
 	$(BIN)/yamllint --strict .
-	$(BIN)/ansible-lint --strict
 	shellcheck .ci/packages .ci/run
 
 format: $(VENV)/dev.stamp ## Format the Python files
@@ -74,7 +85,7 @@ format: $(VENV)/dev.stamp ## Format the Python files
 	$(BIN)/ruff format .
 
 test: lint ## Lint and all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 clean: demo-stop lab-stop ## End the lab and remove what was built
 	rm -rf build

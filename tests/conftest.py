@@ -11,7 +11,7 @@ from ansible.plugins.loader import init_plugin_loader
 # Before anything of the collection is imported: what Ansible's loader did not import itself, it does not know later.
 init_plugin_loader([str(Path(__file__).parents[1] / "collections")])
 
-pytest_plugins = ["tests.lab.fixtures", "tests.faults.counting"]
+pytest_plugins = ["tests.lab.fixtures", "tests.faults.counting", "tests.order"]
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
