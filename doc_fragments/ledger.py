@@ -12,8 +12,8 @@ class ModuleDocFragment:
 options:
   ledger_key:
     description:
-      - The key that signs the checkpoint of the ledger at the end of each run, as C(openssl genpkey -algorithm ed25519) writes it.
-        Checkpoints are not signed without it. See C(docs/evidence.md).
+      - The key that signs the checkpoint of the ledger at the end of each run, as C(openssl genpkey -algorithm ed25519) writes
+        it. Checkpoints are not signed without it. See C(docs/evidence.md).
     type: str
   ledger_origin:
     description:
