@@ -13,9 +13,9 @@ CHECKPOINT = f"{layout.EVIDENCE}/checkpoint"
 _LINES = 3  # origin, size, root
 
 
-def newest(root: str) -> str:
-    """The newest checkpoint with its signatures, "" when there is none. Raises StoreError."""
-    path = Path(root, CHECKPOINT)
+def newest(root: str, name: str = CHECKPOINT) -> str:
+    """The newest checkpoint with its signatures, "" when there is none. Raises StoreError. A snapshot has it by another name."""
+    path = Path(root, name)
     try:
         return path.read_text("utf-8", "replace")
     except FileNotFoundError:
@@ -38,6 +38,12 @@ def size_of(checkpoint: str) -> int:
 def checkpoint_of(note: str) -> evidence_note.Checkpoint:
     """The checkpoint in a note, its signatures unseen; EvidenceError when it is none."""
     return evidence_note.Checkpoint.parse(evidence_note.parse_note(note)[0])
+
+
+def completed(text: str) -> str:
+    """A checkpoint with the line ends that editors, YAML and lookups of Ansible take from its end or put there."""
+    stripped = text.strip("\n")
+    return f"{stripped}\n" if is_signed(stripped) else f"{stripped}\n\n"
 
 
 def is_signed(checkpoint: str) -> bool:

@@ -27,10 +27,11 @@ class EvidenceLog:
 
     files = (ENTRIES, HASHES)
 
-    def __init__(self, root: str, position: Position) -> None:
+    def __init__(self, root: str, position: Position, *, readonly: bool = False) -> None:
         """Open it at what the catalog committed; raises StoreError when the files hold less, or more.
 
-        What a run that did not end cleanly appended was cut off before, see ``cut``.
+        What a run that did not end cleanly appended was cut off before, see ``cut``. ``readonly``: nothing is made or
+        written, and the files may hold more, which a run that goes on has not committed.
         """
         self.root = root
         self.position = position
@@ -41,10 +42,9 @@ class EvidenceLog:
                 raise StoreError(f"{root}/{layout.EVIDENCE}", "the directory of the ledger is not there", remedy)
             with self._errors():
                 for name in self.files:
-                    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-                    self._descriptors.append(os.open(f"{root}/{name}", flags, FILE_MODE))
+                    self._descriptors.append(_open_readonly(f"{root}/{name}") if readonly else _open(f"{root}/{name}"))
             self._entries, self._hashes = self._descriptors
-            check(root, position)
+            check(root, position, growing=readonly)
         except StoreError:
             self.close()
             raise
@@ -101,6 +101,15 @@ class EvidenceLog:
         self._descriptors = []
 
 
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+
+
+def _open_readonly(path: str) -> int:
+    # Before the first run there are no files; ``check`` tells when one is gone.
+    return os.open(path if Path(path).exists() else os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
 def _write_at(descriptor: int, data: bytes, offset: int) -> None:
     written = 0
     while written < len(data):
@@ -112,14 +121,14 @@ def ends(position: Position) -> tuple[tuple[str, int], ...]:
     return (ENTRIES, position.bytes), (HASHES, evidence_tree.stored_count(position.entries) * HASH_BYTES)
 
 
-def check(root: str, position: Position) -> None:
-    """Raise StoreError when the files do not end where the catalog says."""
+def check(root: str, position: Position, *, growing: bool = False) -> None:
+    """Raise StoreError when the files do not end where the catalog says; ``growing``: they may end behind that."""
     for name, end in ends(position):
         path = f"{root}/{name}"
         found = size_of(path)
         if found < end:
             raise StoreError(path, f"it has {found:,} bytes, but {end:,} are committed", _BROKEN)
-        if found > end:
+        if found > end and not growing:
             told = f"it has {found:,} bytes, but the catalog knows of {end:,}: the catalog is older than the ledger"
             raise StoreError(path, told, _OLD_CATALOG)
 
