@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_note
 from tests.lab.fixtures import Factory, Lab
 from tests.lab.playbooks import ROOT, PlaybookRun
 from tests.play.archive_site import FETCHED, Watch, stuck
 from tests.play.helpers import run
 from tests.play.trees import tree
+from tests.unit.module_utils.archive.test_evidence import PEM
 
 PLAYBOOKS, INVENTORY = ROOT / "playbooks", ROOT / "inventory" / "lab"
 PATIENCE_SECONDS = 60.0
@@ -56,6 +58,7 @@ def test_test_and_estimate_before_the_first_run_and_stop_of_a_run(lab: Lab, tmp_
     nobody = playbook(lab, tmp_path, "archive", archive_mode="test")
     assert nobody.rc != 0 and not root.exists()
     assert last_message(nobody)[0] == "0 of 0 mailboxes can be read"
+    kept = keeping(tmp_path)
     assert any("Synchronise the users first (users.yml" in line for line in last_message(nobody))
 
     for name in ("configure", "users"):
@@ -74,7 +77,7 @@ def test_test_and_estimate_before_the_first_run_and_stop_of_a_run(lab: Lab, tmp_
 
     runs: list[PlaybookRun] = []
     with stuck() as silent:
-        variables = {"kerio_connect_imap_port": silent.port, "kerio_connect_imap_timeout": 120}
+        variables = {"kerio_connect_imap_port": silent.port, "kerio_connect_imap_timeout": 120, **kept}
         running = threading.Thread(target=lambda: runs.append(playbook(lab, tmp_path, "archive", **variables)))
         running.start()
         silent.taken()
@@ -89,13 +92,43 @@ def test_test_and_estimate_before_the_first_run_and_stop_of_a_run(lab: Lab, tmp_
     assert "stopped on request before the end" in last_message(stops[0])[0]
     nothing = playbook(lab, tmp_path, "archive", archive_mode="stop")
     assert (nothing.rc, last_message(nothing)) == (0, ["Nothing to stop: no run is under way"])
-    real = playbook(lab, tmp_path, "archive")
+    first = checkpoints(tmp_path)
+    real = playbook(lab, tmp_path, "archive", **kept)
     assert real.rc == 0
     (task,) = real.of("archive_run")
+    assert checkpoints(tmp_path) == first + task.result["checkpoint"] + "\n"
+    assert not any(line.startswith("checkpoint: ") for line in last_message(real))
     seen = estimated.of("archive_run")[0].result["estimate"]
     assert seen["messages"] == task.result["run"]["seen"] > 0
     compare(lab, tmp_path, root)
+    prove(lab, tmp_path, kept)
     verify(lab, tmp_path, root)
+
+
+def keeping(work: Path) -> dict[str, t.Any]:
+    """Variables of a site that signs checkpoints and keeps them beside its inventory."""
+    keys = [evidence_note.Signer(PEM, f"archive1{work}/archive").verifier_key]
+    folder = str(work / "inventory" / "checkpoints")
+    (work / "inventory").mkdir()
+    return {
+        "archive_ledger_checkpoints_dir": folder,
+        "archive_ledger_verifier_keys": keys,
+        "vault_archive_ledger_key": PEM,
+    }
+
+
+def checkpoints(work: Path) -> str:
+    return (work / "inventory" / "checkpoints" / "archive1.checkpoints").read_text("utf-8")
+
+
+def prove(lab: Lab, work: Path, kept: dict[str, t.Any]) -> None:
+    """A run without news keeps the file; what it holds is signed, continued, and proven so by prove.yml."""
+    before = checkpoints(work)
+    again = playbook(lab, work, "archive", **kept)
+    assert (again.rc, [task.action for task in again.changed()]) == (0, []), again.output
+    assert checkpoints(work) == before
+    key = "".join(PEM.splitlines()[1:-1])
+    assert key not in again.output and key not in json.dumps([task.result for task in again.tasks])
 
 
 def compare(lab: Lab, work: Path, root: Path) -> None:
