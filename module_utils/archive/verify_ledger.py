@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import typing as t
@@ -186,7 +187,9 @@ class LedgerLook:
                 self._declared(json.loads(line))
 
     def _digests(self, position: Position) -> t.Iterator[bytes]:
-        for line in self._lines(position):
+        """What came in, as the ledger says and what waits for it."""
+        waiting = (entry.encode() for _, entry in self.catalog.evidence_waiting())
+        for line in itertools.chain(self._lines(position), waiting):
             if (found := _MESSAGE.match(line)) is not None:
                 yield bytes.fromhex(found[1].decode())
 
