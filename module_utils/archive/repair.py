@@ -16,7 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_facts import Survey
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Files, Held, held
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Files, Held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import (
     Asks,
     Facts,
@@ -95,10 +95,11 @@ class Repair:
             result.steps, result.left = steps, remaining(result.found, steps)
         elif steps:
             self.reporter.progress(f"{len(result.found):,} damaged; {len(steps):,} steps to do")
-            work = _Work(store, catalog, facts, self.asks, result)
-            work.run(steps)
-            self.reporter.progress(f"{len(result.steps):,} steps done; looking again")
-            self._look_again()
+            _Work(store, catalog, facts, self.asks, self.reporter, result).run(steps)
+            if self.reporter.stop_requested:
+                result.incomplete, result.left = STOPPED, remaining(result.found, result.steps)
+            else:
+                self._look_again()
         declared = {_digest(step) for step in result.steps if step.action == "declare_lost"}
         result.useless = sorted(self.asks.declare_lost - facts.lost - declared)
         result.lost = len(catalog.lost())
@@ -130,6 +131,7 @@ class _Work:
     catalog: Catalog
     facts: Facts
     asks: Asks
+    reporter: Reporter
     result: Repaired
     failed: set[bytes] = field(default_factory=set)
 
@@ -156,11 +158,14 @@ class _Work:
                 if done:
                     self._files.sync()
                     commit(done)
+                    self.reporter.progress(f"{len(self.result.steps) + len(done):,}/{len(steps):,} steps done")
                 self.result.steps += done
         finally:
             self._files.sync()
 
     def _did(self, action: t.Callable[[Step], None], step: Step) -> bool:
+        if self.reporter.stop_requested:
+            return False
         try:
             action(step)
         except (StoreError, OSError) as error:
@@ -226,9 +231,9 @@ class _Work:
 
     def _row(self, digest: bytes) -> ObjectRow:
         names = self._files.whole_names(digest)
-        inside = held(Path(self.store.root, names[0][0])) if names else None
-        if inside is None:
+        if not names:
             raise StoreError(layout.object_path(digest), "it is not whole any more", "Check the disk, then repair again")
+        inside = names[0][1]
         return ObjectRow(digest, inside.size, inside.stored_size)
 
     def _write_rows(self, done: list[Step]) -> None:

@@ -14,6 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import
 from ansible_collections.mailops.kerio.plugins.modules import archive_repair, archive_verify
 from tests.unit.library.module_run import run_module
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
+from tests.unit.module_utils.archive.repair_scene import Inline
 
 NOWHERE = "Disk failure, the server is gone"
 
@@ -22,6 +23,7 @@ NOWHERE = "Disk failure, the server is gone"
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """An archive of two messages, and a copy of it in ``backup`` beside it; the object and the placement of one are missing."""
     monkeypatch.setattr(verify, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(verify, "ProcessPoolExecutor", Inline)
     servers = FakeServers(tmp_path / "imap.log")
     made = Archive(tmp_path / "archive", servers)
     made.user("alice@example.com")

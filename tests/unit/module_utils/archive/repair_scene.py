@@ -13,7 +13,7 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair import Repair, Repaired
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import Asks
@@ -47,14 +47,14 @@ def everything(root: Path) -> dict[str, tuple[int, int, bytes]]:
     return {str(path): (path.stat().st_ino, path.stat().st_mode, path.read_bytes()) for path in files}
 
 
-def repaired(root: Path, *backups: Path, write: bool = True, **asks: t.Any) -> Repaired:
+def repaired(root: Path, *backups: Path, write: bool = True, reporter: Reporter | None = None, **asks: t.Any) -> Repaired:
     """Repair, and prove that nothing was lost by it."""
     before = whole(root)
     # What a rotten file decompresses to is no message. Any other one counts, also if nobody archived it.
     sizes = {hashlib.sha256(body).digest(): len(body) for body in (CRLF, BARE)}
     messages = {digest for digest, size in before.items() if size not in sizes.values() or digest in sizes}
     try:
-        return Repair(str(root), [str(one) for one in backups], Asks(**asks), Silent(), write, processes=1).run()
+        return Repair(str(root), [str(one) for one in backups], Asks(**asks), reporter or Silent(), write, processes=1).run()
     finally:
         assert messages <= whole(root).keys()
 

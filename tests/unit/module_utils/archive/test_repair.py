@@ -182,11 +182,11 @@ def test_a_backup_that_is_damaged_too_is_passed_over(filled: Archive, backup: Pa
 
 
 def test_what_is_no_file_is_no_source_and_no_target(filled: Archive, backup: Path) -> None:
-    (filled.root / OBJECT).unlink()
-    placement(filled).unlink()
-    (backup / OBJECT).unlink()
+    elsewhere = (backup / OBJECT).rename(backup / "elsewhere")
     os.mkfifo(backup / OBJECT)
-    (filled.root / OBJECT).symlink_to(backup / object_of(Path(), BARE))
+    for path in (filled.root / OBJECT, placement(filled)):
+        path.unlink()
+        path.symlink_to(elsewhere)
     assert repaired(filled.root, backup).steps == []
     assert (filled.root / OBJECT).is_symlink()
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import typing as t
 from collections import Counter
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import verify
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import Compressor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify import Verification, Wish
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
 from tests.unit.module_utils.archive.repair_scene import Inline, kinds, repaired, whole
@@ -99,3 +101,40 @@ def test_what_is_asked_for_is_asked_for_once_and_not_declared_lost(archive: Arch
     assert [{step.action for step in one.steps} for one in (check, first, second)] == [{"read_again"}, {"read_again"}, set()]
     assert [one.useless for one in (check, first, second)] == [[digest]] * 3
     assert archive.rows("SELECT * FROM lost") == []
+
+
+def test_what_a_repair_adopts_is_told_to_the_ledger(archive: Archive, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    shutil.copytree(archive.root, backup)
+    path = shared(archive)
+    path.chmod(0o640)
+    path.write_bytes(Compressor().compress(b"Subject: nobody archived this\r\n\r\n"))
+    path.chmod(0o440)
+    assert repaired(archive.root, backup).left == []
+    archive.run()
+    assert damages(archive) == []
+
+
+@pytest.mark.parametrize(("word", "done"), [("objects", set()), ("steps done", {"set_mode"})])
+def test_a_repair_that_is_stopped_says_so_and_the_next_one_goes_on(
+    archive: Archive, tmp_path: Path, word: str, done: set[str]
+) -> None:
+    backup = tmp_path / "backup"
+    shutil.copytree(archive.root, backup)
+    remove(archive)
+    min((archive.root / "objects").glob("*/*")).chmod(0o660)
+    result = repaired(archive.root, backup, reporter=Impatient(word))
+    assert (result.incomplete, {step.action for step in result.steps}) == ("stopped before its end", done)
+    assert done == set() or kinds(result) == {"object_missing", "placement_missing"}
+    again = repaired(archive.root, backup)
+    assert (again.incomplete, again.left) == ("", [])
+
+
+class Impatient(Silent):
+    """Asks to stop once a word is said."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+
+    def progress(self, line: str, **_data: t.Any) -> None:
+        self.stop_requested = self.stop_requested or self._word in line
