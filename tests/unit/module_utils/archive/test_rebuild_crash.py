@@ -205,7 +205,9 @@ def test_rows_are_committed_after_what_they_speak_of_is_durable(scene: Archive) 
 
     with mock.patch.object(Store, "sync", syncing), mock.patch.object(RebuiltCatalog, "adopt", adopting):
         rebuilt(scene, "orphans", orphans="adopt")
+        assert "evidence/entries" in synced
+        synced.clear()
         lose_catalog(scene)
         rebuilt(scene)
+        assert "evidence/entries" in synced
     assert wrong == []
-    assert "evidence/entries" in synced

@@ -96,6 +96,7 @@ def test_a_marker_that_is_newer_than_the_catalog_does_not_hold_the_next_run_up(
     with pytest.raises(StoreError, match="it is older than the archive"):
         scene.run()
     rebuilt(scene, "orphans", orphans="adopt")
+    assert json.loads((scene.root / "dirty").read_text())["commits"] == 951
     scene.run(quarantine_after=1)
     assert (scene.substance(), links(scene)) == (wanted["substance"], linked)
     assert not (scene.root / "dirty").exists()
@@ -182,3 +183,15 @@ def test_removing_takes_damaged_objects_that_nothing_speaks_of(scene: Archive) -
     assert report.done == [OBJECT]
     assert ("kept", layout.object_path(digest)) in {(problem.kind, problem.subject) for problem in report.problems}
     assert (obj.exists(), kept.exists(), (scene.root / spoken_of).exists()) == (False, True, True)
+
+
+def test_a_further_file_of_an_object_is_no_object_and_is_never_removed_with_the_damaged(scene: Archive) -> None:
+    obj = orphan(scene)
+    further = obj.with_name(f"{obj.name}.1")
+    obj.rename(further)
+    report = rebuilt(scene, "orphans", orphans="remove")
+    assert {(problem.kind, problem.subject) for problem in report.problems} == {
+        ("object_alone", f"{OBJECT}.1"),
+        ("kept", f"{OBJECT}.1"),
+    }
+    assert (further.exists(), report.changed) == (True, False)
