@@ -98,6 +98,10 @@ options:
       - V(adopt) gives the archive of that name to the new user. V(separate) keeps it apart and begins a new one.
     type: dict
     default: {}
+  owner:
+    description: Who has it done, such as user and host of the controller, for the ledger (M(mailops.kerio.archive_audit)).
+    type: str
+    default: ""
 extends_documentation_fragment:
   - mailops.kerio.archive
   - mailops.kerio.attributes
@@ -117,6 +121,7 @@ EXAMPLES = r"""
       domains: [example.com]
     not_users: [archive@example.com]
     delete: true
+    owner: "{{ lookup('ansible.builtin.pipe', 'echo $(id -un)@$(uname -n)') }}"
 
 - name: Ensure that an auditor can read
   mailops.kerio.archive_users:
@@ -180,13 +185,15 @@ def main() -> None:
             "default_privileges": {**PRIVILEGES, "default": ["login", "read"]},
             "delete": {"type": "bool", "default": False},
             "reused_names": {"type": "dict", "default": {}},
+            "owner": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
 
     def work() -> runner.Outcome:
         wish = users_sync.wish(module.params)
-        plan = users_sync.synchronise(module.params["root"], wish, check_mode=module.check_mode)
+        given = {"check_mode": module.check_mode, "owner": module.params["owner"]}
+        plan = users_sync.synchronise(module.params["root"], wish, **given)
         touched = [
             {"name": change.key, "action": change.action, "why": plan.why.get(change.key, "")} for change in plan.shown.changes
         ]

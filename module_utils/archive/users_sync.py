@@ -36,8 +36,11 @@ def wish(options: t.Mapping[str, t.Any]) -> users.Wish:
     )
 
 
-def synchronise(root: str, desired: users.Wish, *, check_mode: bool) -> users.UserPlan:
-    """Plan the users of the archive and, unless in check mode, write the plan. Takes no lock: one short transaction."""
+def synchronise(root: str, desired: users.Wish, *, check_mode: bool, owner: str = "") -> users.UserPlan:
+    """Plan the users of the archive and, unless in check mode, write the plan. Takes no lock: one short transaction.
+
+    ``owner``: who has it done, for the ledger.
+    """
     if check_mode and not Path(root, layout.CATALOG_FILE).exists():
         return users.plan_users(root, desired, [])  # archive_store would make the archive before
     filesystem.check_root(root)
@@ -46,7 +49,7 @@ def synchronise(root: str, desired: users.Wish, *, check_mode: bool) -> users.Us
     with Catalog.of(root, readonly=check_mode) as catalog:
         plan = users.plan_users(root, desired, catalog.users(deleted=True))
         if plan.steps and not check_mode:
-            catalog.apply_users(plan.steps)
+            catalog.apply_users(plan.steps, owner)
         return plan
 
 

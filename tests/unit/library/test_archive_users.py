@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 import typing as t
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_a_first_and_a_second_synchronisation(root: Path) -> None:
     assert set(names(root)) == {"ann@example.com", "ben@example.com"}
     again = run(root, person("ann"), person("ben"))
     assert (again["changed"], again["users"], again["diff"]["after"]) == (False, [], {})
+
+
+def test_the_ledger_is_told_who_has_it_done(root: Path) -> None:
+    run(root, person("ann"), owner="admin@controller")
+    run(root, person("ann", full_name="Ann"))
+    with Catalog.open(str(root / "catalog.sqlite3"), readonly=True) as catalog:
+        waiting = [json.loads(text) for _number, text in catalog.evidence_waiting()]
+    assert [(entry["event"], entry["by"]) for entry in waiting] == [("users", "admin@controller"), ("users", "")]
 
 
 @pytest.mark.shows("check", "diff")
