@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import snapshot, verify
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import rebuild, snapshot, verify
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -25,6 +25,8 @@ from tests.unit.module_utils.archive import backup_steps
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
 
 ALICE = "alice@example.com"
+# What a verification tells of messages and folders that are newer than the catalog.
+NEWER = {"foreign", "object_unknown", "placement_unknown", "object_links", "object_linked", "ledger_tail"}
 
 
 @pytest.fixture
@@ -60,6 +62,12 @@ def restored(archive: Archive, copy: Path, root: Path) -> Archive:
     found = Archive(root, archive.servers)
     found.profiles = archive.profiles
     return found
+
+
+def forward(archive: Archive) -> None:
+    """Bring a restored catalog forward, as the documentation says."""
+    for wish in ({"what": "orphans", "orphans": "adopt"}, {"what": "trees"}):
+        rebuild.rebuild(rebuild.Wish(str(archive.root), processes=1, **wish), Silent())
 
 
 def copied(root: Path, copy: Path) -> None:
@@ -194,6 +202,14 @@ def test_what_is_newer_than_the_snapshot_is_not_swept_away(archive: Archive, tmp
         with pytest.raises(StoreError, match=r"1 objects of the archive are newer than it\. Bring it forward first"):
             back.run()
     assert newer in back.files()
+    forward(back)
+    assert kinds(back.root) == set()
+    archive.servers.log.unlink()
+    # The server has lost the message meanwhile; the archive has not.
+    assert not back.run().problems()
+    assert archive.servers.commands("FETCH") == []
+    assert (newer in back.files(), back.tree()) == (True, archive.tree())
+    assert kinds(back.root) == set()
 
 
 def test_a_half_written_object_in_the_copy_does_not_stop_the_next_run(archive: Archive, tmp_path: Path) -> None:
@@ -216,11 +232,17 @@ def test_a_message_that_moved_between_snapshot_and_copy_keeps_its_bytes(archive:
     copied(archive.root, tmp_path / "copy")
     assert list(archive.placed(ALICE).values()) == [2, 1]
     back = restored(archive, tmp_path / "copy", tmp_path / "elsewhere")
-    assert kinds(back.root) == {"placement_missing", "placement_unknown"}
+    assert kinds(back.root) == {"ledger_tail", "placement_missing", "placement_unknown"}
     assert back.files() == archive.files()
     with pytest.raises(StoreError, match="older than the ledger"):
         back.run()
     assert back.tree() == archive.tree()
+    forward(back)
+    assert kinds(back.root) == set()
+    assert not back.run().problems()
+    # It is in its old folder again, beside the new one: nothing tells that the link was removed on purpose.
+    assert set(back.tree()) > set(archive.tree())
+    assert len(back.tree()) == len(archive.tree()) + 1
 
 
 class SlowServers(FakeServers):
@@ -252,13 +274,20 @@ def test_backups_at_random_instants_of_a_run_have_all_that_their_snapshots_speak
     archive.run(connections=2)
     beside.join(60)
     assert beside.exitcode == 0
+    whole = {name: archive.substance()[name] for name in ("messages", "placements")}
     spoken = []
     for number in range(3):
         back = restored(archive, tmp_path / f"copy{number}", tmp_path / f"back{number}")
-        assert kinds(back.root) <= {"object_unknown", "placement_unknown", "object_links", "object_linked"}
+        assert kinds(back.root) <= NEWER
         with Store.open(str(back.root)) as store, Catalog.of(str(back.root), readonly=True) as catalog:
             for row in catalog.objects_in(0, 256):
                 store.read(row.digest)
             spoken.append(catalog.totals().objects)
+        forward(back)
+        # What the ledger owes is settled by the next run.
+        assert kinds(back.root) <= {"ledger_tail", "ledger_untold"}
+        assert not back.run(connections=2).problems()
+        assert kinds(back.root) == set()
+        assert {name: back.substance()[name] for name in ("messages", "placements")} == whole
     assert spoken == sorted(spoken)
     assert spoken[0] < 150
