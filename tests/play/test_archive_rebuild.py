@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import typing as t
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab.fixtures import Factory
+from tests.lab.playbooks import ROOT, PlaybookRun
 from tests.play.archive_site import MAILBOXES, Watch, furnish
-from tests.play.helpers import Step, assert_one_sentence, play
+from tests.play.helpers import Step, assert_one_sentence, play, run
 from tests.play.trees import tree
+from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
 
 
 def rebuild(root: Path, what: str, *, check: bool = False, **options: t.Any) -> Step:
@@ -69,3 +72,33 @@ def test_where_there_is_no_archive(tmp_path: Path) -> None:
     (empty,) = play(rebuild(tmp_path / "empty", "catalog"))
     assert_one_sentence(empty, f"{tmp_path}/empty: it holds no archive.", "Create the archive with archive_store, or mount")
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+def playbook(archive: Archive, *args: str, **variables: object) -> PlaybookRun:
+    given = {"archive_host_root": str(archive.root), "archive_host_python": sys.executable, **variables}
+    file, inventory = archive.root.parent / "variables.json", archive.root.parent / "hosts"
+    file.write_text(json.dumps(given), encoding="utf-8")
+    host = f"archive1 ansible_connection=local ansible_python_interpreter={sys.executable}"
+    inventory.write_text(f"[archive_hosts]\n{host}\n", encoding="utf-8")
+    return run(ROOT / "playbooks/rebuild.yml", "-e", f"@{file}", *args, inventory=inventory)
+
+
+def test_the_playbook_rebuilds_what_is_said(tmp_path: Path) -> None:
+    servers = FakeServers(tmp_path / "imap.log")
+    archive = Archive(tmp_path / "archive", servers)
+    archive.user("alice@example.com")
+    archive.profiles = [MULTIPLE]
+    servers.folder("mail1", "alice@example.com").add(*map(mail, range(3)))
+    archive.run()
+    substance = archive.substance()
+    Path(archive.catalog_file).unlink()
+    unsaid = playbook(archive)
+    assert unsaid.rc != 0
+    assert "archive_rebuild_what is not set" in unsaid.output
+    check = playbook(archive, "--check", archive_rebuild_what="catalog")
+    assert (check.rc, Path(archive.catalog_file).exists()) == (0, False), check.output
+    done = playbook(archive, archive_rebuild_what="catalog")
+    assert done.rc == 0, done.output
+    assert [task.action for task in done.changed()] == ["mailops.kerio.archive_rebuild"]
+    assert "the catalog was made anew: 3 objects" in " ".join(done.output.split())
+    assert archive.substance() == substance
