@@ -25,7 +25,7 @@ def test_it_creates_an_archive_once(tmp_path: Path) -> None:
     assert (first["failed"], first["changed"], first["msg"]) == (False, True, f"{root}: the archive was created")
     assert (root / "format").read_text() == "kerio-archive 1\n"
     made = {path.name for path in root.iterdir() if not path.name.startswith("catalog.sqlite3-")}
-    assert made == {"catalog.sqlite3", "format", "jobs", "mail", "objects", "reports", "staging"}
+    assert made == {"catalog.sqlite3", "evidence", "format", "jobs", "mail", "objects", "reports", "staging"}
     assert len(list((root / "objects").iterdir())) == 256
     assert all(path.stat().st_mode & 0o7777 == 0o2750 for path in [root, *root.glob("objects/*"), root / "mail"])
     again = run(root)
@@ -128,4 +128,4 @@ def test_the_role_pins_what_the_project_pins() -> None:
         line for line in (project / "roles/archive_host/files/requirements.txt").read_text("utf-8").splitlines() if line[0] != "#"
     }
     assert wanted <= pinned
-    assert {line.partition("==")[0] for line in wanted} >= {"IMAPClient", "requests", "zstandard"}
+    assert {line.partition("==")[0] for line in wanted} >= {"IMAPClient", "cryptography", "requests", "zstandard"}
