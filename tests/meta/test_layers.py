@@ -40,6 +40,7 @@ PURE = [
     "archive/filing.py",
     "archive/filters.py",
     "archive/profile.py",
+    "archive/repair_plan.py",
 ]
 INPUT_OUTPUT = {
     "os",
