@@ -260,7 +260,7 @@ profiles:
       errors: []
       unknown_addresses: []
 table:
-  description: The result as at most 24 lines of text, of a run one for each profile.
+  description: The result as at most 25 lines of text, of a run one for each profile, and how long the room lasts.
   returned: when the run has ended, and in the modes V(test), V(estimate) and V(compare)
   type: list
   elements: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import time
 import typing as t
-from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, forecast, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, forecast
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
 
 if t.TYPE_CHECKING:
     from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
@@ -38,8 +38,11 @@ def read(root: str, catalog: Database, reserve: int) -> forecast.Forecast:
 
 def told(outcome: Data, root: str, reserve: int, least_days: int) -> Data:
     """The outcome of a run with the forecast in it: as data, as the last line for people, as a warning when it is due."""
-    with Catalog.open(f"{Path(root, layout.CATALOG_FILE)}", readonly=True) as catalog:
-        found = read(root, catalog, reserve)
+    try:
+        with Catalog.of(root, readonly=True) as catalog:
+            found = read(root, catalog, reserve)
+    except ArchiveToolError as error:  # the run is done, and what it did is to be told
+        return {**outcome, "warnings": [*outcome["warnings"], str(error)]}
     warning = found.warning(least_days)
     data = {**outcome["data"], "forecast": found.as_data(), "table": [*outcome["data"]["table"], found.sentence]}
     return {**outcome, "warnings": [*outcome["warnings"], *([warning] if warning else [])], "data": data}

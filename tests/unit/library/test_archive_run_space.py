@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, run, worker
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, growth, run, worker
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
 from ansible_collections.mailops.kerio.plugins.modules import archive_run
 from tests.unit.library.module_run import run_module
 from tests.unit.module_utils.archive.engine_fake import MASTER, MULTIPLE, Archive, FakeServers, mail
@@ -91,3 +92,14 @@ def test_a_run_tells_how_long_the_room_lasts(archive: Archive, monkeypatch: pyte
     assert result["forecast"]["room_bytes"] == 2 << 30
     assert result["forecast"]["sentence"] == "How long the free 2.1 GB last cannot be told yet: too little history"
     assert result["table"][-1] == result["forecast"]["sentence"]
+
+
+def test_a_forecast_that_cannot_be_made_hides_no_result(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: t.Any) -> t.NoReturn:
+        raise CatalogError("catalog", "disk I/O error", "Check the disk")
+
+    monkeypatch.setattr(growth, "read", broken)
+    monkeypatch.setattr(filesystem, "space", lambda _path: filesystem.Space(3 << 30, 1_000_000))
+    result = archived(archive)
+    assert (result["failed"], result["changed"], result["run"]["new"]) == (False, True, 30)
+    assert "catalog: disk I/O error. Check the disk." in result["warnings"]
