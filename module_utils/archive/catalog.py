@@ -87,7 +87,7 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables,
         """
         path = f"{root}/{layout.CATALOG_FILE}"
         if not Path(path).exists():
-            remedy = "Restore the catalog from a backup; archive_store makes that of a new archive"
+            remedy = "Restore the catalog from a backup, or have archive_rebuild make it anew"
             raise StoreError(path, "the archive has no catalog", remedy)
         return cls(path, readonly=readonly, create=False)
 

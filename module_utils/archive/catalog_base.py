@@ -18,8 +18,8 @@ _REMEDIES = {
     sqlite3.SQLITE_BUSY: "Another program holds a transaction open for more than a minute; find it with fuser and end it",
     sqlite3.SQLITE_READONLY: "Give the user that runs archiving the right to write the catalog and its directory",
     sqlite3.SQLITE_CANTOPEN: "Make room if that file system is full; else give this user the right to read and write there",
-    sqlite3.SQLITE_CORRUPT: "Restore the catalog from a backup of the archive",
-    sqlite3.SQLITE_NOTADB: "Restore the catalog from a backup of the archive",
+    sqlite3.SQLITE_CORRUPT: "Restore the catalog from a backup, or have archive_rebuild make it anew",
+    sqlite3.SQLITE_NOTADB: "Restore the catalog from a backup, or have archive_rebuild make it anew",
     sqlite3.SQLITE_IOERR: "Check the disk and the kernel log",
 }
 _PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA cache_size = -65536", "PRAGMA wal_autocheckpoint = 4000")

@@ -138,7 +138,7 @@ def _make_catalog(root: str, wanted: dict[str, int]) -> None:
         raise StoreError(
             str(path),
             "the catalog is gone, but the archive holds objects",
-            "Restore the catalog from a backup of the archive",
+            "Restore the catalog from a backup, or have archive_rebuild make it anew",
         )
     Catalog.open(str(path)).close()
     try:

@@ -27,7 +27,7 @@ class Kind(t.NamedTuple):
 
 KINDS = {
     "format": Kind("{}", "Find out who changed the archive root; archive_store makes what is missing"),
-    "catalog": Kind("SQLite says: {}", "Restore the newest catalog from a backup; the objects and trees need not be touched"),
+    "catalog": Kind("SQLite says: {}", "Restore the newest catalog from a backup, or have archive_rebuild make it anew"),
     "totals": Kind("{}", "The catalog was changed by hand or damaged: restore the newest one from a backup"),
     "object_missing": Kind("the catalog has this object, but its file is not there", _BACKUP),
     "object_damaged": Kind("{}", _BACKUP),
