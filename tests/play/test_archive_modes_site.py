@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 import threading
 import time
 import typing as t
@@ -102,7 +105,7 @@ def test_test_and_estimate_before_the_first_run_and_stop_of_a_run(lab: Lab, tmp_
     assert seen["messages"] == task.result["run"]["seen"] > 0
     compare(lab, tmp_path, root)
     prove(lab, tmp_path, kept)
-    verify(lab, tmp_path, root)
+    verify(lab, tmp_path, root, kept)
 
 
 def keeping(work: Path) -> dict[str, t.Any]:
@@ -127,8 +130,29 @@ def prove(lab: Lab, work: Path, kept: dict[str, t.Any]) -> None:
     again = playbook(lab, work, "archive", **kept)
     assert (again.rc, [task.action for task in again.changed()]) == (0, []), again.output
     assert checkpoints(work) == before
+    (given,) = again.of("archive_run")[0].result["invocation"]["module_args"]["ledger_checkpoints"]
+    assert before.endswith(f"\n\n{given}\n") and given.count("\n") == 5
     key = "".join(PEM.splitlines()[1:-1])
     assert key not in again.output and key not in json.dumps([task.result for task in again.tasks])
+    message = next((work / "archive" / "mail").rglob("cur/*")).name
+    asked = {
+        "archive_proof_messages": [message],
+        "archive_proof_dest": f"{work}/proofs",
+        "archive_audit_events": ["users"],
+        **kept,
+    }
+    where = {"KERIO_LAB_JSON": str(lab.file), "KERIO_LAB_WORK_DIR": str(work)}
+    both = [{"import_playbook": str(PLAYBOOKS / f"{name}.yml")} for name in ("prove", "audit")]
+    (work / "both.json").write_text(json.dumps(both), "utf-8")
+    proven = run(work / "both.json", "-e", json.dumps(asked), inventory=INVENTORY, **where)
+    assert proven.rc == 0, proven.output
+    checker = [sys.executable, "-I", str(ROOT / "standalone" / "check_proof.py")]
+    for words in (["consistency", "consistency.proof"], ["checkpoint", str(work / "inventory/checkpoints/archive1.checkpoints")]):
+        subprocess.run([*checker, *words, "--key", kept["archive_ledger_verifier_keys"][0]], cwd=work / "proofs", check=True)
+    assert before.startswith((work / "proofs" / "consistency.proof").read_text("utf-8").split("\n\n", 1)[1].split("\n\n")[0])
+    assert sorted(path.suffix for path in (work / "proofs").iterdir()) == [".eml", ".proof", ".tlog-proof"]
+    told = last_message(proven)
+    assert re.fullmatch(r"\S+ \S+  \S+@\S+  users: created .*", told[0]) and "created alice@" in "".join(told)
 
 
 def compare(lab: Lab, work: Path, root: Path) -> None:
@@ -147,9 +171,11 @@ def compare(lab: Lab, work: Path, root: Path) -> None:
     assert any("have no intact object (UID " in line for line in last_message(missing))
 
 
-def verify(lab: Lab, work: Path, root: Path) -> None:
+def verify(lab: Lab, work: Path, root: Path, kept: dict[str, t.Any]) -> None:
     """verify.yml over the archive of the run, before and after somebody removed a message of a user."""
-    check, whole = (playbook(lab, work, "verify", **more) for more in ({"archive_verify_sample": 3}, {}))
+    check, whole = (playbook(lab, work, "verify", **more) for more in ({"archive_verify_sample": 3}, kept))
+    given = whole.of("archive_verify")[0].result["invocation"]["module_args"]["ledger_checkpoints"]
+    assert "".join(f"{checkpoint}\n" for checkpoint in given) == checkpoints(work)
     assert (check.rc, whole.rc) == (0, 0), whole.output
     assert "no damage" in last_message(whole)[0]
     assert [task for done in (check, whole) for task in done.changed()] == []

@@ -45,6 +45,12 @@ def new(done: PlaybookRun) -> int:
     return sum(int(profile["new"]) for profile in task.result["profiles"])
 
 
+def checkpoints(done: PlaybookRun) -> list[str]:
+    """The lines that tell a checkpoint of the ledger."""
+    lines = [line for task in done.of("assert") for line in str(task.result.get("msg", "")).splitlines()]
+    return [line for line in lines if line.startswith("checkpoint: ")]
+
+
 def test_site_yml(lab: Lab, tmp_path: Path) -> None:
     placed = lab.fill(200)
     mail1, mail2 = lab.servers
@@ -69,6 +75,9 @@ def test_site_yml(lab: Lab, tmp_path: Path) -> None:
     by_name = {profile["name"]: profile for profile in task.result["profiles"]}
     assert by_name["mailboxes"]["seen"] == by_name["mailboxes"]["new"] == wanted
     assert sum(profile["failed"] for profile in by_name.values()) == 0
+    # Nobody keeps checkpoints here, so each run prints its own.
+    assert [line.split()[:2] for line in checkpoints(first)] == [["checkpoint:", f"archive1{tmp_path}/archive"]]
+    assert checkpoints(check) == []
     archive = mail1.api("Archive.get")["options"]
     assert archive["isEnabled"] and archive["remoteArchive"] == {"enabled": True, "value": mail1.archive_mailbox}
     for server in lab.servers:

@@ -25,11 +25,13 @@ VKEY = evidence_note.Signer(PEM, ORIGIN).verifier_key
 OTHER = evidence_note.Signer(PEM, "other").verifier_key
 DIGEST = hashlib.sha256(mail(2)).hexdigest()
 DAY = 86_400
+FIRST_DAY = 1_767_225_600  # 2026-01-01
+NOON = DAY + DAY // 2
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    """An archive whose messages came yesterday, on 2026-01-02, and whose last user the day after."""
+    """An archive whose users were changed on 2026-01-02, at noon, and on the day after."""
     servers = FakeServers(tmp_path / "imap.log")
     made = Archive(tmp_path / "archive", servers)
     made.profiles = [MULTIPLE]
@@ -38,9 +40,9 @@ def archive(tmp_path: Path) -> Archive:
     servers.folder("mail1", ALICE, "Pro\x1b[2Jjects").add(mail(2))
     made.run(ledger=Ledger(ORIGIN, PEM, "admin@controller", {"profiles": [MULTIPLE]}))
     with Catalog.open(made.catalog_file) as catalog, catalog.transaction():
-        for day, by in ((1, "eve@laptop"), (2, "admin@controller")):
+        for seconds, by in ((NOON, "eve@laptop"), (2 * DAY, "admin@controller")):
             change = {"action": "changed", "was": "robert@example.com", "name": BOB, "addresses": [BOB]}
-            catalog.note("users", at=1767225600 + day * DAY, by=by, changes=[change])
+            catalog.note("users", at=FIRST_DAY + seconds, by=by, changes=[change])
     made.run(ledger=Ledger(ORIGIN, PEM, "admin@controller", {"profiles": [MULTIPLE]}))
     return made
 
@@ -70,8 +72,8 @@ FILTERS: dict[str, tuple[dict[str, t.Any], list[str]]] = {
     "server": ({"about": "mail1", "events": ["archived"]}, ["archived", "archived"]),
     "nothing of the text but these": ({"about": "multiple_mailboxes"}, []),
     "a whole day": ({"since": "2026-01-02", "until": "2026-01-02"}, ["users"]),
-    "with a zone": ({"since": "2026-01-02T02:00:00+02:00", "until": "2026-01-02T00:00:00Z"}, ["users"]),
-    "seconds": ({"since": str(1767225600 + DAY + 1), "until": str(1767225600 + 2 * DAY)}, ["users"]),
+    "with a zone": ({"since": "2026-01-02T14:00:00+02:00", "until": "2026-01-02T12:00:00Z"}, ["users"]),
+    "seconds": ({"since": str(FIRST_DAY + NOON + 1), "until": str(FIRST_DAY + 2 * DAY)}, ["users"]),
     "before the first": ({"until": "2025-12-31 23:59"}, []),
 }
 
@@ -95,7 +97,7 @@ def test_the_newest_are_returned_when_there_are_more(archive: Archive) -> None:
 def test_the_table_is_for_people(archive: Archive) -> None:
     users = ask(archive, events=["users"], since="2026-01-01", until="2026-01-03")["table"]
     changed = f"users: changed {BOB} (was robert@example.com)"
-    assert users == [f"2026-01-02 00:00:00  eve@laptop        {changed}", f"2026-01-03 00:00:00  admin@controller  {changed}"]
+    assert users == [f"2026-01-02 12:00:00  eve@laptop        {changed}", f"2026-01-03 00:00:00  admin@controller  {changed}"]
     (archived,) = ask(archive, about=DIGEST)["table"]
     place = f"mail1 {ALICE} Pro\\x1b[2Jjects UID 1"
     assert archived[21:] == f"run 1  archived {DIGEST[:16]}, {len(mail(2))} bytes, from {place}"
