@@ -33,9 +33,13 @@ class EvidenceTables(Database):
         """Commit what was appended. Only within a transaction, and after it is durable."""
         self._db.execute("UPDATE evidence SET entries = ?, bytes = ?", position)
 
-    def evidence_waiting(self) -> list[tuple[int, str]]:
-        """(number, entry) of what waits, in order."""
-        return [(row[0], row[1]) for row in self.rows("SELECT id, entry FROM evidence_waiting ORDER BY id")]
+    def evidence_waiting(self, most: int = -1) -> list[tuple[int, str]]:
+        """(number, entry) of what waits, in order; the first ``most`` of it."""
+        return [(row[0], row[1]) for row in self.rows("SELECT id, entry FROM evidence_waiting ORDER BY id LIMIT ?", (most,))]
+
+    def evidence_waits(self) -> bool:
+        """Whether anything waits."""
+        return self.row("SELECT 1 FROM evidence_waiting LIMIT 1") is not None
 
     def evidence_arrived(self, last: int, position: Position) -> None:
         """Forget what waited up to the number ``last``: it is in the ledger, durably."""
@@ -56,13 +60,14 @@ class EvidenceTables(Database):
             yield [ObjectRow(*row[1:]) for row in page]
             last = page[-1][0]
 
-    def has_receipt(self, server: str, mailbox: str, folder: str, uidvalidity: int, uid: int) -> bool:
-        """Whether a message that the ledger calls deleted has its receipt."""
+    def has_receipt(self, server: str, mailbox: str, folder: str, uidvalidity: int, uid: int, digest: bytes) -> bool:
+        """Whether a message that the ledger calls deleted has its receipt; one that came back has it within a newer one."""
         query = (
             "SELECT 1 FROM receipts WHERE uidvalidity = ? AND uid = ? AND folder_id ="
             " (SELECT id FROM source_folders WHERE server = ? AND mailbox = ? AND name = ?)"
+            " AND (digest = ? AND deleted IS NOT NULL OR json_extract(proof, '$.earlier') IS NOT NULL)"
         )
-        return self.row(query, (uidvalidity, uid, server, mailbox, folder)) is not None
+        return self.row(query, (uidvalidity, uid, server, mailbox, folder, digest)) is not None
 
     def was_declared_lost(self, digest: bytes) -> bool:
         """Whether a message that the ledger calls lost is that for the catalog too, found again or not."""

@@ -133,7 +133,9 @@ class Committer:
             attempts = before[uid].attempts + 1 if uid in before else 1
             state = State.QUARANTINED if attempts >= self._quarantine_after else State.FAILED
             batch.messages.append(MessageRow(uid, state, reason=text[:REASON_CHARACTERS], attempts=attempts))
-        self._evidence.messages(origin.folder_id, origin.uidvalidity, batch.messages)
+        again = {uid for uid, row in before.items() if row.state is State.QUARANTINED}
+        news = (row for row in batch.messages if row.digest is not None or row.uid not in again)
+        self._evidence.messages(origin.folder_id, origin.uidvalidity, news)
         batch.messages += [MessageRow(uid, State.VANISHED) for uid in parcel.gone]
         self._written.update(parcel.written)
         self._wrote_files = self._wrote_files or bool(parcel.items)

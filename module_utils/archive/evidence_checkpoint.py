@@ -32,7 +32,10 @@ def origin_of(checkpoint: str) -> str:
 def size_of(checkpoint: str) -> int:
     """Of how many entries a checkpoint speaks; 0 when it cannot be read, which a verification tells."""
     lines = checkpoint.split("\n")
-    return int(lines[1]) if len(lines) >= _LINES and lines[1].isascii() and lines[1].isdecimal() else 0
+    try:
+        return evidence_note.number(lines[1]) if len(lines) >= _LINES else 0
+    except ValueError:
+        return 0
 
 
 def checkpoint_of(note: str) -> evidence_note.Checkpoint:

@@ -19,6 +19,10 @@ HASHES = f"{layout.EVIDENCE}/hashes"
 FILE_MODE = 0o640
 HASH_BYTES = 32
 _BROKEN = "Restore the directory evidence from a backup of the archive"
+_ROLLED_BACK = (
+    "If it was restored from a backup on purpose: archive_rebuild (what: orphans, orphans: adopt), then begin a new list of"
+    " ledger_checkpoints; else find out who put older files in its place"
+)
 _OLD_CATALOG = "Restore the newest catalog, or bring this one forward with archive_rebuild (what: orphans, orphans: adopt)"
 
 
@@ -79,13 +83,16 @@ class EvidenceLog:
         """The root of the tree of all entries."""
         return evidence_tree.root(self.position.entries, self.read)
 
-    def continues(self, note: str) -> None:
-        """Raise EvidenceError when the tree does not begin with that of a checkpoint."""
+    def continues(self, note: str, origin: str = "") -> None:
+        """Raise EvidenceError when the tree does not begin with that of a checkpoint, or that is not of ``origin``, if given."""
         checkpoint = evidence_checkpoint.checkpoint_of(note)
         subject = f"{self.root}/{layout.EVIDENCE}"
+        if origin and checkpoint.origin != origin:
+            cause = f"it is the ledger {origin}, a checkpoint is of {checkpoint.origin}"
+            raise EvidenceError(subject, cause, "Give each archive its own checkpoints, and find out who changed the one in it")
         if checkpoint.size > self.position.entries:
             cause = f"it has {self.position.entries:,} entries, but a checkpoint {checkpoint.size:,}: the ledger was rolled back"
-            raise EvidenceError(subject, cause, _OLD_CATALOG)
+            raise EvidenceError(subject, cause, _ROLLED_BACK)
         if evidence_tree.root(checkpoint.size, self.read) != checkpoint.root:
             cause = f"its first {checkpoint.size:,} entries are not those that a checkpoint speaks of: they were changed"
             raise EvidenceError(subject, cause, "Run archive_verify, and " + _BROKEN[0].lower() + _BROKEN[1:])
@@ -133,15 +140,22 @@ def check(root: str, position: Position, *, growing: bool = False) -> None:
             raise StoreError(path, told, _OLD_CATALOG)
 
 
-def cut(root: str, position: Position) -> list[str]:
-    """Cut off what was appended and not committed; return the files that are to be synced. Raises StoreError and OSError.
+def refuse_older(root: str, position: Position) -> None:
+    """Raise StoreError when the newest checkpoint speaks of more than is committed: then the catalog is an older one.
 
-    Only after an unclean end. What a checkpoint speaks of was committed: then the catalog is an older one, and nothing is cut.
+    To be asked before anything is swept or cut by what the catalog says.
     """
     signed = evidence_checkpoint.size_of(evidence_checkpoint.newest(root))
     if signed > position.entries:
         cause = f"it speaks of {signed:,} entries, but the catalog knows of {position.entries:,}: the catalog is older"
         raise StoreError(f"{root}/{evidence_checkpoint.CHECKPOINT}", cause, _OLD_CATALOG)
+
+
+def cut(root: str, position: Position) -> list[str]:
+    """Cut off what was appended and not committed; return the files that are to be synced. Raises StoreError and OSError.
+
+    Only after an unclean end or a failed commit, and after ``refuse_older``.
+    """
     touched = []
     for name, end in ends(position):
         path = f"{root}/{name}"

@@ -49,7 +49,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker impor
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     ArchiveToolError,
     CatalogError,
-    EvidenceError,
     InputError,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, StatusFailed
@@ -194,7 +193,7 @@ class Run:
         with contextlib.closing(Evidence(store, catalog)) as evidence:
             run_id = catalog.begin_run({"profiles": [one.name for one in self._profiles], "mailbox": self._options.mailbox})
             store.begin(str(run_id), catalog.commits())
-            evidence.begin(run_id, self._options.ledger.owner, self._options.ledger.declared)
+            self.report.ledger_problem = evidence.begin(run_id, self._options.ledger)
             self._noted(store, catalog, pool, watch, evidence, run_id)
 
     def _noted(
@@ -215,6 +214,7 @@ class Run:
             error.details.update(added, done=any(added.values()))
             with contextlib.suppress(CatalogError):  # that may be the very error, or another effect of a full disk
                 catalog.end_run(run_id, "failed", {"message": str(error), **added}, self._options.ledger.failed(error))
+            evidence.seal_after(error)
             raise
         self.report.miss(self._options.mailbox)
         self.report.warnings += self._masters.warnings()
@@ -229,21 +229,13 @@ class Run:
             self.report.warnings.append(tools.incomplete)
         noted = self._options.ledger.ended(self.report) if evidence.grown or self.report.eventful else None
         catalog.end_run(run_id, self.report.outcome, summary_of(self.report), noted)
-        self._seal(evidence)
+        self.report.checkpoint = evidence.seal()
         self._checkpoint("sealed")
         # Every object has its row now; otherwise, and after an error, the marker stays, and the next run sweeps.
         if tools.incomplete:
             store.distrust()
         else:
             store.end()
-
-    def _seal(self, evidence: Evidence) -> None:
-        """What is wrong with the ledger is a problem of its own: mail is archived all the same, and nothing is signed."""
-        ledger = self._options.ledger
-        try:
-            self.report.checkpoint = evidence.seal(ledger.origin, ledger.key, ledger.elsewhere)
-        except EvidenceError as error:
-            self.report.ledger_problem = str(error)
 
     def _delete(self, tools: Tools, run_id: int) -> None:
         """After all profiles: what one of them archived may still be due for another."""

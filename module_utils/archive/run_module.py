@@ -51,7 +51,10 @@ Data = dict[str, t.Any]
 def secrets_of(params: Data) -> list[str]:
     """Every password in the module's parameters."""
     masters = [server.get(key) for server in params["servers"] for key in SERVER_SECRETS]
-    return [str(secret) for secret in [*masters, *(params["passwords"] or {}).values(), params["ledger_key"]] if secret]
+    key = params["ledger_key"] or ""
+    # Its lines too: they are shown one by one when a text with line ends is quoted.
+    lines = [line for line in key.splitlines() if line and not line.startswith("-")]
+    return [str(secret) for secret in [*masters, *(params["passwords"] or {}).values(), key, *lines] if secret]
 
 
 def options_of(params: Data) -> Options:
@@ -87,14 +90,15 @@ def _ledger(params: Data) -> Ledger:
     key = params["ledger_key"] or ""
     if key:
         evidence_note.Signer(key, origin)
-    for number, note in enumerate(params["ledger_checkpoints"], 1):
+    elsewhere = [evidence_checkpoint.completed(note) for note in params["ledger_checkpoints"]]
+    for number, note in enumerate(elsewhere, 1):
         try:
             evidence_checkpoint.checkpoint_of(note)
         except EvidenceError as error:
             remedy = "Give checkpoints as archive_run returned them"
             raise InputError(f"ledger_checkpoints, entry {number}", error.cause, remedy) from error
     declared = {"profiles": params["profiles"], "acknowledged": params["acknowledged"]}
-    return Ledger(origin, key, params["job_owner"] or "", declared, params["ledger_checkpoints"])
+    return Ledger(origin, key, params["job_owner"] or "", declared, elsewhere)
 
 
 def _master_passwords(servers: t.Sequence[Data]) -> tuple[dict[str, str], dict[str, str]]:

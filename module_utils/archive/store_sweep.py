@@ -56,6 +56,7 @@ def recover(store: Store, catalog: Catalog) -> SweepReport | None:
             f"it knows {catalog.commits()} commits, but the last run had {least}: it is older than the archive",
             "Restore the newest catalog",
         )
+    evidence_log.refuse_older(store.root, catalog.evidence_position())
     since = None if store.clock_was_set() else _since(marker, catalog)
     written = Written(directories={layout.STAGING})
     try:

@@ -51,10 +51,12 @@ class LedgerLook:
 
     def run(self) -> list[Finding]:
         """Look at everything, once."""
+        # In this order: what a checkpoint speaks of was committed before, also by a run that goes on.
+        newest = evidence_checkpoint.newest(self.root)
         position = self.catalog.evidence_position()
         self.entries = position.entries
         if self._whole(position):
-            self._checkpoints(position)
+            self._checkpoints(newest, position)
             self._rows(position)
         return self._findings
 
@@ -72,10 +74,7 @@ class LedgerLook:
                 return False
             if found > end:
                 self._find("ledger_tail", name, f"it has {found - end:,} bytes more than the catalog knows of")
-        try:
-            return self._hashed(position)
-        except OSError as error:
-            raise os_failure(error, error.filename or f"{self.root}/{layout.EVIDENCE}") from error
+        return self._hashed(position)
 
     def _hashed(self, position: Position) -> bool:
         if not position.entries:
@@ -129,8 +128,7 @@ class LedgerLook:
 
     # Checkpoints
 
-    def _checkpoints(self, position: Position) -> None:
-        newest = evidence_checkpoint.newest(self.root)
+    def _checkpoints(self, newest: str, position: Position) -> None:
         if newest:
             self._checkpoint(evidence_checkpoint.CHECKPOINT, newest, position)
         elif position.entries:
@@ -149,6 +147,8 @@ class LedgerLook:
         if checkpoint.size > position.entries:
             told = f"it speaks of {checkpoint.size:,} entries, the ledger has {position.entries:,}: the archive was rolled back"
             self._find("ledger_forked", subject, told)
+            return
+        if not checkpoint.size:
             return
         with Path(self.root, HASHES).open("rb") as hashes:
             if evidence_tree.root(checkpoint.size, self._reader(hashes)) != checkpoint.root:
@@ -194,9 +194,9 @@ class LedgerLook:
                 yield bytes.fromhex(found[1].decode())
 
     def _receipt(self, entry: dict[str, t.Any]) -> None:
-        key = tuple(entry[name] for name in ("server", "mailbox", "folder", "uidvalidity", "uid"))
-        if not self.catalog.has_receipt(*key):
-            self._find("ledger_receipt", " ".join(map(str, key)), "deleted on the server")
+        place = (entry["server"], entry["mailbox"], entry["folder"])
+        if not self.catalog.has_receipt(*place, entry["uidvalidity"], entry["uid"], bytes.fromhex(entry["digest"])):
+            self._find("ledger_receipt", " ".join((*place, f"{entry['uidvalidity']} {entry['uid']}")), "deleted on the server")
 
     def _declared(self, entry: dict[str, t.Any]) -> None:
         if not self.catalog.was_declared_lost(bytes.fromhex(entry["digest"])):
@@ -210,3 +210,5 @@ def look_at(root: str, catalog: Catalog, known: Known) -> tuple[list[Finding], i
         return look.run(), look.entries
     except StoreError as error:
         return [Finding("ledger", layout.EVIDENCE, error.cause)], look.entries
+    except OSError as error:
+        return [Finding("ledger", layout.EVIDENCE, os_failure(error, layout.EVIDENCE).cause)], look.entries

@@ -7,6 +7,7 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_note, job_outcome, profile_keys
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_checkpoint import completed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
@@ -36,7 +37,7 @@ def wish_of(params: Data, *, keep: bool = True) -> Wish:
             rate = profile_keys.size(LEAST_RATE, MOST_RATE)(params["rate"])
         except profile_keys.NotAllowedError as error:
             raise InputError("rate", f"{params['rate']} cannot be used", f"Give {error} (per second)") from None
-    known = Known(tuple(params["ledger_checkpoints"]), tuple(params["ledger_verifier_keys"]))
+    known = Known(tuple(map(completed, params["ledger_checkpoints"])), tuple(params["ledger_verifier_keys"]))
     for key in known.keys:
         evidence_note.parse_verifier_key(key)
     return Wish(params["root"], params["within_days"], params["sample"], rate, params["processes"], keep, known=known)

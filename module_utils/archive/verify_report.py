@@ -14,6 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_objec
 # In a result of Ansible; the file in ``reports`` has all of them.
 LISTED = 100
 NAMED = 3
+_FIGURES = ("objects", "placements", "folders", "read", "bytes", "directories", "oldest", "lost", "entries", "stopped", "cut")
 
 
 @dataclass
@@ -50,8 +51,7 @@ class Report:
 
     def as_data(self) -> dict[str, t.Any]:
         """Plain data, without the findings."""
-        names = ("objects", "placements", "folders", "read", "bytes", "directories", "oldest", "stopped", "cut", "lost", "entries")
-        return {**{name: getattr(self, name) for name in names}, "seconds": round(self.seconds, 1)}
+        return {**{name: getattr(self, name) for name in _FIGURES}, "seconds": round(self.seconds, 1)}
 
     def damage(self) -> list[dict[str, str]]:
         """The findings as plain data."""
@@ -73,9 +73,10 @@ class Report:
         """Lines for a terminal."""
         since = time.strftime("%Y-%m-%d", time.gmtime(self.oldest)) if self.oldest else "never"
         lines = [
-            f"objects {self.objects:,}, placements {self.placements:,} in {self.folders:,} folders, ledger {self.entries:,} entries",
+            f"objects {self.objects:,}, placements {self.placements:,} in {self.folders:,} folders",
             f"read now {self.read:,} messages, {self.bytes / 1_000_000:,.0f} MB; all were read since: {since}",
         ]
+        lines += [f"ledger {self.entries:,} entries"] if self.entries else []
         lines += [f"declared lost: {self.lost:,}"] if self.lost else []
         kinds = Counter(finding.kind for finding in self.findings)
         return lines + [f"{count:,} {kind}" for kind, count in sorted(kinds.items())]

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_log, evidence_note
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence, evidence_log, evidence_note
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Position
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
@@ -219,10 +219,10 @@ def test_a_catalog_that_is_older_than_a_checkpoint_cuts_nothing(archive: Archive
     archive.run(ledger=SIGNED)
     Path(archive.catalog_file).write_bytes(older)
     (archive.root / "dirty").write_text(json.dumps({"started": 1, "run": "1", "commits": 0}))
-    before = (archive.root / evidence_log.ENTRIES).read_bytes()
+    before = (archive.root / evidence_log.ENTRIES).read_bytes(), archive.files(), archive.tree()
     with pytest.raises(StoreError, match="the catalog is older"):
         archive.run(ledger=SIGNED)
-    assert (archive.root / evidence_log.ENTRIES).read_bytes() == before
+    assert ((archive.root / evidence_log.ENTRIES).read_bytes(), archive.files(), archive.tree()) == before
 
 
 def test_the_key_is_checked_and_never_shown(archive: Archive) -> None:
@@ -231,3 +231,75 @@ def test_the_key_is_checked_and_never_shown(archive: Archive) -> None:
     assert "not-a-key" not in str(caught.value)
     assert "PRIVATE" not in repr(SIGNED)
     assert base64.b64encode(b"not a secret")[:8].decode() not in repr(SIGNED)
+
+
+def test_nothing_is_signed_in_the_name_of_another_ledger(archive: Archive, servers: FakeServers) -> None:
+    archive.run(ledger=SIGNED)
+    path = archive.root / "evidence/checkpoint"
+    path.write_text(
+        evidence_note.unsigned(evidence_note.parse_note(path.read_text())[0].replace(ORIGIN, "another.example.com/srv"))
+    )
+    servers.folder("mail1", ALICE).add(mail(8))
+    report = archive.run(ledger=SIGNED)
+    assert "a checkpoint is of another.example.com/srv" in report.ledger_problem
+    assert (report.checkpoint, report.outcome, report.accounts().new) == ("", "problems", 1)
+    assert "another" in path.read_text() and "\N{EM DASH}" not in path.read_text()
+
+
+def test_a_checkpoint_that_cannot_be_read_is_told_with_its_path(archive: Archive) -> None:
+    archive.run(ledger=SIGNED)
+    (archive.root / "evidence/checkpoint").write_bytes(b"\0" * 200)
+    report = archive.run(ledger=SIGNED)
+    assert "evidence/checkpoint: " in report.ledger_problem and "remove it" in report.ledger_problem
+    (archive.root / "evidence/checkpoint").unlink()
+    assert archive.run(ledger=SIGNED).ledger_problem == ""
+    assert newest(archive).size == len(entries(archive))
+
+
+def test_a_run_that_ends_with_an_error_signs_what_was_committed(
+    archive: Archive, servers: FakeServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.run(ledger=SIGNED)
+    before = len(entries(archive))
+    servers.folder("mail1", ALICE).add(mail(8))
+    commit = Catalog.commit
+    refusals = ["the next one fails"]
+
+    def fails(catalog: Catalog, batches: t.Any, evidence: t.Any = None) -> t.Any:
+        if evidence is not None and refusals:
+            raise StoreError(refusals.pop(), "no room", "Make room")
+        return commit(catalog, batches, evidence)
+
+    monkeypatch.setattr(Catalog, "commit", fails)
+    with pytest.raises(StoreError, match="no room") as caught:
+        archive.run(ledger=SIGNED)
+    assert caught.value.details["checkpoint"] == (archive.root / "evidence/checkpoint").read_text()
+    assert [entry["event"] for entry in entries(archive)[before:]] == ["run"]
+    assert newest(archive).size == before + 1
+    archive.run(ledger=SIGNED)
+    assert len(entries(archive, "archived")) == 5
+    ledger_of(archive.root)
+
+
+def test_many_waiting_entries_are_taken_page_by_page(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "PAGE", 2)
+    with Catalog.open(archive.catalog_file) as catalog, catalog.transaction():
+        for number in range(7):
+            catalog.note("lost", by="admin", digest=f"{number:064x}", size=1, reason="a test")
+    archive.run(ledger=SIGNED)
+    assert [int(entry["digest"], 16) for entry in entries(archive, "lost")] == list(range(7))
+    ledger_of(archive.root)
+
+
+def test_another_key_signs_at_once(archive: Archive) -> None:
+    archive.run(ledger=SIGNED)
+    fresh = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    note = archive.run(ledger=Ledger(ORIGIN, fresh)).checkpoint
+    assert evidence_note.verify(note, evidence_note.Signer(fresh, ORIGIN).verifier_key).size == len(entries(archive))
+
+
+def test_a_message_in_quarantine_is_told_once(archive: Archive, servers: FakeServers) -> None:
+    servers.folder("mail1", ALICE).bad.add(1)
+    for _ in range(4):
+        archive.run(ledger=SIGNED, quarantine_after=1, reconcile_days=0)
+    assert [entry["uid"] for entry in entries(archive, "quarantined")] == [1]
