@@ -50,7 +50,7 @@ KINDS = {
     "placement_lost": Kind("a placement of it is in the catalog, but no object", _BACKUP),
     "message_lost": Kind("a message of a server is said to be archived, but there is no such object", _BACKUP),
     "message_blank": Kind("{}", "Restore the newest catalog from a backup"),
-    "ledger": Kind("{}", "Find out who changed it, and restore the directory evidence from a backup"),
+    "ledger": Kind("{}", "Find out who changed it, then: archive_rebuild (what: ledger)"),
     "ledger_tail": Kind(
         "{}", "Run archive_run; else bring the catalog forward with archive_rebuild (what: orphans)", unsettled=True
     ),
