@@ -18,12 +18,15 @@ ENTRIES = f"{layout.EVIDENCE}/entries"
 HASHES = f"{layout.EVIDENCE}/hashes"
 FILE_MODE = 0o640
 HASH_BYTES = 32
-_BROKEN = "Restore the directory evidence from a backup of the archive"
+_BROKEN = "Have archive_rebuild (what: ledger) keep what is left of it, and tell the rest anew"
 _ROLLED_BACK = (
     "If it was restored from a backup on purpose: archive_rebuild (what: orphans, orphans: adopt), then begin a new list of"
     " ledger_checkpoints; else find out who put older files in its place"
 )
-_OLD_CATALOG = "Restore the newest catalog, or bring this one forward with archive_rebuild (what: orphans, orphans: adopt)"
+_OLD_CATALOG = (
+    "Restore the newest catalog, or bring this one forward with archive_rebuild (what: orphans, orphans: adopt); if that changes"
+    " nothing, have it keep what is left of the ledger (what: ledger)"
+)
 
 
 class EvidenceLog:
@@ -42,7 +45,9 @@ class EvidenceLog:
         self._descriptors: list[int] = []
         try:
             if not Path(root, layout.EVIDENCE).is_dir():
-                remedy = "Run archive_store, which makes it in an archive of an older release; else restore it from a backup"
+                remedy = (
+                    "Run archive_store, which makes it in an archive of an older release; else run archive_rebuild (what: ledger)"
+                )
                 raise StoreError(f"{root}/{layout.EVIDENCE}", "the directory of the ledger is not there", remedy)
             with self._errors():
                 for name in self.files:
@@ -71,11 +76,11 @@ class EvidenceLog:
         self.position = Position(size + len(entries), end + len(text))
         return self.position
 
-    def read(self, index: int) -> bytes:
-        """The stored hash of that index."""
+    def read(self, index: int, count: int = 1) -> bytes:
+        """The stored hash of that index, or so many from there on."""
         with self._errors():
-            found = os.pread(self._hashes, HASH_BYTES, index * HASH_BYTES)
-        if len(found) < HASH_BYTES:
+            found = os.pread(self._hashes, count * HASH_BYTES, index * HASH_BYTES)
+        if len(found) < count * HASH_BYTES:
             raise StoreError(f"{self.root}/{HASHES}", f"it has no hash {index:,}", _BROKEN)
         return found
 

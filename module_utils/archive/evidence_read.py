@@ -21,7 +21,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import EvidenceError, InputError, StoreError
 
 CHUNK_ENTRIES = 1000
-_CHANGED = "Restore the directory evidence from a backup; a checkpoint that was kept elsewhere tells whether it is the right one"
+_CHANGED = "Find out who changed it, then: archive_rebuild (what: ledger), which keeps what is as it was written"
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Ledger:
             yield from chunk
 
     def _check(self, size: int, chunk: t.Sequence[bytes]) -> None:
-        stored = range(evidence_tree.stored_count(size), evidence_tree.stored_count(size + len(chunk)))
-        if evidence_tree.appended(size, chunk, self.log.read) == b"".join(map(self.log.read, stored)):
+        first, end = evidence_tree.stored_count(size), evidence_tree.stored_count(size + len(chunk))
+        if evidence_tree.appended(size, chunk, self.log.read) == self.log.read(first, end - first):
             return
         for index, entry in enumerate(chunk, size):
             if evidence_tree.leaf_hash(entry) != self.log.read(evidence_tree.stored_index(0, index)):

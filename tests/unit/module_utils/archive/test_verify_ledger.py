@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, verify
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_read, layout, verify, verify_ledger
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import ENTRIES, HASHES
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import Signer
@@ -117,10 +117,8 @@ def test_an_archive_without_a_ledger_yet_is_no_damaged_one(archive: Archive) -> 
 
 
 def test_many_groups_of_digests_find_the_same(archive: Archive, kept: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    from ansible_collections.mailops.kerio.plugins.module_utils.archive import verify_ledger
-
     monkeypatch.setattr(verify_ledger, "GROUP", 1)
-    monkeypatch.setattr(verify_ledger, "CHUNK", 2)
+    monkeypatch.setattr(evidence_read, "CHUNK_ENTRIES", 2)
     assert verified(archive, kept).findings == []
     sql(archive, "DELETE FROM objects WHERE size = (SELECT max(size) FROM objects)")
     assert "ledger_lost" in {one.kind for one in verified(archive, kept).findings}
