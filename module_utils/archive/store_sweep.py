@@ -2,7 +2,8 @@
 """Repair after an unclean end: what a crashed run wrote and did not commit is removed, so that the next run archives it again.
 
 A reader serves the Maildir trees without asking the catalog, and an object may be empty or short after a power loss, so
-neither may stay.
+neither may stay. But a crashed run always made the object before its links and further inodes: a whole message without its object
+is something else, and may be the last copy of it. It stays.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_log, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_log, layout, rebuild_trees
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
@@ -60,7 +62,7 @@ def recover(store: Store, catalog: Catalog) -> SweepReport | None:
     since = None if store.clock_was_set() else _since(marker, catalog)
     written = Written(directories={layout.STAGING})
     try:
-        report = _sweep(store.root, catalog, since, written)
+        report = _sweep(store, catalog, since, written)
         # What the dead run said to the ledger goes with what it archived.
         written.files += evidence_log.cut(store.root, catalog.evidence_position())
         # Before the marker goes: what comes back after a power loss would stay.
@@ -84,10 +86,12 @@ def _since(marker: DirtyMarker, catalog: Catalog) -> float | None:
     return float(newest - MARGIN_SECONDS)
 
 
-def _sweep(root: str, catalog: Catalog, since: float | None, written: Written) -> SweepReport:
+def _sweep(store: Store, catalog: Catalog, since: float | None, written: Written) -> SweepReport:
     """Remove, and tell in ``written`` from which directories."""
-    # Placements first: as long as a link is there its object is in use.
+    root = store.root
+    # Placements first, durably: as long as a link is there its object is in use, and a link without its object would stay.
     links = _sweep_links(root, catalog, since, written)
+    store.sync(Written(directories=set(written.directories)))
     objects = _sweep_objects(Path(root, layout.OBJECTS), catalog, since, written)
     staged = 0
     for path in Path(root, layout.STAGING).iterdir():
@@ -110,6 +114,8 @@ def _sweep_links(root: str, catalog: Catalog, since: float | None, written: Writ
             names = [entry.name for entry in entries if _recent_link(entry, since)]
         directory = str(cur.parent.relative_to(root))
         for name in _unknown_names(names, directory, catalog):
+            if _may_be_last(root, cur / name):
+                continue
             (cur / name).unlink()
             written.directories.add(f"{directory}/cur")
             removed += 1
@@ -146,6 +152,17 @@ def _unknown_names(names: list[str], directory: str, catalog: Catalog) -> t.Iter
             yield name
 
 
+def _may_be_last(root: str, path: Path) -> bool:
+    """Whether a placement is no file of its object, and a message all the same, or something that cannot be read."""
+    parsed = layout.parse_placement_name(path.name)
+    if parsed is not None and rebuild_trees.is_link(root, rebuild_trees.DiskPlacement(path.name, parsed, path.lstat().st_ino)):
+        return False
+    try:
+        return held(path) is not None
+    except OSError:
+        return True
+
+
 def _sweep_objects(objects: Path, catalog: Catalog, since: float | None, written: Written) -> int:
     recent = _recent_objects(objects, since)
     unknown = recent.keys() - catalog.known_digests(recent)
@@ -155,7 +172,9 @@ def _sweep_objects(objects: Path, catalog: Catalog, since: float | None, written
             f"the catalog does not know {len(unknown):,} of its objects, more than a crash can leave",
             "The catalog does not belong to this archive, or is older: restore the newest one",
         )
-    doomed = [path for digest in unknown for path in recent[digest]]
+    there = [digest for digest in unknown if (objects.parent / layout.object_path(digest)).exists()]
+    # The first file of an object last: without it the others would stay.
+    doomed = sorted((path for digest in there for path in recent[digest]), reverse=True)
     for path in doomed:
         path.unlink()
         written.directories.add(f"{layout.OBJECTS}/{path.parent.name}")

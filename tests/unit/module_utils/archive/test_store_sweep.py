@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import store_sweep
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, store_sweep
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from tests.unit.module_utils.archive.store_fixtures import BODY, DATE, Archive, fork, name_of
@@ -150,6 +151,34 @@ def test_more_unknown_objects_than_a_crash_can_leave_are_not_removed(archive: Ar
     with pytest.raises(StoreError, match="does not belong to this archive"):
         store_sweep.recover(archive.store, archive.catalog)
     assert len(archive.objects()) == 2
+
+
+def test_a_whole_message_without_its_object_is_not_removed(archive: Archive) -> None:
+    """No crashed run leaves that: the object was lost, and the catalog after it."""
+    archive.store.begin("run", archive.catalog.commits())
+    lone, twice, further = (archive.write(body) for body in (b"lone", b"twice", b"further"))
+    for stored, _ in (lone, twice):
+        (archive.root / layout.object_path(stored.digest)).unlink()
+    cur = archive.root / archive.folder.dir / "cur"
+    os.link(cur / name_of(twice[1]), cur / name_of(twice[1]._replace(internaldate=1)))
+    (cur / name_of(further[1])).unlink()
+    first = archive.root / layout.object_path(further[0].digest)
+    first.rename(f"{first}.1")
+    short = cur / name_of(lone[1]._replace(digest=hashlib.sha256(b"short").digest()))
+    short.write_bytes(b"")
+    kept = {name_of(lone[1]), name_of(twice[1]), name_of(twice[1]._replace(internaldate=1))}
+    assert store_sweep.recover(archive.store, archive.catalog) == store_sweep.SweepReport(links=1)
+    assert (archive.names(), archive.objects()) == (kept, {f"{first.name}.1"})
+
+
+def test_further_inodes_of_an_object_go_with_it(archive: Archive) -> None:
+    archive.store.begin("run", archive.catalog.commits())
+    stored, row = archive.write(BODY)
+    first = archive.root / layout.object_path(stored.digest)
+    shutil.copy(first, f"{first}.1")
+    os.link(f"{first}.1", archive.root / archive.folder.dir / "cur" / name_of(row._replace(internaldate=1)))
+    assert store_sweep.recover(archive.store, archive.catalog) == store_sweep.SweepReport(objects=2, links=2)
+    assert (archive.names(), archive.objects()) == (set(), set())
 
 
 def test_the_repair_needs_the_lock(root: Path, archive: Archive) -> None:
