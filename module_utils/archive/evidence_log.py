@@ -140,7 +140,16 @@ def check(root: str, position: Position, *, growing: bool = False) -> None:
         found = size_of(path)
         if found < end:
             raise StoreError(path, f"it has {found:,} bytes, but {end:,} are committed", _BROKEN)
-        if found > end and not growing:
+    if not growing:
+        refuse_behind(root, position)
+
+
+def refuse_behind(root: str, position: Position) -> None:
+    """Raise StoreError when the files go on behind what is committed though no run goes on: then the catalog is an older one."""
+    for name, end in ends(position):
+        path = f"{root}/{name}"
+        found = size_of(path)
+        if found > end:
             told = f"it has {found:,} bytes, but the catalog knows of {end:,}: the catalog is older than the ledger"
             raise StoreError(path, told, _OLD_CATALOG)
 

@@ -17,6 +17,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_facts import Survey
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Files, Held
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_heard import refuse_older
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import (
     Asks,
     Facts,
@@ -57,7 +58,7 @@ class Repaired:
 class Repair:
     """``run`` does it, once. ``backups``: roots of copies of this archive, the best first. ``write``: or only tell.
 
-    Raises BusyError while the archive is in use, StoreError when its last run did not end cleanly.
+    Raises BusyError while the archive is in use, StoreError when its last run did not end cleanly or its catalog is an older one.
     """
 
     root: str
@@ -76,6 +77,7 @@ class Repair:
             if store.dirty() is not None:
                 cause = "a run goes on, or the last one did not end cleanly"
                 raise StoreError(self.root, cause, "Wait, or run archive_run once, which clears up; then repair")
+            refuse_older(self.root)
             result.found = result.left = self._verified(None)
             if self.reporter.stop_requested:
                 result.incomplete = STOPPED

@@ -13,6 +13,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import layou
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import Placed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Held, held, object_names
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_heard import unheard
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import ROWS, Facts, Source, wanted_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
 
@@ -51,7 +52,7 @@ class Survey:
             on_servers=self.catalog.on_servers({digest for digest in wanted if not sources[digest]}),
             lost=lost,
             kept=self._kept(wanted),
-            unheard=inside - self.catalog.known_digests(inside),
+            unheard=unheard(self.root, self.catalog, inside),
             twins=self._twins(linked - wanted.keys()),
             taken={one.subject for one in findings if one.kind == "format" and os.path.lexists(f"{self.root}/{one.subject}")},
         )

@@ -3,7 +3,7 @@
 
 Before a name is taken from a file, the file was read: it is damaged, or another intact object holds the same message, or it is
 given the name of the object that it is. Damaged is also what decompresses to as many bytes as the message of its name, but to
-others, under a digest that the catalog has never heard of: objects carry no checksum but their name.
+others, under a digest of which neither catalog nor ledger has ever heard: objects carry no checksum but their name.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Files:
     """Writes below the root of ``store``; nothing is durable before ``sync``. Paths are relative to the root.
 
     Raises StoreError when a step is left undone because it could cost a message, OSError as it comes. ``unheard`` tells whether
-    the catalog has never heard of a digest. ``adopt`` gives an object that came to light under another name its row, or is None
+    nobody has ever heard of a digest. ``adopt`` gives an object that came to light under another name its row, or is None
     where nobody can.
     """
 

@@ -77,7 +77,7 @@ class Facts:
     ``inodes``: those that the object has. ``names``: path of a placement -> the names that it has, with their inodes. ``lost``:
     what is declared lost. ``kept``: files in staging that hold what is nowhere else. ``twins``: second names of one inode.
     ``taken``: names of directories that something else has. ``unheard``: what files hold under
-    digests that the catalog has never heard of.
+    digests of which neither the catalog nor the ledger has ever heard.
     """
 
     wanted: t.Mapping[bytes, t.Sequence[str]] = field(default_factory=dict)

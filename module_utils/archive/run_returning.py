@@ -9,6 +9,7 @@ from collections import defaultdict
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import Placed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Files
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_heard import unheard
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Written
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
@@ -17,7 +18,7 @@ class Returning:
     """Which objects are on their way back, as the catalog says when the run begins, and where they are placed."""
 
     def __init__(self, store: Store, catalog: Catalog) -> None:
-        self._files = Files(store, functools.cache(lambda digest: not catalog.known_digests([digest])))
+        self._files = Files(store, functools.cache(lambda digest: bool(unheard(store.root, catalog, [digest]))))
         self._digests = catalog.returning()
         self._placements: dict[bytes, list[Placed]] = defaultdict(list)
         for placed in catalog.placements_of(self._digests):
