@@ -11,7 +11,13 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, rebuild_ledger, rebuild_take, rebuild_trees
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
+    layout,
+    rebuild_heads,
+    rebuild_ledger,
+    rebuild_take,
+    rebuild_trees,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog, condition
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Position
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
@@ -102,6 +108,9 @@ class CatalogRebuild:
         return rebuild_take.is_unclean(self.store, telling.position)
 
     def _objects(self, catalog: RebuiltCatalog) -> None:
+        if self.report.before != "intact":  # a run could begin with that one, if this is cut short
+            commits = max(1, rebuild_take.least_commits(self.store))
+            rebuild_heads.bring_back(self.store, commits, self.report, check_mode=self.check_mode)
         for found in self.pool.each(scan, [Bucket(self._root, number) for number in range(DIRECTORIES)]):
             self._take(catalog, found)
             told = f"{len(self._intact):,} objects, {self.report.figures['bytes'] / MEGABYTE:,.0f} MB"

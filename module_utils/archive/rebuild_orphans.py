@@ -12,7 +12,13 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, rebuild_ledger, rebuild_take, rebuild_trees
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
+    layout,
+    rebuild_heads,
+    rebuild_ledger,
+    rebuild_take,
+    rebuild_trees,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_verify import FolderRow
@@ -85,6 +91,9 @@ class Orphans:
 
     def _objects(self, catalog: RebuiltCatalog) -> None:
         """Read what has no row."""
+        if self.mode == ADOPT:
+            commits = max(catalog.commits() + 1, rebuild_take.least_commits(self.store))
+            rebuild_heads.bring_back(self.store, commits, self.report, check_mode=self.check_mode)
         for found in self.pool.each(scan, self._buckets(catalog)):
             self._intact.add(found.objects)
             self.report.tell(*found.problems)

@@ -108,13 +108,9 @@ class Found:
 
 
 def scan(bucket: Bucket) -> Found:
-    """Read a directory; one that is not there holds nothing. StoreError when the operating system refuses to read a file."""
+    """Read a directory; one that is not there holds nothing. StoreError when the operating system refuses to read any of it."""
     found = Found(bucket.number)
-    try:
-        names = sorted(path.name for path in Path(bucket.root, bucket.path).iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return found
-    for name in names:
+    for name in _names(bucket.root, bucket.path):
         match = _OBJECT.match(name)
         if match is None or int(name[:2], 16) != bucket.number:
             if bucket.only is None:
@@ -122,6 +118,25 @@ def scan(bucket: Bucket) -> Found:
         elif bucket.wants(digest := bytes.fromhex(match[1])):
             _take(found, bucket.root, f"{bucket.path}/{name}", digest)
     return found
+
+
+def headless(root: str) -> t.Iterator[tuple[bytes, str]]:
+    """The further files of objects whose own file is not there, the last one first: digest, and path relative to the root."""
+    for number in range(DIRECTORIES):
+        directory = Bucket(root, number).path
+        names = set(_names(root, directory))
+        for name in sorted(names, reverse=True):
+            if (match := _OBJECT.match(name)) is not None and match[1] not in names:
+                yield bytes.fromhex(match[1]), f"{directory}/{name}"
+
+
+def _names(root: str, directory: str) -> list[str]:
+    try:
+        return sorted(path.name for path in Path(root, directory).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise os_failure(error, directory) from error
 
 
 def _take(found: Found, root: str, path: str, digest: bytes) -> None:
