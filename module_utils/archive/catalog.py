@@ -151,11 +151,18 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables,
 
     # Writing
 
-    def commit(self, batches: t.Sequence[Batch], evidence: Position | None = None) -> list[Refused]:
+    def commit(
+        self,
+        batches: t.Sequence[Batch],
+        evidence: Position | None = None,
+        found: t.Mapping[bytes, int] | None = None,
+        by: str = "",
+    ) -> list[Refused]:
         """ONE transaction for all of ``batches``; returns the placements whose folder had that object already.
 
-        ``evidence``: how far the ledger goes with what was appended for them. Call it only after ``Store.sync`` returned for
-        everything that the batches speak of.
+        ``evidence``: how far the ledger goes with what was appended for them. ``found``: sizes of objects that were declared lost
+        and came with them, for the ledger on behalf of ``by``. Call it only after ``Store.sync`` returned for everything that the
+        batches speak of.
         """
         refused: list[Refused] = []
         with self.transaction():
@@ -163,6 +170,7 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables,
                 refused += self._commit_batch(batch)
             if evidence is not None:
                 self.put_evidence_position(evidence)
+            self.put_found(found or {}, by)
         return refused
 
     def _commit_batch(self, batch: Batch) -> list[Refused]:

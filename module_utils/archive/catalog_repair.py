@@ -131,8 +131,12 @@ class RepairTables(EvidenceTables):
 
     def found_again(self, sizes: t.Mapping[bytes, int], by: str) -> None:
         """Say that the bytes of objects that were declared lost are there again, durably."""
-        now = int(time.time())
         with self.transaction():
-            for digest, size in sizes.items():
-                self._db.execute("UPDATE lost SET found = ? WHERE digest = ?", (now, digest))
-                self.note("found", by=by, digest=digest.hex(), size=size)
+            self.put_found(sizes, by)
+
+    def put_found(self, sizes: t.Mapping[bytes, int], by: str) -> None:
+        """The same, but only within a transaction."""
+        now = int(time.time())
+        for digest, size in sizes.items():
+            self._db.execute("UPDATE lost SET found = ? WHERE digest = ?", (now, digest))
+            self.note("found", by=by, digest=digest.hex(), size=size)

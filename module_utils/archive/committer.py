@@ -110,6 +110,7 @@ class Committer:
         self._orphans: set[bytes] = set()
         self._adopted: set[bytes] = set()
         self._returning = Returning(store, catalog)
+        self._found: dict[bytes, int] = {}
         self.totals = Totals()
 
     def take(self, origin: Origin, parcel: Parcel, suspect: Suspect | None = None) -> list[Item]:
@@ -233,7 +234,7 @@ class Committer:
             self._checkpoint("placed")
             self._store.sync(self._written)
             self._checkpoint("synced")
-        for refused in self._catalog.commit(self._batches, evidence):
+        for refused in self._catalog.commit(self._batches, evidence, self._found, self._evidence.owner):
             self._withdraw(refused)
         self._checkpoint("committed")
         self._unlink([row for batch in self._batches for row in batch.removed])
@@ -241,7 +242,7 @@ class Committer:
             self.totals.placements += len(batch.placements) - len(batch.removed)
             self.totals.objects += len(batch.objects)
             self.totals.stored_bytes += sum(row.stored_size for row in batch.objects)
-        self._batches, self._written, self._wrote_files = [], Written(), False
+        self._batches, self._written, self._wrote_files, self._found = [], Written(), False, {}
         self._known.forget()
 
     def _batch(self, origin: Origin) -> Batch:
@@ -263,14 +264,22 @@ class Committer:
         return _row(item, stored, state, reason)
 
     def _come_back(self, item: Item) -> None:
-        """Link what was filed of an object that was missing or damaged, wherever that is."""
-        if item.stored is not None and item.stored.digest in self._returning:
-            written, failed = self._returning.came(item.stored.digest)
+        """Link what was filed of an object that was missing, damaged or declared lost, wherever that is."""
+        if item.stored is None:
+            return
+        digest = item.stored.digest
+        found = self._returning.found(digest)
+        if found:
+            self._found[digest] = item.stored.size
+            if digest not in self._returning:
+                self.expect([digest])  # its row was lost too
+        if found or digest in self._returning:
+            written, failed = self._returning.came(digest)
             self._written.update(written)
             self.totals.damaged += failed
 
     def expect(self, orphans: t.Iterable[bytes]) -> None:
-        """Objects without a row that lie in the store because a worker died: whoever brings one of them next brings its row."""
+        """Objects without a row, such as those of a worker that died: whoever brings one of them next brings its row."""
         self._orphans.update(orphans)
 
     def _is_new(self, stored: Stored) -> bool:

@@ -145,6 +145,11 @@ class Evidence:
         self._catalog.evidence_arrived(last, self._log.position)
 
     @property
+    def owner(self) -> str:
+        """Who has the run done."""
+        return self._told.owner
+
+    @property
     def grown(self) -> bool:
         """Whether this run has added anything, or something waits to be added."""
         return self._log.position.entries > self._began or self._catalog.evidence_waits()

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import verify
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import ENTRIES
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import Compressor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify import Verification, Wish
@@ -113,6 +115,37 @@ def test_what_a_repair_adopts_is_told_to_the_ledger(archive: Archive, tmp_path: 
     assert repaired(archive.root, backup).left == []
     archive.run()
     assert damages(archive) == []
+
+
+def forget_rows(archive: Archive) -> None:
+    """Of an object that is damaged: nobody counts it then, though its placements are there."""
+    digest = bytes.fromhex(shared(archive).name)
+    rot(archive)
+    with Catalog.open(archive.catalog_file) as catalog, catalog.transaction():
+        catalog._db.execute("DELETE FROM objects WHERE digest = ?", (digest,))
+        counted = "(SELECT count(*), sum(size), sum(stored_size) FROM objects)"
+        catalog._db.execute(f"UPDATE totals SET (objects, bytes, stored_bytes) = {counted}")  # noqa: S608
+
+
+@pytest.mark.parametrize("damage", [remove, rot, forget_rows])
+def test_what_was_declared_lost_and_comes_again_is_lost_no_more(archive: Archive, damage: t.Callable[[Archive], None]) -> None:
+    path = shared(archive)
+    digest = bytes.fromhex(path.name)
+    damage(archive)
+    for user in (ALICE, BOB):
+        archive.servers.folder("mail1", user).expunge(1)
+    archive.run()
+    assert repaired(archive.root, declare_lost=frozenset({digest}), reason="gone", by="alice").lost == 1
+    archive.servers.folder("mail1", ALICE, "Again").add(mail(1), mail(1))
+    archive.run()
+    assert digest in whole(archive.root)
+    assert archive.rows("SELECT found > 0 FROM lost") == [(1,)]
+    ledger = (archive.root / ENTRIES).read_text().splitlines()
+    assert [line.count(path.name) for line in ledger if line.startswith('{"event":"found"')] == [1]
+    assert damages(archive) == []
+    assert archive.rows("SELECT count(*) FROM objects WHERE digest = ?", (digest,)) == [(1,)]
+    rot(archive)
+    assert f"object_damaged objects/{path.name[:2]}/{path.name}" in damages(archive)
 
 
 @pytest.mark.parametrize(("word", "done"), [("objects", set()), ("steps done", {"set_mode"})])
