@@ -60,6 +60,12 @@ def digests(root: str, since: Position) -> set[bytes]:
     return {bytes.fromhex(entry["digest"]) for entry in told if entry.get("event") == "archived"}
 
 
+def spoken_of(root: str, wanted: t.AbstractSet[bytes]) -> set[bytes]:
+    """Which of these objects came into the archive, as the ledger says, whatever the catalog knows of it."""
+    told = (parsed(line) for line, _ in entries(root, Position(0, 0), Report("")))
+    return {bytes.fromhex(entry["digest"]) for entry in told if entry.get("event") in ("archived", "adopted")} & wanted
+
+
 def parsed(line: bytes) -> Entry:
     """An entry; one that cannot be read is empty."""
     try:

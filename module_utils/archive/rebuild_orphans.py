@@ -18,6 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     rebuild_ledger,
     rebuild_take,
     rebuild_trees,
+    snapshot,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserValues
@@ -36,6 +37,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_scan
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_trees import DiskFolder, DiskPlacement
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_users import History
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.spread import Spread
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written
@@ -66,6 +68,8 @@ class Orphans:
     def run(self) -> None:
         """Raises StoreError and CatalogError when the archive cannot be worked on."""
         with self._catalog() as catalog:
+            if self.mode == REMOVE:
+                self._refuse_older(catalog)
             self._objects(catalog)
             if self.mode == ADOPT:
                 self._adopt(catalog)
@@ -128,6 +132,13 @@ class Orphans:
 
     # Telling and removing
 
+    def _refuse_older(self, catalog: RebuiltCatalog) -> None:
+        """What an older catalog does not know is not left over: nothing else says where it is filed."""
+        behind = next(rebuild_ledger.entries(self.store.root, catalog.evidence_position(), Report("")), None)
+        if behind is not None or catalog.get_meta(snapshot.META):
+            cause = "it may be older than the archive: it came from a backup, or the ledger has more than it knows of"
+            raise StoreError(catalog.path, cause, "Bring it forward with orphans: adopt, run archive_run once, and then remove")
+
     def _look(self, catalog: RebuiltCatalog) -> None:
         root, since = self.store.root, catalog.evidence_position()
         if self.mode == REPORT:
@@ -166,15 +177,29 @@ class Orphans:
             return
         last = [path for path in found.files if self.remove_last_copies]
         doomed = {path: bytes.fromhex(path.rpartition("/")[2][:64]) for path in [*found.damaged, *last]}
-        spoken_of = catalog.known_digests(set(doomed.values())) if doomed else set()
+        digests = set(doomed.values())
+        known = catalog.known_digests(digests) if doomed else set()
+        noted = rebuild_ledger.spoken_of(self.store.root, digests - known) if last else set()
         for path, digest in doomed.items():
-            if digest in spoken_of:
+            if digest in known:
                 self.report.tell(Problem("kept", path, "the catalog has messages or placements of it"))
+            elif digest in noted:
+                self.report.tell(Problem("kept", path, "the ledger says that it was archived"))
+            elif path in found.damaged and self._may_be_another(path):
+                self.report.tell(Problem("kept", path, "it is whole, but another message than its name says"))
             else:
                 self._unlink(path, "objects_removed")
         if not self.remove_last_copies:
             told = "no placement and no row has it; remove_last_copies: true removes it"
             self.report.tell(*(Problem("kept", path, told) for path in found.files))
+
+    def _may_be_another(self, path: str) -> bool:
+        """Whether a damaged object may be the last copy of another message than that of its name."""
+        try:
+            inside = held(Path(self.store.root, path))
+        except OSError:
+            return True
+        return inside is not None and not self._is_twin(path, inside.digest)
 
     def _unlink(self, path: str, figure: str) -> None:
         self.report.figures[figure] += 1
