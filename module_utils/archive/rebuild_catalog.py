@@ -6,13 +6,14 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import time
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
+    evidence_checkpoint,
     layout,
+    rebuild_aside,
     rebuild_heads,
     rebuild_ledger,
     rebuild_take,
@@ -69,16 +70,17 @@ class CatalogRebuild:
         self.report.changed = True
         if self.check_mode:
             with tempfile.TemporaryDirectory() as folder:
-                self._build(f"{folder}/{layout.CATALOG_FILE}")
+                self._checkpoint(self._build(f"{folder}/{layout.CATALOG_FILE}"))
             return
         new = f"{self._root}/{NEW}"
         try:
             with _errors(new):
                 _remove(new)
-            unclean = self._build(new)
+            position = self._build(new)
+            self._checkpoint(position)
             with _errors(path):
-                _give(new, self._root)
-                if unclean:
+                give(new, self._root)
+                if rebuild_take.is_unclean(self.store, position):
                     # With the marker of before, a sweep by the new catalog might look at what is older than it.
                     self.store.renew("archive_rebuild", max(0, rebuild_take.least_commits(self.store) - 1))
                 publish(self._root, was)
@@ -89,8 +91,8 @@ class CatalogRebuild:
             return
         rebuild_take.keep_damaged(self.store, self._damaged)
 
-    def _build(self, path: str) -> bool:
-        """Make the new catalog; return whether the next run has something to clean up."""
+    def _build(self, path: str) -> Position:
+        """Make the new catalog; return how much of the ledger it knows."""
         with RebuiltCatalog(path) as catalog:
             self._objects(catalog)
             history = History(rebuild_take.trees_on_disk(self._root))
@@ -105,7 +107,17 @@ class CatalogRebuild:
             catalog.note_rebuilt("catalog", self.owner, self.report.figures)
             catalog.reach(rebuild_take.least_commits(self.store), telling.position)
             catalog.fold()
-        return rebuild_take.is_unclean(self.store, telling.position)
+        return telling.position
+
+    def _checkpoint(self, position: Position) -> None:
+        """A checkpoint of more than is left of the ledger has the next runs refuse the catalog as an older one: it goes aside.
+
+        Before the new catalog is in place: the old one does not miss it.
+        """
+        if evidence_checkpoint.size_of(evidence_checkpoint.newest(self._root)) > position.entries:
+            rebuild_aside.tell_of_checkpoints(self.report, position.entries)
+            if not self.check_mode:
+                rebuild_aside.take_checkpoint_away(self.store)
 
     def _objects(self, catalog: RebuiltCatalog) -> None:
         if self.report.before != "intact":  # a run could begin with that one, if this is cut short
@@ -154,7 +166,7 @@ def publish(root: str, was: str) -> None:
     path = f"{root}/{layout.CATALOG_FILE}"
     if was == "intact":
         _settle_old(path)
-    aside = _aside(root) if was != "absent" else ""
+    aside = path + rebuild_aside.ending([Path(path)]) if was != "absent" else ""
     there = [end for end in _ENDS if Path(path + end).exists()]
     for end in there if aside else ():
         os.link(path + end, aside + end)
@@ -178,17 +190,8 @@ def _settle_old(path: str) -> None:
         raise StoreError(path, "another program has it open", "Find it with fuser and end it, then run archive_rebuild again")
 
 
-def _aside(root: str) -> str:
-    at = time.time()
-    while True:
-        name = f"{root}/{layout.CATALOG_FILE}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(at))}.broken"
-        if not any(Path(name + end).exists() for end in _ENDS):
-            return name
-        at += 1
-
-
-def _give(path: str, root: str) -> None:
-    """Rights and owner of a catalog; durable with its content."""
+def give(path: str, root: str) -> None:
+    """Rights and owner of a catalog, or of a file of the ledger; durable with its content."""
     Path(path).chmod(CATALOG_MODE)
     if os.geteuid() == 0:
         facts = Path(root).stat()

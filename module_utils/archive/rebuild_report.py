@@ -39,7 +39,14 @@ KINDS = {
     "placement_twice": Kind("its folder has the same message under another name", "Compare both names, and remove one of them"),
     "user_name": Kind("{}", "Run archive_users, and compare who has which tree"),
     "folder_name": Kind("its true name was cut when it was made", "It gets its name back when the next message is filed there"),
-    "ledger": Kind("{}", "Compare the directory evidence with a backup of the archive"),
+    "ledger": Kind("{}", "Run archive_verify; what it finds of the ledger, archive_rebuild mends with what: ledger"),
+    "ledger_more": Kind(
+        "it has more entries than the catalog knows of: the catalog is older",
+        "Restore the newest catalog, or bring this one forward with what: orphans, orphans: adopt",
+    ),
+    "checkpoint": Kind(
+        "{}", "Begin a new list of ledger_checkpoints with the next run; the old one shows what was archived by then: keep it"
+    ),
     "kept": Kind("{}", "It was left as it is: it may be the last copy of a message"),
 }
 

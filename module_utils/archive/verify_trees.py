@@ -25,8 +25,9 @@ KNOWN = {
     *(layout.FORMAT_FILE, layout.LOCK_FILE, layout.DIRTY_FILE, layout.CLOCK_FILE),
     *(layout.BACKUP, *layout.SKELETON, "lost+found"),
 }
-# What archive_rebuild keeps of an older catalog.
-ASIDE = re.compile(rf"{re.escape(layout.CATALOG_FILE)}\.[0-9]{{8}}T[0-9]{{6}}Z\.broken(?:-wal|-shm|-journal)?\Z")
+# What archive_rebuild keeps of an older catalog, and of a ledger that was damaged.
+_KEPT = "|".join(map(re.escape, sorted({layout.CATALOG_FILE, *layout.LEDGER})))
+ASIDE = re.compile(rf"(?:{_KEPT})\.[0-9]{{8}}T[0-9]{{6}}Z\.broken(?:-wal|-shm|-journal)?\Z")
 _CATALOG = {f"{layout.CATALOG_FILE}{end}" for end in ("", "-wal", "-shm", "-journal")}
 
 
