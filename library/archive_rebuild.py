@@ -8,11 +8,12 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: archive_rebuild
-short_description: Rebuild the catalog or the trees of an archive
+short_description: Rebuild the catalog, the trees or the ledger of an archive
 version_added: 0.1.0
 description:
   - Makes a new catalog out of the objects, the user trees and the ledger of an archive, makes the user trees anew out of the
-    catalog, or takes into the catalog what it does not know, for example after it was restored from a backup.
+    catalog, takes into the catalog what it does not know, for example after it was restored from a backup, or makes a damaged
+    ledger one that runs can go on with.
   - Every object is decompressed and compared with the SHA-256 that names it before anything refers to it. What does not belong
     there is left as it is, what is damaged is kept under a name that ends with C(.damaged); both are told in RV(problems) and in
     C(reports/rebuild.json) below O(root).
@@ -41,9 +42,13 @@ options:
         C(catalog.sqlite3.TIME.broken). One that can be read is refused, see O(replace).
       - V(trees) makes directories and links that are missing below C(mail), out of an intact catalog. Files that are none of
         these are left.
+      - V(ledger) is for a ledger that was changed, cut or lost. Where its entries are whole, its hashes are made again, and
+        nothing else changes. Else the entries before the first one that was changed are kept, and what the catalog has beyond
+        them is told anew; the old files are kept beside the new ones as C(evidence/NAME.TIME.broken). Checkpoints of more entries
+        than were kept do not fit any more, which is what they are for.
       - V(orphans) looks for objects, placements and entries of the ledger that the catalog does not know, see O(orphans).
     type: str
-    choices: [catalog, trees, orphans]
+    choices: [catalog, trees, orphans, ledger]
     required: true
   replace:
     description: With O(what=catalog), make a new catalog although the old one can be read. The old one is kept beside it.
@@ -90,6 +95,11 @@ EXAMPLES = r"""
     root: /srv/archive/kerio
     what: orphans
     orphans: adopt
+
+- name: Ensure runs can go on after the disk damaged the ledger
+  mailops.kerio.archive_rebuild:
+    root: /srv/archive/kerio
+    what: ledger
 """
 
 RETURN = r"""
@@ -102,6 +112,8 @@ rebuilt:
       fetches them again if they are still on the server.
     - C(links) and C(directories) were made; C(unknown_objects) and C(unknown_placements) were found, C(objects_removed) and
       C(placements_removed) removed.
+    - Of the ledger C(entries_kept) are the old ones, C(objects_told), C(deletions_told) and C(losses_told) those that the catalog
+      had to tell again; C(hashed_entries) are all of them when only their hashes were made again.
   returned: success
   type: dict
   sample:
@@ -155,7 +167,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import rebui
 
 ARGUMENTS = {
     "root": {"type": "path", "required": True},
-    "what": {"type": "str", "choices": ["catalog", "trees", "orphans"], "required": True},
+    "what": {"type": "str", "choices": ["catalog", "trees", "orphans", "ledger"], "required": True},
     "replace": {"type": "bool", "default": False},
     "orphans": {"type": "str", "choices": ["report", "adopt", "remove"], "default": "report"},
     "remove_last_copies": {"type": "bool", "default": False},

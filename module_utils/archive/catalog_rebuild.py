@@ -113,9 +113,9 @@ class RebuiltCatalog(Catalog):
     """A catalog that takes what the disk and the ledger tell."""
 
     @classmethod
-    def of(cls, root: str, *, readonly: bool = False) -> RebuiltCatalog:
+    def of(cls, root: str, *, readonly: bool = False) -> t.Self:
         """See ``Catalog.of``."""
-        return t.cast("RebuiltCatalog", super().of(root, readonly=readonly))
+        return t.cast("t.Self", super().of(root, readonly=readonly))
 
     def __enter__(self) -> RebuiltCatalog:
         return self

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A rebuild: the catalog out of what lies on the disk, the trees out of the catalog, or what the catalog does not know."""
+"""A rebuild: the catalog out of what lies on the disk, the trees out of the catalog, what the catalog does not know, a ledger."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import layou
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_catalog import CatalogRebuild
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_evidence import LedgerRebuild
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_links import Links
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_orphans import REPORT, Orphans
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_report import Report
@@ -75,7 +76,16 @@ def _orphans(wish: Wish, means: Means) -> Work:
     return Orphans(*means, wish.orphans, wish.remove_last_copies, wish.check_mode, wish.owner)
 
 
-_WORK: dict[str, t.Callable[[Wish, Means], Work]] = {"catalog": _catalog, "trees": _trees, "orphans": _orphans}
+def _ledger(wish: Wish, means: Means) -> Work:
+    return LedgerRebuild(*means, wish.check_mode, wish.owner)
+
+
+_WORK: dict[str, t.Callable[[Wish, Means], Work]] = {
+    "catalog": _catalog,
+    "trees": _trees,
+    "orphans": _orphans,
+    "ledger": _ledger,
+}
 
 
 def _keep(root: str, report: Report) -> None:

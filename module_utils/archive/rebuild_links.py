@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, rebuild_trees
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, rebuild_take, rebuild_trees
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_verify import FolderRow
@@ -84,9 +84,7 @@ class Links:
         """The directory of all trees, with the rights of the archive root."""
         root = self.store.root
         if not Path(root, layout.MAIL).is_dir():
-            facts = Path(root).stat()
-            owner = facts.st_uid if os.geteuid() == 0 else -1
-            Store.create(root, owner=owner, mode=facts.st_mode & 0o7777).close()
+            rebuild_take.complete_skeleton(root)
             self.report.figures["directories"] += 1
 
     def _names(self, folder: FolderRow) -> dict[str, dict[str, int]]:

@@ -24,6 +24,7 @@ _BELONGS = (("replace", "catalog", ""), ("remove_last_copies", "orphans", REMOVE
 _SENTENCES = {
     ("catalog", ""): ("the catalog was made anew: {}", "the catalog would be made anew: {}"),
     ("trees", ""): ("the trees were completed: {}", "the trees would be completed: {}"),
+    ("ledger", ""): ("the ledger was made whole: {}", "the ledger would be made whole: {}"),
     ("orphans", REPORT): ("the catalog does not know: {}", "the catalog does not know: {}"),
     ("orphans", ADOPT): ("the catalog was brought forward: {}", "the catalog would be brought forward: {}"),
     ("orphans", REMOVE): ("removed {}", "would remove {}"),

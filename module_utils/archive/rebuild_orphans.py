@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import tempfile
 import typing as t
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -81,15 +80,10 @@ class Orphans:
 
     @contextlib.contextmanager
     def _catalog(self) -> t.Iterator[RebuiltCatalog]:
-        root = self.store.root
+        idle = self.check_mode or self.mode == REPORT
+        copied = self.check_mode and self.mode == ADOPT
         with contextlib.ExitStack() as stack:
-            idle = self.check_mode or self.mode == REPORT
-            catalog = stack.enter_context(RebuiltCatalog.of(root, readonly=idle))
-            if self.check_mode and self.mode == ADOPT:
-                path = f"{stack.enter_context(tempfile.TemporaryDirectory())}/{layout.CATALOG_FILE}"
-                catalog.copy_to(path)
-                catalog = stack.enter_context(RebuiltCatalog(path, create=False))
-            yield catalog
+            yield rebuild_take.opened(stack, RebuiltCatalog, self.store.root, readonly=idle, copied=copied)
 
     # Objects
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import tempfile
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +23,29 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_user
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written
 
+SomeCatalog = t.TypeVar("SomeCatalog", bound=RebuiltCatalog)
 # Who is known by the tree alone: archive_users takes such a user for whoever comes under the name, and deletes none.
 ORIGIN = "profile"
 STEP = 5_000  # placements in one transaction
+
+
+def opened(
+    stack: contextlib.ExitStack, kind: type[SomeCatalog], root: str, *, readonly: bool = False, copied: bool = False
+) -> SomeCatalog:
+    """The catalog of the archive, or a copy of it in a temporary directory, until ``stack`` ends."""
+    catalog = stack.enter_context(contextlib.closing(kind.of(root, readonly=readonly or copied)))
+    if not copied:
+        return catalog
+    path = f"{stack.enter_context(tempfile.TemporaryDirectory())}/{layout.CATALOG_FILE}"
+    catalog.copy_to(path)
+    return stack.enter_context(contextlib.closing(kind(path, create=False)))
+
+
+def complete_skeleton(root: str) -> None:
+    """Make the directories of an archive that are missing, with the rights of its root."""
+    facts = Path(root).stat()
+    owner = facts.st_uid if os.geteuid() == 0 else -1
+    Store.create(root, owner=owner, mode=facts.st_mode & 0o7777).close()
 
 
 def trees_on_disk(root: str) -> list[str]:
