@@ -74,6 +74,7 @@ class NoLedger:
     """In the place of Evidence."""
 
     grown = False
+    owner = ""
 
     def __init__(self, *_: object) -> None:
         pass
