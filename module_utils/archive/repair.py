@@ -22,6 +22,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan 
     Asks,
     Facts,
     Step,
+    Unreadable,
     plan,
     remaining,
 )
@@ -42,7 +43,7 @@ class Repaired:
     """``steps`` were done, or would be; ``undone`` could not be, each with the reason. ``left`` is what is wrong afterwards.
 
     ``incomplete``: why not all of the archive was looked at; "" when it was. ``useless``: digests that were to be declared lost
-    and are not. ``lost``: how many are declared so.
+    and are not. ``lost``: how many are declared so. ``unreadable``: what may hold messages that were found nowhere.
     """
 
     found: list[Finding] = field(default_factory=list)
@@ -52,6 +53,7 @@ class Repaired:
     incomplete: str = ""
     useless: list[bytes] = field(default_factory=list)
     lost: int = 0
+    unreadable: t.Sequence[Unreadable] = ()
 
 
 @dataclass
@@ -92,6 +94,7 @@ class Repair:
     def _repair(self, store: Store, catalog: Catalog) -> None:
         result = self.result
         facts = Survey(self.root, catalog, self.backups).facts(result.found)
+        result.unreadable = facts.unreadable
         steps = plan(result.found, facts, self.asks)
         if not self.write:
             result.steps, result.left = steps, remaining(result.found, steps)

@@ -14,7 +14,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import Placed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Held, held, object_names
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_heard import unheard
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import ROWS, Facts, Source, wanted_of
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import (
+    ROWS,
+    Facts,
+    Source,
+    Unreadable,
+    wanted_of,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
 
 _PLACEMENT_KINDS = {"placement_missing", "placement_other", "placement_name", "placement_unknown"}
@@ -30,6 +36,7 @@ class Survey:
     backups: t.Sequence[str]
     _held: dict[str, Held] = field(default_factory=dict)
     _by_inode: dict[Inode, Held | None] = field(default_factory=dict)
+    _unreadable: dict[str, Unreadable] = field(default_factory=dict)
 
     def facts(self, findings: t.Sequence[Finding]) -> Facts:
         """What the findings call for."""
@@ -40,7 +47,8 @@ class Survey:
         self._read_all(findings, {*wanted, *rows_asked, *linked}, wanted)
         inside = {one.digest for one in self._held.values()}
         sources = {digest: self._sources(digest) for digest in {*wanted, *rows_asked}}
-        concerned = {digest for digest in wanted if sources[digest]} | (_digests(findings, _PLACEMENT_KINDS) - wanted.keys())
+        missing = {digest for digest in wanted if not sources[digest]}
+        concerned = (wanted.keys() - missing) | (_digests(findings, _PLACEMENT_KINDS) - wanted.keys())
         placements = self.catalog.placements_of(concerned)
         return Facts(
             wanted=wanted,
@@ -49,19 +57,20 @@ class Survey:
             rows=self.catalog.object_rows({*wanted, *rows_asked}),
             placements=placements,
             names=self._names(placements),
-            on_servers=self.catalog.on_servers({digest for digest in wanted if not sources[digest]}),
+            on_servers=self.catalog.on_servers(missing),
             lost=lost,
             kept=self._kept(wanted),
             unheard=unheard(self.root, self.catalog, inside),
             twins=self._twins(linked - wanted.keys()),
             taken={one.subject for one in findings if one.kind == "format" and os.path.lexists(f"{self.root}/{one.subject}")},
+            unreadable=[one for one in self._unreadable.values() if missing & {one.digest} or (missing and one.digest is None)],
         )
 
     # Files of the archive
 
     def _read_all(self, findings: t.Sequence[Finding], digests: t.Iterable[bytes], wanted: t.Collection[bytes]) -> None:
         for digest in digests:
-            self._read(*object_names(self.root, digest))
+            self._read(*_object_names(self.root, digest))
         self._read(*(one.subject for one in findings if one.kind in _PLACEMENT_KINDS or one.subject.startswith(layout.STAGING)))
         self._read(*self._named(wanted))
         # What came to light under another name has an object of its own, or has none.
@@ -70,7 +79,7 @@ class Survey:
     def _named(self, digests: t.Collection[bytes]) -> list[str]:
         """The files of all trees that are called after one of the digests, whatever the catalog knows of them."""
         found: list[str] = []
-        for folder, _, files in os.walk(Path(self.root, layout.MAIL)) if digests else ():
+        for folder, _, files in os.walk(Path(self.root, layout.MAIL), onerror=self._note) if digests else ():
             relative = os.path.relpath(folder, self.root)
             parsed = ((name, layout.parse_placement_name(name)) for name in files)
             found += [f"{relative}/{name}" for name, parts in parsed if parts is not None and parts.digest in digests]
@@ -78,19 +87,27 @@ class Survey:
 
     def _read(self, *paths: str) -> None:
         for path in paths:
-            if path not in self._held and (inside := self._once(Path(self.root, path))) is not None:
+            if path not in self._held and (inside := self._once(path)) is not None:
                 self._held[path] = inside
 
-    def _once(self, path: Path) -> Held | None:
+    def _once(self, name: str) -> Held | None:
         """Read an inode once, under however many names it goes."""
+        path = Path(self.root, name)
         try:
             facts = path.lstat()
             inode = (facts.st_dev, facts.st_ino)
             if inode not in self._by_inode:
                 self._by_inode[inode] = held(path)
-        except OSError:
+        except OSError as error:
+            self._note(error, path, Finding("", name).digest)
             return None
         return self._by_inode[inode]
+
+    def _note(self, error: OSError, path: Path | None = None, digest: bytes | None = None) -> None:
+        """What is not there holds nothing; of what cannot be read that cannot be told."""
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            name = str(path or error.filename)
+            self._unreadable[name] = Unreadable(digest, name, error.strerror or str(error))
 
     def _sources(self, digest: bytes) -> list[Source]:
         """Whole files: objects first, then placements, then what lies elsewhere; a backup when the archive has none."""
@@ -101,11 +118,12 @@ class Survey:
 
     def _in_backups(self, digest: bytes) -> list[Source]:
         for backup in self.backups:
-            for name in object_names(backup, digest):
+            for name in _object_names(backup, digest):
                 path = Path(backup, name)
                 try:
                     inside = held(path)
-                except OSError:
+                except OSError as error:
+                    self._note(error, path, digest)
                     continue
                 if inside is not None and inside.digest == digest:
                     return [_source(str(path.absolute()), inside)]
@@ -160,6 +178,11 @@ class Survey:
 def _digests(findings: t.Iterable[Finding], kinds: t.AbstractSet[str]) -> set[bytes]:
     found = (finding.digest for finding in findings if finding.kind in kinds)
     return {digest for digest in found if digest is not None}
+
+
+def _object_names(root: str, digest: bytes) -> list[str]:
+    """The first one in any case: one that may not be seen does not seem to be there."""
+    return object_names(root, digest) or [layout.object_path(digest)]
 
 
 def _source(path: str, inside: Held) -> Source:

@@ -93,12 +93,14 @@ def outcome_of(repaired: Repaired, fails: bool, check_mode: bool = False) -> Dat
     """The result. What could not be repaired fails the module unless it is told not to; not to have looked always does."""
     left = [finding.as_data() for finding in repaired.left]
     undone = [{**step.as_data(), "cause": cause} for step, cause in repaired.undone]
-    useless = [f"declare_lost: {digest.hex()} is not lost, or will be read from its server" for digest in repaired.useless]
+    hidden = [f"{path} cannot be read ({cause}): make it readable, or move it away" for _, path, cause in repaired.unreadable]
+    may_be = "is not lost, will be read from its server, or may lie in what cannot be read"
+    useless = [f"declare_lost: {digest.hex()} {may_be}" for digest in repaired.useless]
     return {
         "changed": bool(repaired.steps),
         "msg": sentence(repaired, check_mode),
         "failed": bool(repaired.incomplete) or (bool(left) and fails),
-        "warnings": useless[:LISTED],
+        "warnings": [*hidden, *useless][:LISTED],
         "diff": {
             "before": _lines(repaired.found),
             "after": _lines(repaired.left),

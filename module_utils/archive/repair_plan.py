@@ -59,6 +59,14 @@ class Source(t.NamedTuple):
         return self.path.startswith("/")
 
 
+class Unreadable(t.NamedTuple):
+    """A file, or a directory, of which nobody knows what it holds. ``digest``: what its name promises, if any."""
+
+    digest: bytes | None
+    path: str
+    cause: str
+
+
 @dataclass(frozen=True)
 class Asks:
     """What the operator asks for beyond what is always done. ``by`` and ``reason`` are for what is declared lost."""
@@ -77,7 +85,8 @@ class Facts:
     ``inodes``: those that the object has. ``names``: path of a placement -> the names that it has, with their inodes. ``lost``:
     what is declared lost. ``kept``: files in staging that hold what is nowhere else. ``twins``: second names of one inode.
     ``taken``: names of directories that something else has. ``unheard``: what files hold under
-    digests of which neither the catalog nor the ledger has ever heard.
+    digests of which neither the catalog nor the ledger has ever heard. ``unreadable``: what may hold a wanted message that has no
+    source.
     """
 
     wanted: t.Mapping[bytes, t.Sequence[str]] = field(default_factory=dict)
@@ -92,6 +101,7 @@ class Facts:
     twins: t.Sequence[str] = ()
     taken: t.AbstractSet[str] = frozenset()
     unheard: t.AbstractSet[bytes] = frozenset()
+    unreadable: t.Sequence[Unreadable] = ()
 
 
 def wanted_of(findings: t.Iterable[Finding], lost: t.Iterable[bytes]) -> dict[bytes, list[str]]:
@@ -179,7 +189,8 @@ class _Plan:
         for one in facts.on_servers:
             if one.digest in asked and not one.waits:
                 yield Step("read_again", layout.object_path(one.digest), f"{one.place} UID {one.uid}")
-        for digest in sorted((asks.declare_lost & self._without) - asked - facts.lost):
+        hidden = {one.digest for one in facts.unreadable}
+        for digest in sorted((asks.declare_lost & self._without) - asked - facts.lost - hidden):
             yield Step("declare_lost", layout.object_path(digest))
         for digest in sorted(facts.lost - self._without):
             yield Step("set_found", layout.object_path(digest))
