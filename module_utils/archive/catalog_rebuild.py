@@ -210,7 +210,8 @@ class RebuiltCatalog(Catalog):
     def settle_messages(self) -> tuple[int, int]:
         """Of the messages that the ledger told: those without an object are due again, those that are not filed are copies.
 
-        Filed is what lies in the folder of its name, or wherever multidrop filed it from there. Return the numbers of both.
+        Filed is what lies in the folder of its name, or wherever multidrop filed it from there. A backup may have an
+        object without its placement, so the next run files the folders of such copies once more. Return the numbers of both.
         """
         told = "digest IN (SELECT digest FROM temp.told) AND state IN (1, 2)"
         gone = f"UPDATE source_messages SET state = {State.FAILED:d}, digest = NULL, archived = NULL, reason = ?"
@@ -229,8 +230,24 @@ class RebuiltCatalog(Catalog):
             self._db.execute("CREATE INDEX temp.filed_digest ON filed(digest)")
         with self.transaction():
             lost = self._db.execute(f"{gone} WHERE {told} AND digest NOT IN (SELECT digest FROM objects)", (_GONE,)).rowcount
+            some = f"SELECT folder_id FROM source_messages WHERE {told} AND NOT EXISTS ({here})"
+            self._db.execute(f"DELETE FROM folder_routes WHERE folder_id IN ({some})")
             unfiled = self._db.execute(f"{copies} WHERE {told} AND NOT EXISTS ({here})").rowcount
         return lost, unfiled
+
+    def filed_nowhere(self) -> list[tuple[bytes, str, str, str]]:
+        """Objects that the ledger tells of and that are filed nowhere: digest, server, mailbox, folder."""
+        query = (
+            "SELECT m.digest, server, mailbox, name FROM source_messages m JOIN source_folders s ON s.id = folder_id"
+            " WHERE m.digest IN (SELECT digest FROM temp.told) AND state IN (1, 2, 7)"
+            " AND m.digest IN (SELECT digest FROM objects) AND m.digest NOT IN (SELECT digest FROM placements)"
+            " GROUP BY m.digest ORDER BY m.folder_id, uid"
+        )
+        return [(digest, *place) for digest, *place in self.rows(query)]
+
+    def copy_keys(self) -> set[bytes]:
+        """Those of all placements."""
+        return {key for (key,) in self.rows("SELECT DISTINCT copy_key FROM placements")}
 
     def note_untold(self, why: str) -> int:
         """Note in the ledger the objects that it does not speak of; return how many."""

@@ -102,7 +102,7 @@ class CatalogRebuild:
             telling.run(self._root, Position(0, 0))
             self._trees(catalog, telling)
             if telling.position.entries:
-                self.report.figures["messages_due_again"], self.report.figures["copies"] = catalog.settle_messages()
+                rebuild_take.settle(catalog, self._intact, self.report)
                 catalog.note_untold(_WHY)
             catalog.note_rebuilt("catalog", self.owner, self.report.figures)
             catalog.reach(rebuild_take.least_commits(self.store), telling.position)

@@ -232,7 +232,7 @@ class Orphans:
         for folder, placed, _ in self._unknown(catalog):
             taker.folder(folder, users[folder.tree], placed)
         taker.flush()
-        self.report.figures["messages_due_again"], self.report.figures["copies"] = catalog.settle_messages()
+        rebuild_take.settle(catalog, self._intact, self.report)
         figures = self.report.figures
         self.report.changed = any(figures[name] for name in ("objects", "placements", "users", "ledger_entries"))
         if store is not None:

@@ -47,6 +47,10 @@ KINDS = {
     "checkpoint": Kind(
         "{}", "Begin a new list of ledger_checkpoints with the next run; the old one shows what was archived by then: keep it"
     ),
+    "unfiled": Kind(
+        "it was archived from {}, and no user has it",
+        "If it is still there, archive_run files it again; else its placement must come from a backup",
+    ),
     "kept": Kind("{}", "It was left as it is: it may be the last copy of a message"),
 }
 

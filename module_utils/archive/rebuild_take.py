@@ -150,6 +150,17 @@ class Taker:
         self._rows, self._written = [], Written()
 
 
+def settle(catalog: RebuiltCatalog, intact: Intact, report: Report) -> None:
+    """Settle the messages that the ledger told, and tell those that no user has, not even as a copy with other trace headers."""
+    report.figures["messages_due_again"], report.figures["copies"] = catalog.settle_messages()
+    unfiled = catalog.filed_nowhere()
+    keys = catalog.copy_keys() if unfiled else set()
+    for digest, server, mailbox, folder in unfiled:
+        facts = intact.get(digest)
+        if facts is not None and facts.copy_key not in keys:
+            report.tell(Problem("unfiled", layout.object_path(digest), f"{server}/{mailbox}/{folder}"))
+
+
 def keep_damaged(store: Store, paths: t.Iterable[str]) -> None:
     """Give damaged objects another name: under their own, a run that brings the message again would take its row for known.
 
