@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import typing as t
 from pathlib import Path
 
@@ -45,6 +46,26 @@ def test_a_lost_catalog_comes_back_once(archive: Archive) -> None:
     assert again["failed"]
     assert "it can be read, and a new one would know less" in again["msg"]
     assert "replace: true" in again["msg"]
+
+
+@pytest.mark.shows("change", "again", "check", "diff")
+def test_a_ledger_is_made_whole_once(archive: Archive) -> None:
+    path = archive.root / "evidence/entries"
+    count = path.read_bytes().count(b"\n")
+    os.truncate(path, path.stat().st_size - 1)
+    check = rebuilt(archive, "ledger", check=True)
+    result = rebuilt(archive, "ledger")
+    told = f"{count - 1:,} entries kept"
+    assert check["msg"] == f"{archive.root}: the ledger would be made whole: {told}"
+    assert (result["changed"], result["msg"]) == (True, f"{archive.root}: the ledger was made whole: {told}")
+    assert result["diff"]["before"] == f"{count} entries, {count - 1} of them as they were written\n"
+    (warning,) = result["warnings"]
+    assert f"the first {count - 1} are left" in warning and "Begin a new list of ledger_checkpoints" in warning
+    assert result["problem_counts"] == {"checkpoint": 1}
+    *_, last = path.read_bytes().splitlines()
+    assert json.loads(last).items() >= {"event": "rebuilt", "what": "ledger", "entries_kept": count - 1}.items()
+    again = rebuilt(archive, "ledger")
+    assert (again["changed"], again["msg"], again.get("diff")) == (False, f"{archive.root}: nothing is missing", None)
 
 
 @pytest.mark.shows("change", "again")

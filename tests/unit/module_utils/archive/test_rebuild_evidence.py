@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify impor
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from tests.faults.crash_scene import ledger_of
 from tests.unit.module_utils.archive.engine_fake import Archive, FakeServers, mail
+from tests.unit.module_utils.archive.format_fixtures import MEMORY
 from tests.unit.module_utils.archive.ledger_tampers import CHECKPOINT, TAMPERS, changed, lines, sql, written
 from tests.unit.module_utils.archive.rebuild_scene import lose_ledger, rebuilt, verified
 from tests.unit.module_utils.archive.test_evidence import ALICE, SIGNED
@@ -143,6 +145,15 @@ def test_without_a_checkpoint_hashes_are_made_of_complete_entries(archive: Archi
     assert (lines(archive), (archive.root / HASHES).read_bytes()) == (before, hashes)
 
 
+def test_where_all_hashes_are_gone_every_complete_entry_is_kept(archive: Archive, servers: FakeServers) -> None:
+    before = lines(archive)
+    (archive.root / HASHES).unlink()
+    os.truncate(archive.root / ENTRIES, sum(len(line) + 1 for line in before[:5]) + 20)
+    assert rebuilt(archive, "ledger").figures["entries_kept"] == 5
+    assert lines(archive)[:5] == before[:5]
+    goes_on(archive, servers)
+
+
 def test_an_entry_that_contradicts_its_hash_is_not_hashed_anew_because_the_checkpoint_is_gone(archive: Archive) -> None:
     before = lines(archive)
     written(archive, changed(before))
@@ -200,6 +211,13 @@ def test_pages_and_chunks_of_any_size_give_the_same(
     written(archive, changed(before))
     rebuilt(archive, "ledger")
     goes_on(archive, servers)
+
+
+@pytest.fixture
+def tmp_path() -> t.Iterator[Path]:
+    """In memory, where it is to be had: nothing here depends on a disk."""
+    with tempfile.TemporaryDirectory(prefix="ledger-", dir=MEMORY if MEMORY.is_dir() else None) as path:
+        yield Path(path)
 
 
 # A catalog that is older than the ledger is not what this is for

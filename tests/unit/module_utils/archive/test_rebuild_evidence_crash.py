@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import typing as t
 from pathlib import Path
 
@@ -17,17 +16,16 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import Known, look_at
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from tests.unit.module_utils.archive.engine_fake import Archive, FakeServers
-from tests.unit.module_utils.archive.format_fixtures import MEMORY
 from tests.unit.module_utils.archive.ledger_tampers import CHECKPOINT, changed, lines, written
 from tests.unit.module_utils.archive.rebuild_scene import rebuilt
 from tests.unit.module_utils.archive.test_evidence import SIGNED
 from tests.unit.module_utils.archive.test_evidence import archive as archive
 from tests.unit.module_utils.archive.test_rebuild_crash import copied, crashed, one_process
 from tests.unit.module_utils.archive.test_rebuild_crash import kept as copy_of
-from tests.unit.module_utils.archive.test_rebuild_evidence import facts, facts_told, goes_on
+from tests.unit.module_utils.archive.test_rebuild_evidence import facts, facts_told, goes_on, tmp_path
 from tests.unit.module_utils.archive.test_verify_ledger import kept, no_pause
 
-__all__ = ["archive", "kept", "no_pause", "one_process"]
+__all__ = ["archive", "kept", "no_pause", "one_process", "tmp_path"]
 pytestmark = pytest.mark.usefixtures("kept")
 
 # What is done to the ledger, and which of its files are another one afterwards.
@@ -39,13 +37,6 @@ DAMAGES: dict[str, tuple[t.Callable[[Archive], object], tuple[str, ...]]] = {
     "the last entry is cut off": (lambda archive: written(archive, lines(archive)[:-1]), (ENTRIES, HASHES, CHECKPOINT)),
     "the checkpoint is another one": (lambda archive: (archive.root / CHECKPOINT).write_text("nothing"), (CHECKPOINT,)),
 }
-
-
-@pytest.fixture
-def tmp_path() -> t.Iterator[Path]:
-    """In memory, where it is to be had: nothing here depends on a disk."""
-    with tempfile.TemporaryDirectory(prefix="ledger-", dir=MEMORY if MEMORY.is_dir() else None) as path:
-        yield Path(path)
 
 
 def found(archive: Archive) -> list[tuple[str, str]]:
@@ -60,9 +51,9 @@ def versions(archive: Archive, name: str) -> set[bytes]:
 
 @pytest.mark.parametrize(("name", "after"), list(zip(DAMAGES, (False, True, False), strict=True)))
 def test_the_next_one_does_the_rest(archive: Archive, servers: FakeServers, name: str, after: bool) -> None:
-    damage, files = DAMAGES[name]
+    damage, replaced = DAMAGES[name]
     damage(archive)
-    old = {file: (archive.root / file).read_bytes() for file in files}
+    old = {file: (archive.root / file).read_bytes() for file in replaced}
     expected = facts(archive)
     before = copy_of(archive)
     calls = crashed(archive, 0, "ledger")
@@ -74,7 +65,8 @@ def test_the_next_one_does_the_rest(archive: Archive, servers: FakeServers, name
         assert found(archive) == [("ledger_tail", CHECKPOINT)]
         assert facts_told(archive) == expected
         assert all(content in versions(archive, file) for file, content in old.items())
-        assert not list((archive.root / "evidence").glob("*.tmp"))
+        files = list((archive.root / "evidence").iterdir())
+        assert len({path.stat().st_ino for path in files}) == len(files) and not [path for path in files if path.suffix == ".tmp"]
     goes_on(archive, servers)
 
 
