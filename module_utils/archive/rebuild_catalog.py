@@ -83,13 +83,13 @@ class CatalogRebuild:
                 if rebuild_take.is_unclean(self.store, position):
                     # With the marker of before, a sweep by the new catalog might look at what is older than it.
                     self.store.renew("archive_rebuild", max(0, rebuild_take.least_commits(self.store) - 1))
+                # Under its own name, a run that brings the message again would take a damaged file for the object.
+                rebuild_take.keep_damaged(self.store, self._damaged)
                 publish(self._root, was)
         except Stopped:
             with _errors(new):
                 _remove(new)
             self.report.stopped, self.report.changed = True, False
-            return
-        rebuild_take.keep_damaged(self.store, self._damaged)
 
     def _build(self, path: str) -> Position:
         """Make the new catalog; return how much of the ledger it knows."""

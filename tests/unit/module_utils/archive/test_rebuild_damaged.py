@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is damaged, or cannot be read, does not end up as something that a catalog relies on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import rebuild_catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_scan import Bucket, scan
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
+from tests.unit.module_utils.archive.engine_fake import Archive
+from tests.unit.module_utils.archive.rebuild_scene import lose_catalog, rebuilt, verified
+from tests.unit.module_utils.archive.rebuild_small import DIGEST, OBJECT, is_whole, object_of, rot, small
+
+__all__ = ["small"]
+
+
+class Power(BaseException):
+    """The process ends here."""
+
+
+def test_damaged_objects_are_out_of_the_way_before_a_catalog_is_there(small: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    rot(object_of(small))
+    lose_catalog(small)
+
+    def publish(*_: object) -> None:
+        raise Power
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuild_catalog, "publish", publish)
+        with pytest.raises(Power):
+            rebuilt(small)
+    assert not object_of(small).exists()
+    rebuilt(small)
+    small.run()
+    assert is_whole(small)
+    assert verified(small) == [("foreign", f"{OBJECT}.damaged")]
+
+
+def test_a_directory_that_may_not_be_read_is_an_error_that_names_it(small: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.iterdir
+
+    def iterdir(path: Path) -> object:
+        if path.name == OBJECT.split("/")[1]:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(StoreError, match=OBJECT.rpartition("/")[0]):
+        scan(Bucket(str(small.root), DIGEST[0]))
