@@ -191,13 +191,14 @@ class _Work:
     def _restore(self, step: Step) -> None:
         """From the source of the plan, or from where it went since."""
         digest = _digest(step)
+        foreign = {one.path for one in self.facts.sources[digest] if one.foreign}
         try:
-            self._files.restore(digest, step.subject, Path(self.store.root, step.source))
+            self._files.restore(digest, step.subject, Path(self.store.root, step.source), copy=step.source in foreign)
         except (StoreError, OSError):
             others = [name for name, _ in self._files.whole_names(digest, but=step.subject) if name != step.source]
             if not others:
                 raise
-            self._files.restore(digest, step.subject, Path(self.store.root, others[0]))
+            self._files.restore(digest, step.subject, Path(self.store.root, others[0]), copy=False)
 
     def _link(self, step: Step) -> None:
         directory, name = step.subject.rsplit("/cur/", 1)

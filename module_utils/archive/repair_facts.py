@@ -24,6 +24,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
 
 _PLACEMENT_KINDS = {"placement_missing", "placement_other", "placement_name", "placement_unknown"}
+_STRAYS = {"object_unknown", "foreign"}
 Inode = tuple[int, int]
 
 
@@ -46,7 +47,7 @@ class Survey:
         linked = _digests(findings, {"object_linked"})
         self._read_all(findings, {*wanted, *rows_asked, *linked}, wanted)
         inside = {one.digest for one in self._held.values()}
-        sources = {digest: self._sources(digest) for digest in {*wanted, *rows_asked}}
+        sources = self._sources({*wanted, *rows_asked}, findings)
         missing = {digest for digest in wanted if not sources[digest]}
         concerned = (wanted.keys() - missing) | (_digests(findings, _PLACEMENT_KINDS) - wanted.keys())
         placements = self.catalog.placements_of(concerned)
@@ -109,12 +110,40 @@ class Survey:
             name = str(path or error.filename)
             self._unreadable[name] = Unreadable(digest, name, error.strerror or str(error))
 
-    def _sources(self, digest: bytes) -> list[Source]:
-        """Whole files: objects first, then placements, then what lies elsewhere; a backup when the archive has none."""
+    def _sources(self, digests: t.Iterable[bytes], findings: t.Sequence[Finding]) -> dict[bytes, list[Source]]:
+        """Whole files: of the archive, and for what it has nowhere under its name, under others, or in a backup."""
+        sources = {digest: self._own(digest) for digest in digests}
+        missing = [digest for digest, own in sources.items() if not own]
+        strays = self._strays(findings) if missing else {}
+        for digest in missing:
+            sources[digest] = strays.get(digest) or self._in_backups(digest)
+        return sources
+
+    def _own(self, digest: bytes) -> list[Source]:
+        """Objects first, then placements, then what lies elsewhere."""
         own = [_source(path, inside) for path, inside in self._held.items() if inside.digest == digest]
         named = set(object_names(self.root, digest))
         own.sort(key=lambda one: (one.path not in named, not one.path.startswith(f"{layout.OBJECTS}/"), one.path))
-        return own or self._in_backups(digest)
+        return own
+
+    def _strays(self, findings: t.Iterable[Finding]) -> dict[bytes, list[Source]]:
+        """What lies below objects without belonging there."""
+        strays: dict[bytes, list[Source]] = defaultdict(list)
+        for finding in findings:
+            if finding.kind in _STRAYS and finding.subject.startswith(f"{layout.OBJECTS}/"):
+                for name in self._below(finding.subject):
+                    if (inside := self._once(name)) is not None:
+                        strays[inside.digest].append(_source(name, inside, foreign=True))
+        return strays
+
+    def _below(self, subject: str) -> t.Iterator[str]:
+        """The files of a directory, or the file."""
+        top = Path(self.root, subject)
+        if top.is_symlink() or not top.is_dir():
+            yield subject
+            return
+        for folder, _, files in os.walk(top, onerror=self._note):
+            yield from (os.path.relpath(f"{folder}/{name}", self.root) for name in sorted(files))
 
     def _in_backups(self, digest: bytes) -> list[Source]:
         for backup in self.backups:
@@ -126,7 +155,7 @@ class Survey:
                     self._note(error, path, digest)
                     continue
                 if inside is not None and inside.digest == digest:
-                    return [_source(str(path.absolute()), inside)]
+                    return [_source(str(path.absolute()), inside, foreign=True)]
         return []
 
     def _kept(self, wanted: t.Container[bytes]) -> set[str]:
@@ -185,8 +214,8 @@ def _object_names(root: str, digest: bytes) -> list[str]:
     return object_names(root, digest) or [layout.object_path(digest)]
 
 
-def _source(path: str, inside: Held) -> Source:
-    return Source(path, inside.size, inside.stored_size, inside.inode)
+def _source(path: str, inside: Held, *, foreign: bool = False) -> Source:
+    return Source(path, inside.size, inside.stored_size, inside.inode, foreign)
 
 
 def _entries(folder: Path) -> t.Iterator[tuple[str, Inode]]:

@@ -113,10 +113,10 @@ class Files:
 
     # Objects
 
-    def restore(self, digest: bytes, path: str, source: Path) -> None:
-        """Have the object lie whole at ``path``, out of ``source``: as a link to it where it lies in the archive."""
+    def restore(self, digest: bytes, path: str, source: Path, *, copy: bool) -> None:
+        """Have the object lie whole at ``path``, out of ``source``: as a link to it, or as a ``copy``."""
         target = Path(self._root, path)
-        staged, inside = self._stage(digest, source)
+        staged, inside = self._stage(digest, source, copy=copy)
         try:
             self._make_way(path, inside)
             staged.replace(target)
@@ -193,11 +193,11 @@ class Files:
 
     # Steps
 
-    def _stage(self, digest: bytes, source: Path) -> tuple[Path, Held]:
+    def _stage(self, digest: bytes, source: Path, *, copy: bool = False) -> tuple[Path, Held]:
         """A name in staging for the message in ``source``, and what was read there."""
         staged = self._staging_name()
         try:
-            if not (source.is_relative_to(self._root) and self._ours(source) and _linked(source, staged)):
+            if copy or not (self._ours(source) and _linked(source, staged)):
                 self._copied(source, staged)
             inside = held(staged)
             if inside is None or inside.digest != digest:

@@ -59,8 +59,12 @@ def refuse_useless(root: str, backups: t.Iterable[str]) -> None:
         if not Path(backup, layout.FORMAT_FILE).is_file():
             remedy = "Mount it, or name the folder that holds the file format and the folder objects"
             raise InputError(f"backups: {backup}", "there is no copy of an archive", remedy)
-        if Path(backup).samefile(root):
+        archive, copy = Path(root).resolve(), Path(backup).resolve()
+        if copy.samefile(archive):
             raise InputError(f"backups: {backup}", "it is the archive itself", "Name a copy of it")
+        if copy.is_relative_to(archive) or archive.is_relative_to(copy):
+            cause = "one of the archive and this folder lies within the other"
+            raise InputError(f"backups: {backup}", cause, "Name a copy that lies apart from the archive")
 
 
 def declare(params: Data, check_mode: bool) -> Data:

@@ -46,17 +46,16 @@ class Step(t.NamedTuple):
 
 
 class Source(t.NamedTuple):
-    """A whole message in a file; ``path`` is relative to the archive root, or absolute in a backup."""
+    """A whole message in a file; ``path`` is relative to the archive root, or absolute in a backup.
+
+    ``foreign``: the object becomes a copy of it and no link, because the file is somebody else's and stays.
+    """
 
     path: str
     size: int
     stored_size: int
     inode: tuple[int, int]
-
-    @property
-    def backup(self) -> bool:
-        """Whether it lies outside the archive."""
-        return self.path.startswith("/")
+    foreign: bool = False
 
 
 class Unreadable(t.NamedTuple):
@@ -179,7 +178,7 @@ class _Plan:
         """The inodes that the object has in the end."""
         inodes = set(self._facts.inodes.get(digest, ()))
         sources = self._facts.sources.get(digest, ())
-        if digest in self._facts.wanted and sources and not sources[0].backup:
+        if digest in self._facts.wanted and sources and not sources[0].foreign:
             inodes.add(sources[0].inode)
         return inodes
 

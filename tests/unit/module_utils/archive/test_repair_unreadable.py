@@ -28,8 +28,8 @@ def lose(archive: Archive) -> None:
 
 
 def link(path: Path) -> None:
-    """Have what lies there be whole, elsewhere."""
-    path.symlink_to(path.rename(path.with_name("elsewhere")))
+    """Have what lies there be whole, outside archive and backup."""
+    path.symlink_to(path.rename(path.parents[3] / "elsewhere"))
 
 
 def declared(archive: Archive, *backups: Path) -> tuple[int, list[str]]:
