@@ -83,6 +83,7 @@ class CatalogRebuild:
                 if rebuild_take.is_unclean(self.store, position):
                     # With the marker of before, a sweep by the new catalog might look at what is older than it.
                     self.store.renew("archive_rebuild", max(0, rebuild_take.least_commits(self.store) - 1))
+                rebuild_take.keep_changed_ledger(self.store, self.report)
                 # Under its own name, a run that brings the message again would take a damaged file for the object.
                 rebuild_take.keep_damaged(self.store, self._damaged)
                 publish(self._root, was)

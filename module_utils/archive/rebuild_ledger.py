@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebu
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Position
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import QUARANTINE_AFTER, REASON_CHARACTERS
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import ENTRIES, HASH_BYTES, HASHES, size_of
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_tree import stored_count
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_tree import leaf_hash, stored_count, stored_index
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_report import Problem, Report
@@ -29,7 +30,8 @@ Row = tuple[str, tuple[t.Any, ...]]
 def entries(root: str, since: Position, report: Report) -> t.Iterator[tuple[bytes, Position]]:
     """The complete entries behind ``since``, each with the position behind it.
 
-    An entry counts when its hashes are there too: without them no run could go on from it.
+    An entry counts when its hashes are there too: without them no run could go on from it. One that is not what was hashed when
+    it was written, and what follows it, is not believed.
     """
     path = Path(root, ENTRIES)
     hashed = size_of(f"{root}/{HASHES}")
@@ -38,13 +40,17 @@ def entries(root: str, since: Position, report: Report) -> t.Iterator[tuple[byte
         if size_of(str(path)) < end:
             report.tell(Problem("ledger", ENTRIES, f"it is shorter than the {end:,} bytes that the catalog knows of"))
             return
-        with path.open("rb") as file:
+        with path.open("rb") as file, contextlib.ExitStack() as stack:
             file.seek(end)
+            hashes = stack.enter_context(Path(root, HASHES).open("rb")) if hashed else None
             for line in file:
                 if not line.endswith(b"\n") or stored_count(count + 1) * HASH_BYTES > hashed:
                     report.tell(
                         Problem("ledger", ENTRIES, f"what follows entry {count:,} is not complete; the next run cuts it off")
                     )
+                    return
+                if hashes is None or not _is_hashed(hashes, count, line[:-1]):
+                    report.tell(Problem("ledger_changed", ENTRIES, f"entry {count:,} is not the one that was hashed when it was written"))
                     return
                 count, end = count + 1, end + len(line)
                 yield line[:-1], Position(count, end)
@@ -54,6 +60,11 @@ def entries(root: str, since: Position, report: Report) -> t.Iterator[tuple[byte
         raise os_failure(error, str(path)) from error
 
 
+def _is_hashed(hashes: t.BinaryIO, index: int, entry: bytes) -> bool:
+    hashes.seek(stored_index(0, index) * HASH_BYTES)
+    return hashes.read(HASH_BYTES) == leaf_hash(entry)
+
+
 def digests(root: str, since: Position) -> set[bytes]:
     """The objects that the entries behind ``since`` say were archived."""
     told = (parsed(line) for line, _ in entries(root, since, Report("")))
@@ -61,9 +72,14 @@ def digests(root: str, since: Position) -> set[bytes]:
 
 
 def spoken_of(root: str, wanted: t.AbstractSet[bytes]) -> set[bytes]:
-    """Which of these objects came into the archive, as the ledger says, whatever the catalog knows of it."""
-    told = (parsed(line) for line, _ in entries(root, Position(0, 0), Report("")))
-    return {bytes.fromhex(entry["digest"]) for entry in told if entry.get("event") in ("archived", "adopted")} & wanted
+    """Which of these objects came into the archive, as the ledger says, whatever the catalog knows of it.
+
+    All of them when the ledger cannot be read to its end.
+    """
+    report = Report("")
+    told = (parsed(line) for line, _ in entries(root, Position(0, 0), report))
+    found = {bytes.fromhex(entry["digest"]) for entry in told if entry.get("event") in ("archived", "adopted")}
+    return set(wanted) if report.problems else found & wanted
 
 
 def parsed(line: bytes) -> Entry:

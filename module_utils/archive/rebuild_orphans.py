@@ -128,8 +128,8 @@ class Orphans:
 
     def _refuse_older(self, catalog: RebuiltCatalog) -> None:
         """What an older catalog does not know is not left over: nothing else says where it is filed."""
-        behind = next(rebuild_ledger.entries(self.store.root, catalog.evidence_position(), Report("")), None)
-        if behind is not None or catalog.get_meta(snapshot.META):
+        behind = rebuild_ledger.is_cut_short(self.store.root, catalog.evidence_position())
+        if behind or catalog.get_meta(snapshot.META):
             cause = "it may be older than the archive: it came from a backup, or the ledger has more than it knows of"
             raise StoreError(catalog.path, cause, "Bring it forward with orphans: adopt, run archive_run once, and then remove")
 
@@ -264,6 +264,7 @@ class Orphans:
         It would have the run refuse this catalog, or sweep what lies here. Until the catalog counts as many commits as the new
         one says, no run begins.
         """
+        rebuild_take.keep_changed_ledger(store, self.report)
         rebuild_take.keep_damaged(store, [path for found in self._found for path in (*found.damaged, *found.unread)])
         commits = max(catalog.commits() + 1, rebuild_take.least_commits(store))
         if rebuild_take.is_unclean(store, telling.position):

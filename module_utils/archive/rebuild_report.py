@@ -40,6 +40,10 @@ KINDS = {
     "user_name": Kind("{}", "Run archive_users, and compare who has which tree"),
     "folder_name": Kind("its true name was cut when it was made", "It gets its name back when the next message is filed there"),
     "ledger": Kind("{}", "Run archive_verify; what it finds of the ledger, archive_rebuild mends with what: ledger"),
+    "ledger_changed": Kind(
+        "{}; it and what follows is not believed",
+        "Compare the ledger, which was kept as evidence/entries.<time>.broken, with a backup of the archive",
+    ),
     "ledger_more": Kind(
         "it has more entries than the catalog knows of: the catalog is older",
         "Restore the newest catalog, or bring this one forward with what: orphans, orphans: adopt",

@@ -6,14 +6,22 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shutil
 import tempfile
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, rebuild_ledger, rebuild_names, rebuild_trees
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
+    layout,
+    rebuild_aside,
+    rebuild_ledger,
+    rebuild_names,
+    rebuild_trees,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import UNKNOWN_ORIGIN, RebuiltCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow, Position, UserValues
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import ENTRIES, HASHES
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_names import Names
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_report import Problem, Report
@@ -178,6 +186,20 @@ def keep_damaged(store: Store, paths: t.Iterable[str]) -> None:
             raise os_failure(error, path) from error
         written.directories.add(path.rpartition("/")[0])
     store.sync(written)
+
+
+def keep_changed_ledger(store: Store, report: Report) -> None:
+    """Copy a ledger with an entry that was changed, durably: the next run cuts off what the catalog does not believe."""
+    if not report.counts["ledger_changed"]:
+        return
+    names = (ENTRIES, HASHES)
+    end = rebuild_aside.ending([Path(store.root, name) for name in names])
+    try:
+        for name in names:
+            shutil.copy(Path(store.root, name), Path(store.root, f"{name}{end}"))
+    except OSError as error:
+        raise os_failure(error, store.root) from error
+    store.sync(Written([f"{name}{end}" for name in names], {layout.EVIDENCE}))
 
 
 def least_commits(store: Store) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import rebuild_catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_scan import Bucket, scan
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
-from tests.unit.module_utils.archive.engine_fake import Archive
-from tests.unit.module_utils.archive.rebuild_scene import lose_catalog, rebuilt, verified
+from tests.unit.module_utils.archive.engine_fake import Archive, mail
+from tests.unit.module_utils.archive.rebuild_scene import ALICE, lose_catalog, rebuilt, verified
 from tests.unit.module_utils.archive.rebuild_small import DIGEST, OBJECT, is_whole, object_of, rot, small
 
 __all__ = ["small"]
@@ -50,3 +51,22 @@ def test_a_directory_that_may_not_be_read_is_an_error_that_names_it(small: Archi
     monkeypatch.setattr(Path, "iterdir", iterdir)
     with pytest.raises(StoreError, match=OBJECT.rpartition("/")[0]):
         scan(Bucket(str(small.root), DIGEST[0]))
+
+
+def test_an_entry_that_was_changed_is_not_believed_and_the_ledger_is_kept(small: Archive) -> None:
+    """It says that a message is archived which nobody has fetched."""
+    path = small.root / "evidence/entries"
+    entries = path.read_bytes()
+    line = next(one for one in entries.splitlines() if b'"archived"' in one and b'"uid":1,' in one and ALICE.encode() in one)
+    changed = entries.replace(line, line.replace(b'"uid":1,', b'"uid":3,'))
+    path.write_bytes(changed)
+    small.servers.folder("mail1", ALICE).add(mail(8))
+    lose_catalog(small)
+    report = rebuilt(small)
+    assert [problem.kind for problem in report.problems if problem.kind.startswith("ledger")] == ["ledger_changed"]
+    with sqlite3.connect(small.catalog_file) as database:  # what archive_users brings
+        database.execute("INSERT INTO user_addresses SELECT name, id, 0 FROM users")
+    small.run()
+    assert is_whole(small, mail(8))
+    (kept,) = small.root.glob("evidence/entries.*.broken")
+    assert kept.read_bytes() == changed
