@@ -50,7 +50,9 @@ def entries(root: str, since: Position, report: Report) -> t.Iterator[tuple[byte
                     )
                     return
                 if hashes is None or not _is_hashed(hashes, count, line[:-1]):
-                    report.tell(Problem("ledger_changed", ENTRIES, f"entry {count:,} is not the one that was hashed when it was written"))
+                    report.tell(
+                        Problem("ledger_changed", ENTRIES, f"entry {count:,} is not the one that was hashed when it was written")
+                    )
                     return
                 count, end = count + 1, end + len(line)
                 yield line[:-1], Position(count, end)
