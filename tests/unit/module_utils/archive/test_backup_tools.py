@@ -52,6 +52,28 @@ TOOLS = (
 )
 
 
+def test_a_second_rsync_forgets_old_folders_of_a_message_and_no_object(archive: Archive, tmp_path: Path) -> None:
+    places = {"ARCHIVE": archive.root, "BACKUP": tmp_path / "copy"}
+    there, _back = backup_steps.commands("backup.md", "rsync")
+    places["BACKUP"].mkdir()
+    snapshot.take(str(archive.root))
+    backup_steps.run(there, **places)
+    copied = backup_steps.links(places["BACKUP"])
+    first, second, *_ = sorted((archive.root / "mail").rglob("cur/*"))
+    moved = second.parents[2] / "Moved/cur" / first.name
+    moved.parent.mkdir(parents=True)
+    first.rename(moved)
+    lost = next(name for name in copied if second.name.partition(".")[2][:64] in name)
+    (archive.root / lost).unlink()
+    backup_steps.run(there, **places)
+    now = backup_steps.links(places["BACKUP"])
+    assert now.keys() == copied.keys()
+    names = set().union(*now.values())
+    assert str(moved.relative_to(archive.root)) in names
+    assert str(first.relative_to(archive.root)) not in names
+    assert lost in names
+
+
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.heading)
 def test_an_archive_comes_back_from_the_second_backup(archive: Archive, tmp_path: Path, tool: Tool) -> None:
     copy, new = tmp_path / "copy", tmp_path / "new"
