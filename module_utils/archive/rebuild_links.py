@@ -41,7 +41,7 @@ class Links:
         """Raises StoreError and CatalogError when the archive cannot be worked on."""
         root = self.store.root
         with RebuiltCatalog.of(root, readonly=self.check_mode) as catalog:
-            folders = catalog.folders()
+            folders = [folder for folder in catalog.folders() if self._can_be(folder)]
             missing = self._missing(catalog, folders)
             self.report.before = f"{sum(map(len, missing.values())):,} messages without a link"
             self._read(missing)
@@ -58,6 +58,18 @@ class Links:
                 self.store.sync()
                 if self.report.changed:
                     catalog.note_rebuilt("trees", self.owner, self.report.figures)
+
+    def _can_be(self, folder: FolderRow) -> bool:
+        """Whether nothing but directories lies where directories of the folder must be; what does is told."""
+        parts = f"{folder.dir}/cur".split("/")
+        wanted = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        in_way = [path for path in (*wanted, f"{wanted[1]}/{layout.INBOX}") if self._is_no_directory(path)]
+        self.report.tell(*(Problem("in_way", path, folder.dir) for path in in_way[:1]))
+        return not in_way
+
+    def _is_no_directory(self, path: str) -> bool:
+        full = Path(self.store.root, path)
+        return os.path.lexists(full) and not full.is_dir()
 
     def _missing(self, catalog: RebuiltCatalog, folders: t.Iterable[FolderRow]) -> dict[int, set[bytes]]:
         """The objects to read before links to them are made, by their directory."""

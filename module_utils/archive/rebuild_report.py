@@ -51,6 +51,7 @@ KINDS = {
     "checkpoint": Kind(
         "{}", "Begin a new list of ledger_checkpoints with the next run; the old one shows what was archived by then: keep it"
     ),
+    "in_way": Kind("it is no directory, and {} needs one there", "Move it out of the archive, and rebuild the trees again"),
     "unfiled": Kind(
         "it was archived from {}, and no user has it",
         "If it is still there, archive_run files it again; else its placement must come from a backup",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import rebui
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_scan import Bucket, scan
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from tests.unit.module_utils.archive.engine_fake import Archive, mail
-from tests.unit.module_utils.archive.rebuild_scene import ALICE, lose_catalog, rebuilt, verified
-from tests.unit.module_utils.archive.rebuild_small import DIGEST, OBJECT, is_whole, object_of, rot, small
+from tests.unit.module_utils.archive.rebuild_scene import ALICE, BOB, lose_catalog, rebuilt, verified
+from tests.unit.module_utils.archive.rebuild_small import DIGEST, OBJECT, is_whole, object_of, placement_of, rot, small
 
 __all__ = ["small"]
 
@@ -70,3 +71,15 @@ def test_an_entry_that_was_changed_is_not_believed_and_the_ledger_is_kept(small:
     assert is_whole(small, mail(8))
     (kept,) = small.root.glob("evidence/entries.*.broken")
     assert kept.read_bytes() == changed
+
+
+def test_a_file_in_the_place_of_a_folder_stops_no_other_folder(small: Archive) -> None:
+    placed, other = placement_of(small), placement_of(small, mail(50, to=BOB))
+    folder = placed.parents[1]
+    shutil.rmtree(folder)
+    folder.write_bytes(b"a file")
+    other.unlink()
+    report = rebuilt(small, "trees")
+    assert [(problem.kind, problem.subject) for problem in report.problems] == [("in_way", str(folder.relative_to(small.root)))]
+    assert other.samefile(object_of(small, mail(50, to=BOB)))
+    assert folder.read_bytes() == b"a file"
