@@ -16,6 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_heard import unheard
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import (
     ROWS,
+    STAGED,
     Facts,
     Source,
     Unreadable,
@@ -121,7 +122,8 @@ class Survey:
 
     def _own(self, digest: bytes) -> list[Source]:
         """Objects first, then placements, then what lies elsewhere."""
-        own = [_source(path, inside) for path, inside in self._held.items() if inside.digest == digest]
+        holds = [path for path, inside in self._held.items() if inside.digest == digest]
+        own = [_source(path, self._held[path], foreign=_is_foreign(path)) for path in holds]
         named = set(object_names(self.root, digest))
         own.sort(key=lambda one: (one.path not in named, not one.path.startswith(f"{layout.OBJECTS}/"), one.path))
         return own
@@ -212,6 +214,11 @@ def _digests(findings: t.Iterable[Finding], kinds: t.AbstractSet[str]) -> set[by
 def _object_names(root: str, digest: bytes) -> list[str]:
     """The first one in any case: one that may not be seen does not seem to be there."""
     return object_names(root, digest) or [layout.object_path(digest)]
+
+
+def _is_foreign(path: str) -> bool:
+    """Whether it lies in staging and nothing of the archive put it there, so that it stays."""
+    return path.startswith(f"{layout.STAGING}/") and STAGED.match(path) is None
 
 
 def _source(path: str, inside: Held, *, foreign: bool = False) -> Source:

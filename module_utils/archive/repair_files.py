@@ -26,6 +26,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreE
 
 # What a disk, or a file system with checksums, says of bytes that are gone.
 _ROTTEN = {errno.EIO, errno.EUCLEAN, errno.EBADMSG}
+# What ``open_regular`` says of what is no file, and of a link.
+_NO_FILE = {errno.EINVAL, errno.ELOOP}
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 # So many inodes of an object may be missing in a row before no more are looked for.
@@ -43,11 +45,12 @@ class Held(t.NamedTuple):
 
 def open_regular(path: Path) -> t.BinaryIO:
     """Open a file to read; OSError when it is a link or anything else but a file."""
-    source = open(os.open(path, _READ), "rb", buffering=0)  # noqa: SIM115, PTH123 - the caller closes it
-    if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-        source.close()
+    descriptor = os.open(path, _READ)
+    # Before open() has it, which refuses a directory under the number of the descriptor, and leaves that open.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no file", str(path))
-    return t.cast("t.BinaryIO", source)
+    return t.cast("t.BinaryIO", open(descriptor, "rb", buffering=0))  # noqa: PTH123 - the caller closes it
 
 
 def held(path: Path) -> Held | None:
@@ -231,6 +234,10 @@ class Files:
             inside = held(Path(self._root, path))
         except (FileNotFoundError, NotADirectoryError):
             return
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            raise StoreError(f"{self._root}/{path}", "it is no file", "Move it away, then repair again") from error
         if inside is None or inside.digest == comes.digest or self._is_rot(inside, comes):
             return
         saved = self.whole_names(inside.digest, but=path)

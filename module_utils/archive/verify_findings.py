@@ -8,6 +8,8 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 
+NO_FILE = "it is no file"
+_ADOPT = "archive_rebuild (what: orphans, orphans: adopt) takes it in"
 _BACKUP = "Restore it from a backup of the archive, with archive_repair"
 _OBJECT = re.compile(rf"{layout.OBJECTS}/[0-9a-f]{{2}}/([0-9a-f]{{64}})(?:\.[1-9][0-9]*)?\Z")
 # What is no news of an object that was declared lost.
@@ -35,16 +37,25 @@ KINDS = {
     "object_mode": Kind("its mode is {} instead of 0440", "Find out who changed it, then: archive_repair"),
     "object_twice": Kind("the catalog has {} rows for this object", "Have archive_repair leave one of them"),
     "object_links": Kind("{}", "Placements were removed or replaced: the findings about them tell which"),
-    "object_linked": Kind("{}", "Look for a link that somebody made, with: find -samefile", unsettled=True),
+    "object_linked": Kind(
+        "{}",
+        "A placement that the catalog does not know is told by itself; else look for a link somebody made, with: find -samefile",
+        unsettled=True,
+    ),
     "object_unknown": Kind(
-        "the catalog knows no such object", "Find out where it comes from; move it out of the archive", unsettled=True
+        "the catalog knows no such object",
+        f"{_ADOPT}; else find out where it comes from, and move it out of the archive",
+        unsettled=True,
     ),
     "foreign": Kind("it is no part of an archive", "Find out where it comes from; move it out of the archive", unsettled=True),
     "placement_missing": Kind("the catalog has this placement, but its file is not there", _BACKUP),
     "placement_other": Kind("it is not the object that its name says", "Find out who did it, then: archive_repair"),
     "placement_name": Kind("the catalog has it as {}", "Find out who renamed it, then: archive_repair"),
     "placement_unknown": Kind(
-        "the catalog knows no such placement", "Find out where it comes from; move it out of the archive", unsettled=True
+        "the catalog knows no such placement",
+        f"{_ADOPT}; where its folder has the message under another date, archive_repair links that one, and orphans: remove then"
+        " takes this one away",
+        unsettled=True,
     ),
     "placement_row": Kind("the catalog has it for another user than its folder", "Restore the newest catalog from a backup"),
     "placement_lost": Kind("a placement of it is in the catalog, but no object", _BACKUP),
@@ -63,6 +74,10 @@ KINDS = {
     "open_to_others": Kind("its mode {} lets others write", "Find out who changed it, then: chmod g-w,o-w"),
     "owner": Kind("it belongs to {}", "Find out who made it, then: chown it to the owner of the archive"),
 }
+
+
+# Where the remedy of the kind would not do.
+_REMEDIES = {("object_damaged", NO_FILE): "Move it away, then: archive_repair"}
 
 
 class Finding(t.NamedTuple):
@@ -89,7 +104,7 @@ class Finding(t.NamedTuple):
     @property
     def remedy(self) -> str:
         """What to do about it."""
-        return KINDS[self.kind].remedy
+        return _REMEDIES.get((self.kind, self.detail), KINDS[self.kind].remedy)
 
     def as_data(self) -> dict[str, str]:
         """Plain data for a result."""

@@ -17,7 +17,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import DamagedFrameError, Decompressor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import OBJECT_MODE, checked_pieces
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import NO_FILE, Finding
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 
@@ -139,7 +139,7 @@ class _Look:
 
     def _file(self, path: str, facts: os.stat_result, digest: bytes, row: ObjectRow) -> None:
         if not stat.S_ISREG(facts.st_mode):
-            self._find("object_damaged", path, "it is no file")
+            self._find("object_damaged", path, NO_FILE)
             return
         if stat.S_IMODE(facts.st_mode) != OBJECT_MODE:
             self._find("object_mode", path, f"{stat.S_IMODE(facts.st_mode):04o}")

@@ -43,6 +43,7 @@ STAYS: dict[str, set[str]] = {
     "an object that nobody archived": {"object_unknown"},
     "a file beside objects": {"foreign"},
     "a file in objects": {"foreign"},
+    "a file in staging": {"foreign"},
     "a file beside placements": {"placement_unknown"},
     "a file in new": {"foreign"},
     "a file in a tree": {"foreign"},
@@ -314,14 +315,16 @@ def test_two_folders_with_one_object_are_told_apart(filled: Archive) -> None:
 
 
 def test_a_file_in_staging_that_is_a_last_copy_is_a_source(filled: Archive) -> None:
+    placement_name = placement(filled).name
     placement(filled).unlink()
-    (filled.root / OBJECT).rename(filled.root / "staging/left")
-    (filled.root / "staging/torn").write_bytes(b"half")
+    (filled.root / OBJECT).rename(filled.root / "staging/7.0.12")
+    (filled.root / "staging/7.1.13").write_bytes(b"half")
+    (filled.root / f"staging/7.{placement_name}").write_bytes(b"half")
     assert repaired(filled.root).left == []
     assert sound(filled)
-    (filled.root / "staging/left").write_bytes(Compressor().compress(b"nobody else has this"))
+    (filled.root / "staging/7.2.14").write_bytes(Compressor().compress(b"nobody else has this"))
     assert kinds(repaired(filled.root)) == {"foreign"}
-    assert (filled.root / "staging/left").exists()
+    assert (filled.root / "staging/7.2.14").exists()
 
 
 @pytest.mark.parametrize("write", [False, True])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import repair_module, verify
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from tests.unit.module_utils.archive.format_fixtures import Archive
 from tests.unit.module_utils.archive.repair_scene import Inline, copied, kinds, repaired
@@ -69,3 +70,31 @@ def test_backups_that_are_no_backups_are_refused(filled: Archive, tmp_path: Path
     ):
         with pytest.raises(InputError, match=cause):
             repair_module.refuse_useless(str(root), [str(useless)])
+
+
+def test_a_file_in_staging_that_nothing_of_the_archive_put_there_stays(filled: Archive) -> None:
+    placement(filled).unlink()
+    (filled.root / OBJECT).rename(filled.root / "staging/notes")
+    result = repaired(filled.root)
+    assert ([one.subject for one in result.left], result.undone) == (["staging/notes"], [])
+    assert (filled.root / OBJECT).samefile(placement(filled))
+
+
+def test_a_directory_in_the_place_of_an_object_is_told_with_what_to_do(filled: Archive) -> None:
+    backup = copied(filled.root)
+    (filled.root / OBJECT).unlink()
+    (filled.root / OBJECT).mkdir()
+    result = repaired(filled.root, backup)
+    assert [cause for step, cause in result.undone if step.action == "restore_object"] == [
+        f"{filled.root / OBJECT}: it is no file. Move it away, then repair again."
+    ]
+    assert "Move it away" in next(one.remedy for one in result.left if one.kind == "object_damaged")
+    (filled.root / OBJECT).rmdir()
+    assert repaired(filled.root, backup).left == []
+
+
+def test_a_directory_is_no_file_and_leaves_nothing_open(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OSError, match=f"it is no file.*{tmp_path}"):
+        held(tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
