@@ -86,7 +86,7 @@ class Evidence:
             self._compare(ledger)
         except EvidenceError as error:
             self._problem = str(error)
-        if self._log.position.entries == 0:
+        if self._log.position.entries == 0 and self._catalog.totals().objects:
             for objects in self._catalog.object_pages():
                 found = [("adopted", {"digest": row.digest.hex(), "size": row.size, "why": _ADOPTED}) for row in objects]
                 self._log.append([entry(*one).encode("ascii") for one in found])

@@ -193,7 +193,6 @@ class Run:
         with contextlib.closing(Evidence(store, catalog)) as evidence:
             run_id = catalog.begin_run({"profiles": [one.name for one in self._profiles], "mailbox": self._options.mailbox})
             store.begin(str(run_id), catalog.commits())
-            self.report.ledger_problem = evidence.begin(run_id, self._options.ledger)
             self._noted(store, catalog, pool, watch, evidence, run_id)
 
     def _noted(
@@ -202,6 +201,7 @@ class Run:
         committer = Committer(store, catalog, evidence, run_id, self._checkpoint, self._options.quarantine_after)
         tools = Tools(store, catalog, committer, pool, self._gate, self._reporter, self._server_errors, self._options.reconcile())
         try:
+            self.report.ledger_problem = evidence.begin(run_id, self._options.ledger)
             for profile in self._profiles:
                 if self._reporter.stop_requested:
                     break

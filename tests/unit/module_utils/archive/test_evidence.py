@@ -265,10 +265,10 @@ def test_a_run_that_ends_with_an_error_signs_what_was_committed(
     commit = Catalog.commit
     refusals = ["the next one fails"]
 
-    def fails(catalog: Catalog, batches: t.Any, evidence: t.Any = None) -> t.Any:
+    def fails(catalog: Catalog, batches: t.Any, evidence: t.Any = None, *more: t.Any) -> t.Any:
         if evidence is not None and refusals:
             raise StoreError(refusals.pop(), "no room", "Make room")
-        return commit(catalog, batches, evidence)
+        return commit(catalog, batches, evidence, *more)
 
     monkeypatch.setattr(Catalog, "commit", fails)
     with pytest.raises(StoreError, match="no room") as caught:
