@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow, Position
 
+REPLACED = "ledger_rebuild"  # in the table meta while a rebuild replaces files of the ledger
 _PAGE = 10_000
 
 

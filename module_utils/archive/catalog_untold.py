@@ -6,12 +6,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import rebuild_ledger
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import entry
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import REPLACED, entry
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Position
 
 PAGE = 10_000
-_UNDERWAY = "ledger_rebuild"  # in the table meta while files of the ledger are being replaced
 _WHY = "the ledger was damaged"
 _TABLES = (
     "CREATE TEMP TABLE heard(digest TEXT PRIMARY KEY) WITHOUT ROWID",
@@ -103,17 +102,17 @@ class UntoldCatalog(RebuiltCatalog):
 
     def replaces_ledger(self) -> bool:
         """Whether a rebuild began to replace files of the ledger and was cut short."""
-        return self.get_meta(_UNDERWAY) is not None
+        return self.get_meta(REPLACED) is not None
 
     def begin_replacing(self) -> None:
         """Say so, durably."""
-        self.set_meta(_UNDERWAY, "1")
+        self.set_meta(REPLACED, "1")
 
     def take_ledger(self, position: Position) -> None:
         """The files are replaced, durably: commit what they hold."""
         with self.transaction():
             self.put_evidence_position(position)
-            self._db.execute("DELETE FROM meta WHERE key = ?", (_UNDERWAY,))
+            self._db.execute("DELETE FROM meta WHERE key = ?", (REPLACED,))
 
 
 def _line(event: str, keys: t.Mapping[str, t.Any]) -> bytes:

@@ -8,12 +8,17 @@ import json
 import time
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_checkpoint, evidence_log, evidence_note
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import entry
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
+    evidence_checkpoint,
+    evidence_log,
+    evidence_note,
+    layout,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import REPLACED, entry
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_ledger import Ledger
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, EvidenceError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, EvidenceError, StoreError
 
 if t.TYPE_CHECKING:
     from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
@@ -23,6 +28,13 @@ if t.TYPE_CHECKING:
 PAGE = 10_000  # entries that waited, in memory at a time
 _NAME = "ledger_name"
 _ADOPTED = "it was in the archive when the ledger began"
+
+
+def refuse_unfinished(store: Store, catalog: Catalog) -> None:
+    """Raise StoreError when a rebuild of the ledger was cut short: its files may be of two ledgers, and are not to be cut."""
+    if catalog.get_meta(REPLACED) is not None:
+        cause = "a rebuild of the ledger did not come to its end"
+        raise StoreError(f"{store.root}/{layout.EVIDENCE}", cause, "Run archive_rebuild (what: ledger) again")
 
 
 class Evidence:

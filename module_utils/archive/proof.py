@@ -72,7 +72,7 @@ class Prover:
         path = tuple(evidence_tree.inclusion(index, size, read))
         if evidence_tree.root_from_inclusion(evidence_tree.leaf_hash(line), index, size, path) != self.checkpoint.root:
             cause = f"entry {index:,} is not the one that the checkpoint speaks of: it was changed"
-            raise EvidenceError(self._subject, cause, "Restore the directory evidence from a backup of the archive")
+            raise EvidenceError(self._subject, cause, "Have archive_rebuild (what: ledger) keep what is left of the ledger")
         return Proven(digest, json.loads(line), MessageProof(line, index, path, self._ledger.checkpoint))
 
     def since(self, text: str) -> ConsistencyProof:

@@ -14,7 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import progr
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import QUARANTINE_AFTER, Committer
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence import Evidence
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence import Evidence, refuse_unfinished
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import Filed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Reconcile, State
@@ -188,6 +188,7 @@ class Run:
 
     def _work(self, store: Store, catalog: Catalog, pool: WorkerPool, watch: progress.Stopwatch) -> None:
         snapshot.refuse_unknown(store, catalog)
+        refuse_unfinished(store, catalog)
         swept = recover(store, catalog)
         self.report.swept = dataclasses.asdict(swept) if swept else None
         with contextlib.closing(Evidence(store, catalog)) as evidence:

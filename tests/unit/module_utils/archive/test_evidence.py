@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence, evidence_log, evidence_note
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import REPLACED
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Position
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_ledger import Ledger
@@ -303,3 +304,14 @@ def test_a_message_in_quarantine_is_told_once(archive: Archive, servers: FakeSer
     for _ in range(4):
         archive.run(ledger=SIGNED, quarantine_after=1, reconcile_days=0)
     assert [entry["uid"] for entry in entries(archive, "quarantined")] == [1]
+
+
+def test_no_run_goes_on_with_a_ledger_whose_rebuild_was_cut_short(archive: Archive) -> None:
+    archive.run(ledger=SIGNED)
+    with Catalog.open(archive.catalog_file) as catalog:
+        catalog.set_meta(REPLACED, "1")
+    (archive.root / "dirty").write_text(json.dumps({"started": 1, "run": "1", "commits": 0}))
+    (archive.root / evidence_log.ENTRIES).write_bytes(b"half of another ledger, longer than what is committed\n" * 99)
+    with pytest.raises(StoreError, match=r"did not come to its end.*what: ledger"):
+        archive.run(ledger=SIGNED)
+    assert (archive.root / evidence_log.ENTRIES).read_bytes().count(b"half") == 99
