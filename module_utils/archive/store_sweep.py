@@ -2,8 +2,8 @@
 """Repair after an unclean end: what a crashed run wrote and did not commit is removed, so that the next run archives it again.
 
 A reader serves the Maildir trees without asking the catalog, and an object may be empty or short after a power loss, so
-neither may stay. But a crashed run always made the object before its links and further inodes: a whole message without its object
-is something else, and may be the last copy of it. It stays.
+neither may stay. But where times prove nothing, a whole message without its object need not be of that run, and may be the last
+copy of it. It stays then.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def _sweep_links(root: str, catalog: Catalog, since: float | None, written: Writ
             names = [entry.name for entry in entries if _recent_link(entry, since)]
         directory = str(cur.parent.relative_to(root))
         for name in _unknown_names(names, directory, catalog):
-            if _may_be_last(root, cur / name):
+            # Where times tell, it is of the run that died, and the message still where that run found it.
+            if since is None and _may_be_last(root, cur / name):
                 continue
             (cur / name).unlink()
             written.directories.add(f"{directory}/cur")
