@@ -24,11 +24,6 @@ def newest(root: str, name: str = CHECKPOINT) -> str:
         raise os_failure(error, str(path)) from error
 
 
-def origin_of(checkpoint: str) -> str:
-    """What a checkpoint calls its ledger."""
-    return checkpoint.partition("\n")[0]
-
-
 def size_of(checkpoint: str) -> int:
     """Of how many entries a checkpoint speaks; 0 when it cannot be read, which a verification tells."""
     lines = checkpoint.split("\n")

@@ -24,10 +24,10 @@ class Spread:
     def __init__(self, name: str, processes: int = 0) -> None:
         """``name``: of the module, for errors; ``processes`` 0: one per core."""
         self._name = name
-        self._processes = processes or os.cpu_count() or 1
+        self.processes = processes or os.cpu_count() or 1
 
     def __enter__(self) -> Spread:
-        self._pool = ProcessPoolExecutor(self._processes, get_context("fork"), _begin, (os.getpid(),))
+        self._pool = ProcessPoolExecutor(self.processes, get_context("fork"), _begin, (os.getpid(),))
         self._pool.submit(os.getpid).result()
         return self
 
@@ -40,7 +40,7 @@ class Spread:
         try:
             for share in shares:
                 ahead.append(self._pool.submit(function, share))
-                while len(ahead) > 2 * self._processes:
+                while len(ahead) > 2 * self.processes:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()

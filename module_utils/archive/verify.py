@@ -9,33 +9,28 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import re
 import time
 import typing as t
-from collections import defaultdict, deque
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, verify_ledger, verify_share
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.process_memory import keep_freed_memory
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import MEGABYTE, Reporter
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.spread import Spread
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import write_durably
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding, confirmed, excused
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import Known
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_objects import Directory, Looked, look
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_objects import Directory, look
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share import DIRECTORIES, Reading
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_trees import Rights, Trees, skeleton
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import die_with
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, JobError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import share
 
 READING_FILE = f"{layout.REPORTS}/verified.json"
@@ -77,30 +72,20 @@ class Verification:
     _reading: Reading = field(default_factory=Reading)
     _lost: frozenset[bytes] = frozenset()
 
-    def __post_init__(self) -> None:
-        self._processes = self.wish.processes or os.cpu_count() or 1
-
     def run(self) -> Report:
         """Look at everything, twice where something is found."""
         began = time.monotonic()
         wish = self.wish
         Store.open(wish.root).close()
         self._rights = Rights.of(wish.root)
-        context = get_context("fork")
-        with ProcessPoolExecutor(self._processes, context, _begin, (os.getpid(),)) as pool:
-            pool.submit(os.getpid).result()  # forks them all, before the catalog is open
-            try:
-                with Catalog.of(wish.root, readonly=True) as catalog:
-                    self._look(catalog, pool, share(wish.rate, self._processes) if wish.rate else 0)
-            except BrokenProcessPool as error:
-                cause = "a process that read objects was killed"
-                raise JobError("archive_verify", cause, "Give the host memory, then verify again") from error
+        with Spread("archive_verify", wish.processes) as pool, Catalog.of(wish.root, readonly=True) as catalog:
+            self._look(catalog, pool, share(wish.rate, pool.processes) if wish.rate else 0)
         self.report.seconds = time.monotonic() - began
         if wish.keep:
             self._keep()
         return self.report
 
-    def _look(self, catalog: Catalog, pool: Executor, rate: int) -> None:
+    def _look(self, catalog: Catalog, pool: Spread, rate: int) -> None:
         report = self.report
         before = read_state(self.wish.root)
         now = int(time.time())
@@ -111,7 +96,7 @@ class Verification:
             self._lost = frozenset(catalog.lost())
             report.lost = len(self._lost)
             first = excused(first, self._lost)
-            for looked in self._looked(self._directories(catalog, chosen, rate), pool):
+            for looked in pool.each(look, self._directories(catalog, chosen, rate)):
                 report.count(looked)
                 first += excused(looked.findings, self._lost)
                 done.add(looked.number)
@@ -135,17 +120,6 @@ class Verification:
             ledger, self.report.entries = verify_ledger.look_at(self.wish.root, catalog, self.wish.known)
             found += ledger
         return found
-
-    def _looked(self, directories: t.Iterable[Directory], pool: Executor) -> t.Iterator[Looked]:
-        """Look at directories in all processes; the rows of the next ones are read while these are looked at."""
-        ahead: deque[Future[Looked]] = deque()
-        most = 2 * self._processes
-        for directory in directories:
-            ahead.append(pool.submit(look, directory))
-            while len(ahead) > most:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
 
     def _ends(self, first: t.Sequence[Finding]) -> bool:
         """Say how far it is; whether there is no sense, or no wish, to go on."""
@@ -262,11 +236,6 @@ def read_state(root: str) -> Reading:
         return Reading.from_data(json.loads(Path(root, READING_FILE).read_bytes()))
     except (OSError, ValueError):
         return Reading()
-
-
-def _begin(parent: int) -> None:
-    die_with(parent)
-    keep_freed_memory()
 
 
 def _catalog(catalog: Catalog) -> list[Finding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import verify, verify_report
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import spread, verify, verify_report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.modules import archive_repair, archive_verify
 from tests.unit.library.module_run import run_module
@@ -23,7 +23,7 @@ NOWHERE = "Disk failure, the server is gone"
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """An archive of two messages, and a copy of it in ``backup`` beside it; the object and the placement of one are missing."""
     monkeypatch.setattr(verify, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(verify, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(spread, "ProcessPoolExecutor", Inline)
     servers = FakeServers(tmp_path / "imap.log")
     made = Archive(tmp_path / "archive", servers)
     made.user("alice@example.com")

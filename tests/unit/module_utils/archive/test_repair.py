@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, verify
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, spread, verify
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Batch, ObjectRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -78,7 +78,7 @@ NEEDS_BACKUP: dict[str, set[str]] = {
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(verify, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(spread, "ProcessPoolExecutor", Inline)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, verify
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, spread, verify
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -130,7 +130,7 @@ def test_killed_at_any_step_nothing_is_lost_and_the_next_repair_completes_it(
     filled: Archive, scene: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verify, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(verify, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(spread, "ProcessPoolExecutor", Inline)
     backup = copied(filled.root)
     SCENES[scene](filled)
     filled.catalog.close()

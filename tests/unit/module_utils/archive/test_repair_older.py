@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_checkpoint, layout, snapshot, verify
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_checkpoint, layout, snapshot, spread, verify
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
@@ -25,7 +25,7 @@ assert len(OLD) == len(NEWER)
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     monkeypatch.setattr(verify, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(verify, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(spread, "ProcessPoolExecutor", Inline)
     servers = FakeServers(tmp_path / "imap.log")
     made = Archive(tmp_path / "archive", servers)
     made.profiles = [MULTIPLE]

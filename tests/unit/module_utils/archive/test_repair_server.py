@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import verify
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import spread, verify
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import ENTRIES
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
@@ -26,7 +26,7 @@ ALICE, BOB = "alice@example.com", "bob@example.com"
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """Two users, of whom each has the same message, and one of its own."""
     monkeypatch.setattr(verify, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(verify, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(spread, "ProcessPoolExecutor", Inline)
     servers = FakeServers(tmp_path / "imap.log")
     made = Archive(tmp_path / "archive", servers)
     made.profiles = [MULTIPLE]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import repair_module, verify
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import repair_module, spread, verify
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from tests.unit.module_utils.archive.format_fixtures import Archive
@@ -21,7 +21,7 @@ ANOTHER_NAME = f"{OBJECT.rpartition('/')[0]}/{OBJECT.rpartition('/')[2][:2]}{'0'
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(verify, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(spread, "ProcessPoolExecutor", Inline)
 
 
 @pytest.mark.parametrize(

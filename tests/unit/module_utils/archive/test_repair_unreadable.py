@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import repair_module, verify
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import repair_module, spread, verify
 from tests.unit.module_utils.archive.format_fixtures import Archive
 from tests.unit.module_utils.archive.repair_scene import Inline, copied, repaired
 from tests.unit.module_utils.archive.verify_tampers import DIGEST, OBJECT, placement
@@ -19,7 +19,7 @@ from tests.unit.module_utils.archive.verify_tampers import DIGEST, OBJECT, place
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(verify, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(spread, "ProcessPoolExecutor", Inline)
 
 
 def lose(archive: Archive) -> None:
