@@ -21,7 +21,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_estimate
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import STOPPED, RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_test import Test
-from tests.faults.imap_script import Command, before, delay, hang
+from tests.faults.imap_script import Chunk, Command, Signal, before, delay, hang
 from tests.faults.imap_server import ImapServer
 from tests.lab.facts.imap_fixtures import lab_certificate as lab_certificate
 from tests.unit.module_utils.archive.engine_fake import MASTER, MULTIPLE, Archive, FakeServers, mail, multidrop
@@ -31,14 +31,27 @@ TWICE = {"name": "again", "method": "single_mailbox", "credentials": "master", "
 
 
 class Crowd:
-    """How many connections a server had at a time, at most; a client that has hung up does not count."""
+    """How many connections a server had at a time, at most; a client that has hung up does not count.
 
-    def __init__(self, server: ImapServer) -> None:
+    LIST is answered when ``awaited`` connections were there at once, or late: on a busy machine a mailbox must not be done before
+    the next connection is made.
+    """
+
+    def __init__(self, server: ImapServer, awaited: int) -> None:
         self.most = 0
         self._server = server
-        server.script.on("CONNECT", before(self._count))
-        server.script.on("LIST", delay(0.03))
+        self._awaited = awaited
+        # Not at CONNECT: while another one is in its handshake, its socket looks as if it were closed.
+        server.script.on("GREETING", before(self._count))
+        server.script.on("LIST", self._hold)
         server.script.on("UID FETCH", delay(0.03))
+
+    def _hold(self, command: Command) -> t.Iterator[Chunk]:
+        late = time.monotonic() + 10
+        while self.most < self._awaited and time.monotonic() < late:
+            yield Signal(0.01)
+        yield Signal(0.03)
+        yield from command.ordinary()
 
     def _count(self, _command: Command) -> None:
         alive = 0
@@ -71,10 +84,16 @@ def served(certificate: tuple[Path, Path]) -> ImapServer:
 
 
 def options(
-    archive: Archive, certificate: tuple[Path, Path], ports: dict[str, int], limits: dict[str, int], **more: t.Any
+    archive: Archive,
+    certificate: tuple[Path, Path],
+    ports: dict[str, int],
+    limits: dict[str, int],
+    *,
+    timeout: int = 60,
+    **more: t.Any,
 ) -> Options:
     """Two profiles over the same mailboxes of these servers."""
-    reach = {"host": "127.0.0.1", "ca_file": str(certificate[0]), "timeout": 3}
+    reach = {"host": "127.0.0.1", "ca_file": str(certificate[0]), "timeout": timeout}
     servers = parse_servers([{"name": name, "port": port, **reach, **limits} for name, port in ports.items()])
     raw = more.pop("profiles", [MULTIPLE, {**TWICE, "mailbox": USERS[1]}, {**TWICE, "name": "third", "mailbox": USERS[2]}])
     secrets = Secrets(dict.fromkeys(servers, MASTER))
@@ -99,7 +118,7 @@ def test_connections_are_never_more_than_allowed(
         {**TWICE, "mailbox": USERS[1], "connections": profile},
     ]
     with served(lab_certificate) as imap:
-        crowd = Crowd(imap)
+        crowd = Crowd(imap, most)
         ports = {"mail1": imap.port}
         chosen = options(archive, lab_certificate, ports, {"connections": server}, profiles=profiles, connections=total)
         report = what(chosen, Silent()).go()
@@ -112,7 +131,7 @@ def test_connections_are_never_more_than_allowed(
 
 def test_the_total_counts_all_servers(archive: Archive, lab_certificate: tuple[Path, Path]) -> None:
     with served(lab_certificate) as imap:
-        crowd = Crowd(imap)
+        crowd = Crowd(imap, 2)
         ports = {"mail1": imap.port, "mail2": imap.port}  # one server under two names sees all connections
         profiles = [{**MULTIPLE, "servers": ["mail1", "mail2"]}]
         report = Run(options(archive, lab_certificate, ports, {}, profiles=profiles, connections=2), Silent()).go()
@@ -129,7 +148,7 @@ def test_a_silent_server_stalls_no_other(archive: Archive, lab_certificate: tupl
         imap.script.on("LOGOUT", before(lambda _command: ends.append(time.monotonic())))
         ports = {"mail1": silent.port, "mail2": imap.port}
         profiles = [{**MULTIPLE, "servers": ["mail1", "mail2"]}]
-        chosen = options(archive, lab_certificate, ports, {}, profiles=profiles, connections=total)
+        chosen = options(archive, lab_certificate, ports, {}, timeout=3, profiles=profiles, connections=total)
         began = time.monotonic()
         report = Run(chosen, Silent()).go()
         fetched = [entry for entry in imap.log if entry.verb == "UID FETCH"]
