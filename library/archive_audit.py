@@ -37,6 +37,7 @@ options:
       - lost
       - found
       - exported
+      - restored
       - users
       - profiles
       - run

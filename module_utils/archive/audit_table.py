@@ -19,6 +19,7 @@ _TOLD: dict[str, str] = {
     "lost": f"declared {_DIGEST} lost, {{size}} bytes: {{reason}}",
     "found": f"found {_DIGEST} again, {{size}} bytes",
     "exported": f"exported {_DIGEST} to {{to}}",
+    "restored": "restored ({outcome}) {messages} of {asked} messages of {user} to {server} {mailbox} {folder}",
 }
 _HEAD = ("index", "event", "at", "by")  # of which a line tells otherwise, or not at all
 
