@@ -161,15 +161,21 @@ class RebuiltCatalog(Catalog):
             row = (values.name, tree, values.origin, now, now, deleted)
             user_id = int(self._db.execute(statement, row).lastrowid or 0)
             rest = (values.full_name, values.server, "" if known else values.kerio_id, values.authentication)
-            lists = (json.dumps(values.privileges), int(values.enabled), json.dumps(values.groups), user_id)
+            lists = (json.dumps(values.privileges), int(values.enabled), json.dumps(values.groups), values.kerio_login, user_id)
             self._db.execute(
                 "UPDATE users SET full_name = ?, server = ?, kerio_id = ?, authentication = ?, privileges = ?, enabled = ?,"
-                " groups = ? WHERE id = ?",
+                " groups = ?, kerio_login = ? WHERE id = ?",
                 (*rest, *lists),
             )
             addresses = [(address.lower(), user_id, position) for position, address in enumerate(values.addresses)]
             self._db.executemany("INSERT OR IGNORE INTO user_addresses VALUES (?, ?, ?)", addresses if deleted is None else ())
         return user_id
+
+    def put_grants(self, reader_id: int, trees: t.Iterable[str]) -> None:
+        """The user may read the archives in these trees, as far as they are somebody's."""
+        with self.transaction(durable=False):
+            rows = [(reader_id, tree) for tree in trees]
+            self._db.executemany("INSERT OR IGNORE INTO grants SELECT ?, id FROM users WHERE tree = ?", rows)
 
     def put_folder(self, user_id: int, parts: t.Sequence[str], directory: str) -> int:
         """A folder with this very directory."""

@@ -15,7 +15,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
 
 @dataclass(frozen=True)
 class User:
-    """One archive user. ``tree`` is the user's directory below ``mail/``; it never changes, whatever the user is called later."""
+    """One archive user. ``tree`` is the user's directory below ``mail/``; it never changes, whatever the user is called later.
+
+    ``kerio_login`` and ``reads``: see ``UserValues``.
+    """
 
     id: int
     name: str
@@ -30,11 +33,17 @@ class User:
     addresses: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     deleted: int | None = None
+    kerio_login: str = ""
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class UserValues:
-    """What is written about a user. ``addresses``: the default one first; lower case."""
+    """What is written about a user. ``addresses``: the default one first; lower case.
+
+    ``kerio_login``: what the user logs in with at Kerio (``login@domain``, lower case), "" for who cannot. ``reads``: names of
+    the users, leavers too, whose archives this one may read besides the own; sorted.
+    """
 
     name: str
     origin: str
@@ -46,19 +55,27 @@ class UserValues:
     enabled: bool = True
     addresses: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    kerio_login: str = ""
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class UserStep:
     """One change of the table of users: a new user (``user_id`` None), other values, or a leaver (``delete``).
 
-    ``deleted``: when the user left, for a leaver whose values change; 0 is now. A leaver's row and tree stay, the addresses go.
+    ``deleted``: when the user left, for a leaver whose values change; 0 is now. A leaver's row and tree stay, and what others
+    may read of it; the addresses go, and what the leaver could read.
     """
 
     user_id: int | None
     values: UserValues
     delete: bool = False
     deleted: int = 0
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Whose archives the user may read after it."""
+        return () if self.delete else self.values.reads
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,22 @@ import json
 import time
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, users_rights
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import EvidenceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserStep, UserValues
 
-_USER = "id, name, tree, full_name, server, kerio_id, origin, authentication, privileges, enabled, groups, deleted"
+_USER = "id, name, tree, full_name, server, kerio_id, origin, authentication, privileges, enabled, groups, deleted, kerio_login"
 _NOTED = 50  # changes in one entry of the ledger
 _UPDATE = (
     "UPDATE users SET name = ?, full_name = ?, server = ?, kerio_id = ?, origin = ?, authentication = ?, privileges = ?,"
-    " enabled = ?, groups = ?, changed = ?, deleted = NULL WHERE id = ?"
+    " enabled = ?, groups = ?, kerio_login = ?, changed = ?, deleted = NULL WHERE id = ?"
 )
+_ADDRESSES = "SELECT user_id, address FROM user_addresses {} ORDER BY user_id, position"
+_READS = "SELECT reader_id, name FROM grants JOIN users ON id = owner_id {} ORDER BY name"
 
 
 class UserTables(EvidenceTables):
-    """Users and their addresses."""
+    """Users, their addresses, and whose archives they may read."""
 
     def users(self, *, deleted: bool = False) -> list[User]:
         """All archive users by name (``deleted``: leavers too)."""
@@ -63,31 +65,46 @@ class UserTables(EvidenceTables):
     def apply_users(self, steps: t.Sequence[UserStep], owner: str = "") -> None:
         """Write a plan of users in one transaction; names and addresses may be swapped between users in it.
 
-        ``owner``: who had it done, for the ledger.
+        ``reads`` names users as they are called after it. ``owner``: who had it done, for the ledger.
         """
         now = int(time.time())
-        touched = [step.user_id for step in steps if step.user_id is not None]
         with self.transaction():
-            for first in range(0, len(steps), _NOTED):
-                self.note("users", by=owner, changes=[self._change(step) for step in steps[first : first + _NOTED]])
-            for user_id in touched:
-                self._db.execute("DELETE FROM user_addresses WHERE user_id = ?", (user_id,))
-                self._db.execute("UPDATE users SET name = char(1) || id, kerio_id = '' WHERE id = ?", (user_id,))
+            before = self._names()
             for step in steps:
-                user_id = step.user_id if step.user_id is not None else self._insert(step.values)
-                self._update(user_id, step.values, now)
-                if step.delete:
-                    self._db.execute("UPDATE users SET deleted = ? WHERE id = ?", (step.deleted or now, user_id))
-                else:
-                    rows = [(address.lower(), user_id, position) for position, address in enumerate(step.values.addresses)]
-                    self._db.executemany("INSERT INTO user_addresses(address, user_id, position) VALUES (?, ?, ?)", rows)
+                self._clear(step.user_id)
+            user_ids = [self._write(step, now) for step in steps]
+            after = self._names()
+            owners = {name: user_id for user_id, (name, _) in after.items()}
+            users_rights.refuse_unknown({step.values.name: step.reads for step in steps}, owners)
+            rows = [(user_id, owners[name]) for user_id, step in zip(user_ids, steps, strict=True) for name in step.reads]
+            self._db.executemany("INSERT OR IGNORE INTO grants(reader_id, owner_id) VALUES (?, ?)", rows)
+            changes = []
+            for user_id, step in zip(user_ids, steps, strict=True):
+                was, tree = before.get(user_id), after[user_id][1]
+                archives = [after[owners[name]][1] for name in step.reads]
+                changes.append(_change(step, was[0] if was else None, tree, archives))
+            for first in range(0, len(changes), _NOTED):
+                self.note("users", by=owner, changes=changes[first : first + _NOTED])
 
-    def _change(self, step: UserStep) -> dict[str, t.Any]:
-        """A step as the ledger tells it: what is new, what was before."""
-        row = self._db.execute("SELECT name, tree FROM users WHERE id = ?", (step.user_id,)).fetchone()
-        action = "created" if row is None else "left" if step.delete else "changed"
-        before = {} if row is None else {"was": row[0], "tree": row[1]}
-        return {"action": action, **before, **dataclasses.asdict(step.values)}
+    def _names(self) -> dict[int, tuple[str, str]]:
+        """The name and the tree of every user, leavers too."""
+        return {user_id: (name, tree) for user_id, name, tree in self._db.execute("SELECT id, name, tree FROM users")}
+
+    def _clear(self, user_id: int | None) -> None:
+        """Free what another user of the same plan may get."""
+        self._db.execute("DELETE FROM user_addresses WHERE user_id = ?", (user_id,))
+        self._db.execute("DELETE FROM grants WHERE reader_id = ?", (user_id,))
+        self._db.execute("UPDATE users SET name = char(1) || id, kerio_id = '' WHERE id = ?", (user_id,))
+
+    def _write(self, step: UserStep, now: int) -> int:
+        user_id = step.user_id if step.user_id is not None else self._insert(step.values)
+        self._update(user_id, step.values, now)
+        if step.delete:
+            self._db.execute("UPDATE users SET deleted = ? WHERE id = ?", (step.deleted or now, user_id))
+        else:
+            rows = [(address.lower(), user_id, position) for position, address in enumerate(step.values.addresses)]
+            self._db.executemany("INSERT INTO user_addresses(address, user_id, position) VALUES (?, ?, ?)", rows)
+        return user_id
 
     def _insert(self, values: UserValues) -> int:
         now = int(time.time())
@@ -110,6 +127,7 @@ class UserTables(EvidenceTables):
             json.dumps(values.privileges),
             int(values.enabled),
             json.dumps(values.groups),
+            values.kerio_login,
             now,
             user_id,
         )
@@ -117,10 +135,9 @@ class UserTables(EvidenceTables):
 
     def _users(self, where: str, values: t.Sequence[t.Any]) -> list[User]:
         rows = self.rows(f"SELECT {_USER} FROM users {where} ORDER BY name", values)
-        addresses: dict[int, list[str]] = {}
-        wanted = "" if len(rows) != 1 else f"WHERE user_id = {int(rows[0][0])}"
-        for user_id, address in self.rows(f"SELECT user_id, address FROM user_addresses {wanted} ORDER BY user_id, position"):
-            addresses.setdefault(user_id, []).append(address)
+        alone = int(rows[0][0]) if len(rows) == 1 else None
+        addresses = self._texts(_ADDRESSES.format("" if alone is None else f"WHERE user_id = {alone}"))
+        reads = self._texts(_READS.format("" if alone is None else f"WHERE reader_id = {alone}"))
         return [
             User(
                 id=row[0],
@@ -136,6 +153,23 @@ class UserTables(EvidenceTables):
                 addresses=tuple(addresses.get(row[0], ())),
                 groups=tuple(json.loads(row[10])),
                 deleted=row[11],
+                kerio_login=row[12],
+                reads=tuple(reads.get(row[0], ())),
             )
             for row in rows
         ]
+
+    def _texts(self, query: str) -> dict[int, list[str]]:
+        """The texts that a query gives of each user, in its order."""
+        found: dict[int, list[str]] = {}
+        for user_id, text in self.rows(query):
+            found.setdefault(user_id, []).append(text)
+        return found
+
+
+def _change(step: UserStep, was: str | None, tree: str, archives: list[str]) -> dict[str, t.Any]:
+    """A step as the ledger tells it: what is new, what was before, and the trees of those whose archives the user may read."""
+    action = "created" if was is None else "left" if step.delete else "changed"
+    before = {} if was is None else {"was": was}
+    told = dataclasses.replace(step.values, reads=step.reads)
+    return {"action": action, **before, "tree": tree, **dataclasses.asdict(told), "archives": archives}

@@ -70,6 +70,8 @@ def put_users(
         made[tree] = catalog.put_user(UserValues(name, ORIGIN), tree, None)
         if reason:
             report.tell(Problem("user_name", f"{layout.MAIL}/{tree}", f"{reason} (it is now {name})"))
+    for user in told:
+        catalog.put_grants(made[user.tree], user.archives)
     report.figures["users"] += len(made)
     return made
 

@@ -11,17 +11,21 @@ from dataclasses import dataclass
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserValues
 
-_TUPLES = ("privileges", "addresses", "groups")
+_TUPLES = ("privileges", "addresses", "groups", "reads")
 _FIELDS = {field.name for field in dataclasses.fields(UserValues)}
 
 
 @dataclass
 class ToldUser:
-    """A user as the last entry about them says. ``deleted``: when they left, None for those who did not."""
+    """A user as the last entry about them says. ``deleted``: when they left, None for those who did not.
+
+    ``archives``: the trees of those whose archives the user may read. Unlike the names in ``values.reads`` they never change.
+    """
 
     values: UserValues
     tree: str
     deleted: int | None = None
+    archives: tuple[str, ...] = ()
 
 
 class History:
@@ -46,6 +50,7 @@ class History:
                 user = self.users[tree] = ToldUser(_values_of(change), tree)
             user.values = _values_of(change)
             user.deleted = at if change.get("action") == "left" else None
+            user.archives = tuple(change.get("archives", ()))
 
     def _user_of(self, change: t.Mapping[str, t.Any]) -> ToldUser | None:
         if "tree" in change:

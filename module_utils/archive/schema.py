@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-USER_VERSION = 3
+USER_VERSION = 4
 APPLICATION_ID = 0x4B414331  # "KAC1"
 
 # What became of the messages that were deleted on a server.
@@ -43,6 +43,15 @@ INSERT INTO evidence(id) VALUES (1);
 CREATE TABLE evidence_waiting(id INTEGER PRIMARY KEY, entry TEXT NOT NULL);
 """
 
+# Who may read the whole archive of whom besides the own one. By id, so that a renamed user keeps what was granted.
+GRANTS = """
+CREATE TABLE grants(
+  reader_id INTEGER NOT NULL REFERENCES users(id),
+  owner_id INTEGER NOT NULL REFERENCES users(id),
+  PRIMARY KEY(reader_id, owner_id)
+) WITHOUT ROWID;
+"""
+
 # Nothing on the write path has an index whose cost grows with the whole archive: rows arrive in the order of their keys
 # (objects, source_messages), or their key begins with the folder or the user. There is no index on the digest alone: the file
 # system answers whether an object is there. Partial indexes hold the few rows that may come due, and what may be deleted by age,
@@ -56,6 +65,7 @@ CREATE TABLE users(
   full_name TEXT NOT NULL DEFAULT '',
   server TEXT NOT NULL DEFAULT '',
   kerio_id TEXT NOT NULL DEFAULT '',
+  kerio_login TEXT NOT NULL DEFAULT '',
   origin TEXT NOT NULL,
   authentication TEXT NOT NULL DEFAULT '',
   privileges TEXT NOT NULL DEFAULT '[]',
@@ -163,6 +173,7 @@ INSERT INTO totals(id) VALUES (1);
 """
     + RECEIPTS
     + EVIDENCE
+    + GRANTS
 )
 
 # user_version -> what makes a catalog of that version one of the next. Version 1 never deleted, so its receipts are empty.
@@ -184,4 +195,5 @@ DROP TABLE receipts;
         RECEIPTS,
     ),
     2: (EVIDENCE,),
+    3: ("ALTER TABLE users ADD COLUMN kerio_login TEXT NOT NULL DEFAULT '';", GRANTS),
 }

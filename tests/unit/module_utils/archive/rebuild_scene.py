@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shutil
 import sqlite3
@@ -92,10 +93,13 @@ def _age(archive: Archive) -> None:
 
 
 def _leave(archive: Archive) -> None:
+    """One leaves; another may read the archive of the leaver and of somebody else from then on."""
     with Catalog.open(archive.catalog_file) as catalog:
-        user = catalog.user_by_name(LEAVER)
-        assert user is not None
-        catalog.apply_users([UserStep(user.id, UserValues(LEAVER, "inventory", server="mail1"), delete=True)])
+        users = {user.name: user.id for user in catalog.users()}
+        left = UserValues(LEAVER, "inventory", server="mail1", reads=(BOB,))
+        reader = UserValues(BOB, "inventory", server="mail1", addresses=(BOB,), privileges=("archive", "login"))
+        reader = dataclasses.replace(reader, kerio_login=BOB, reads=(ALICE, LEAVER))
+        catalog.apply_users([UserStep(users[LEAVER], left, delete=True), UserStep(users[BOB], reader)])
 
 
 def rebuilt(archive: Archive, what: str = "catalog", **wish: t.Any) -> Report:
@@ -123,10 +127,12 @@ def lose_ledger(archive: Archive) -> None:
 
 # Every table: what tells one of its rows from the others, and its columns, with names in the place of numbers.
 _FOLDER = "(SELECT server || '/' || mailbox || '/' || name FROM source_folders WHERE id = folder_id)"
-_USER = "(SELECT name FROM users WHERE id = user_id)"
+_NAME = "(SELECT name FROM users WHERE id = "
+_USER = f"{_NAME}user_id)"
 TABLES = {
     "users": ("name", "users"),
     "user_addresses": ("address", f"(SELECT address, {_USER} AS user, position FROM user_addresses)"),  # noqa: S608 - names of this file
+    "grants": ("reader || '/' || owner", f"(SELECT {_NAME}reader_id) AS reader, {_NAME}owner_id) AS owner FROM grants)"),  # noqa: S608 - names of this file
     "source_folders": ("server || mailbox || name", "source_folders"),
     "folder_routes": ("folder || route", f"(SELECT {_FOLDER} AS folder, * FROM folder_routes)"),  # noqa: S608 - names of this file
     "source_messages": ("folder || '/' || uidvalidity || '/' || uid", f"(SELECT {_FOLDER} AS folder, * FROM source_messages)"),  # noqa: S608 - names of this file

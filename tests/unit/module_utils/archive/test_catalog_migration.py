@@ -22,6 +22,8 @@ RECEIPTS_1 = (
     " proof TEXT NOT NULL, PRIMARY KEY(folder_id, uidvalidity, uid)) WITHOUT ROWID"
 )
 TO_1 = (
+    "DROP TABLE grants",
+    "ALTER TABLE users DROP COLUMN kerio_login",
     "DROP TABLE lost",
     "DROP TABLE evidence",
     "DROP TABLE evidence_waiting",
@@ -45,6 +47,7 @@ def old(tmp_path: Path) -> str:
     database = sqlite3.connect(path)
     for statement in TO_1:
         database.execute(statement)
+    database.execute("INSERT INTO users(id, name, tree, origin, created, changed) VALUES (1, 'bob', 'bob', 'directory', 1, 1)")
     database.execute("INSERT INTO source_folders(id, server, mailbox, name) VALUES (1, 'mail1', 'bob@example.com', 'INBOX')")
     database.execute("INSERT INTO runs(id, started, finished) VALUES (1, 1000, 2000), (2, 3000, NULL)")
     database.executemany(
@@ -83,6 +86,12 @@ def test_the_time_of_archiving_is_the_end_of_the_run_or_now_for_a_run_that_died(
     assert rows[1].archived == 2000
     assert rows[2].archived is not None and rows[2].archived >= before
     assert rows[3].archived is None and rows[3].state is State.LEFT
+
+
+def test_who_is_there_has_no_login_at_kerio_and_reads_nothing_of_others(old: str) -> None:
+    with Catalog.open(old) as catalog:
+        (bob,) = catalog.users()
+    assert (bob.name, bob.kerio_login, bob.reads) == ("bob", "", ())
 
 
 def test_only_reading_changes_nothing_and_says_what_to_do(old: str) -> None:

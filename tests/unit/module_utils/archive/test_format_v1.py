@@ -256,7 +256,7 @@ def test_26_catalog_file(archive: Archive) -> None:
     with sqlite3.connect(archive.root / "catalog.sqlite3") as other:
         values = [other.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id", "journal_mode")]
     other.close()
-    assert values == [3, 0x4B414331, "wal"]
+    assert values == [4, 0x4B414331, "wal"]
     assert archive.catalog.row("PRAGMA synchronous")[0] == 2  # FULL
 
 
@@ -370,3 +370,13 @@ def test_34_snapshots(archive: Archive) -> None:
     assert database.execute("SELECT count(*) FROM meta WHERE key = 'snapshot' AND value <> ''").fetchone() == (1,)
     database.close()
     assert (archive.root / "backup/checkpoint").read_bytes() == b"archive1\n0\n\n"
+
+
+def test_35_who_reads(archive: Archive) -> None:
+    values = UserValues("auditor", "inventory", kerio_login="auditor@example.com", reads=(USER,))
+    archive.catalog.apply_users([UserStep(None, values)])
+    joined = "grants JOIN users r ON r.id = reader_id JOIN users o ON o.id = owner_id"
+    rows = archive.catalog.rows(f"SELECT r.name, r.kerio_login, o.name, o.kerio_login FROM {joined}")  # noqa: S608 - names of this file
+    assert rows == [("auditor", "auditor@example.com", USER, "")]
+    columns = {row[1] for table in ("users", "grants") for row in archive.catalog.rows(f"PRAGMA table_info({table})")}
+    assert not [name for name in columns if "pass" in name or "hash" in name]

@@ -77,6 +77,19 @@ def test_users_may_swap_names_and_come_back() -> None:
     }
 
 
+def test_grants_are_told_by_the_tree_because_names_change() -> None:
+    history = History([])
+    told = {"reads": ["alice"], "archives": ["alice"], "kerio_login": "bob@example.com"}
+    history.play([change("created", "bob", tree="bob", **told), change("created", "alice", tree="alice")], 1)
+    history.play([change("changed", "anna", was="alice", tree="alice"), change("created", "alice", tree="alice%~9")], 2)
+    assert (history.users["bob"].archives, history.users["bob"].values.kerio_login) == (("alice",), "bob@example.com")
+    assert history.users["alice"].values.name == "anna"
+    assert history.users["alice%~9"].values.name == "alice"
+    # An older release told nothing of them.
+    history.play([change("changed", "bob", was="bob", tree="bob")], 3)
+    assert (history.users["bob"].archives, history.users["bob"].values.kerio_login) == ((), "")
+
+
 def entry(name: str) -> dict[str, t.Any]:
     return {"id": f"keriodb://user/{name[:8]}", "login": name, "address": name, "domain": "example.com"}
 
