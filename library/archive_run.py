@@ -58,7 +58,8 @@ options:
       - C(name) and C(method) are required. C(method) is V(single_mailbox), V(multiple_mailboxes) or V(multidrop).
       - C(servers) is a list of server names, all servers unless given; V(single_mailbox) takes one.
       - C(users), for V(multiple_mailboxes), is one of C(all_with_address) V(true) (the default), C(except) or C(only) with a
-        list of user names or addresses. A user's mailbox is read on the user's own server.
+        list of user names or addresses. With C(with_privilege) V(archive), alone or beside one of them, users without the
+        privilege C(archive) are left out. A user's mailbox is read on the user's own server.
       - C(mailbox), for V(single_mailbox) and V(multidrop), is the login of the mailbox; the address names its folder in the
         archive.
       - C(target_user), for V(single_mailbox), is the archive user who gets the mail, by name or address; created when absent.
@@ -240,6 +241,7 @@ profiles:
       counts and with C(folders).
     - C(seen) are UIDs on the server, C(new) archived now, C(copies) stored but not filed again, C(known) archived before,
       C(excluded), C(left) and C(failed) not archived, C(gone) disappeared during the run.
+    - C(left_out) are users without the privilege that the profile asks for, at most 200; C(left_out_count) are all of them.
   returned: when the run has ended
   type: list
   elements: dict
@@ -259,6 +261,8 @@ profiles:
       seconds: 1.7
       errors: []
       unknown_addresses: []
+      left_out: [carol@example.com]
+      left_out_count: 1
 table:
   description: The result as at most 25 lines of text, of a run one for each profile, and how long the room lasts.
   returned: when the run has ended, and in the modes V(test), V(estimate) and V(compare)

@@ -16,10 +16,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_type
     UserSelection,
     Window,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_rights import ARCHIVE
 
 Check = t.Callable[[t.Any], t.Any]
 Raw = t.Mapping[str, t.Any]
 
+WITH = "with_privilege"
 LONGEST_NUMBER = 18  # digits; Python refuses to read thousands
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -133,18 +135,22 @@ def nested(value: t.Any, keys: t.Mapping[str, Check], what: str) -> dict[str, t.
 
 def users(value: t.Any) -> UserSelection:
     """Which archive users a profile is for."""
-    choices = "one of all_with_address: true, except: [names], only: [names]"
-    if not isinstance(value, dict) or len(value) != 1 or not set(value) <= set(USER_MODES):
+    choices = f"one of all_with_address: true, except: [names], only: [names]; {WITH}: {ARCHIVE} alone or beside it"
+    modes = {key: listed for key, listed in value.items() if key != WITH} if isinstance(value, dict) else {}
+    if not isinstance(value, dict) or not value or len(modes) > 1 or not set(modes) <= set(USER_MODES):
         raise NotAllowedError(choices)
-    ((mode, listed),) = value.items()
+    if value.get(WITH, ARCHIVE) != ARCHIVE:
+        raise NotAllowedError(ARCHIVE, WITH, value=value[WITH])
+    privilege = ARCHIVE if WITH in value else ""
+    mode, listed = next(iter(modes.items()), ("all_with_address", True))
     if mode == "all_with_address":
         if listed is not True:
             raise NotAllowedError(choices)
-        return UserSelection()
+        return UserSelection(privilege=privilege)
     chosen = names(listed)
     if not chosen:
         raise NotAllowedError(f"{mode}: a list of at least one user name or address")
-    return UserSelection(mode, frozenset(name.lower() for name in chosen))
+    return UserSelection(mode, frozenset(name.lower() for name in chosen), privilege)
 
 
 def _folder_defaults(value: t.Any) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filters import MessageFilter
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_rights import holds
 
 SINGLE, MULTIPLE, MULTIDROP = "single_mailbox", "multiple_mailboxes", "multidrop"
 METHODS = (SINGLE, MULTIPLE, MULTIDROP)
@@ -48,15 +49,23 @@ class Server:
 
 @dataclass(frozen=True)
 class UserSelection:
-    """Which archive users a profile is for; ``names`` are user names or addresses, lower case."""
+    """Which archive users a profile is for; ``names`` are user names or addresses, lower case.
+
+    ``privilege``: what they must hold besides; "" for nothing.
+    """
 
     mode: str = "all_with_address"
     names: frozenset[str] = frozenset()
+    privilege: str = ""
 
     def chooses(self, name: str, addresses: t.Iterable[str]) -> bool:
         """Tell whether the user of that name and these addresses is selected."""
         listed = not self.names.isdisjoint({name.lower(), *(address.lower() for address in addresses)})
         return self.mode == "all_with_address" or listed == (self.mode == "only")
+
+    def permits(self, privileges: t.Collection[str]) -> bool:
+        """Tell whether a user of these privileges has the one that is asked for."""
+        return not self.privilege or holds(privileges, self.privilege)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
     folder_warnings,
     mailboxes_of,
     profile_warnings,
+    without_privilege,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import WorkerPool
@@ -259,7 +260,9 @@ class Run:
         try:
             people = CatalogPeople(tools.catalog)
             mailboxes, report.errors = mailboxes_of(profile, self._options.servers, self._options.secrets, people)
-            self.report.warnings += profile_warnings(profile, people.users())
+            users = people.users()
+            report.left_out = without_privilege(profile, users)
+            self.report.warnings += profile_warnings(profile, users)
         except InputError as error:
             report.errors.append((f"profile {profile.name}", str(error)))
             return report

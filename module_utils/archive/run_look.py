@@ -25,6 +25,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
     folder_warnings,
     mailboxes_of,
     profile_warnings,
+    without_privilege,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import ProfileReport, RunReport
@@ -82,6 +83,7 @@ class Looker:
             else:
                 self.report.warnings.append(f"{error} Until then this profile finds nothing to archive.")
             return report
+        report.left_out = without_privilege(profile, people.known)
         self.report.warnings += profile_warnings(profile, people.known)
         mailboxes = number(choose(mailboxes, self._options.mailbox))
         report.mailboxes = [mailbox.report for mailbox in mailboxes]

@@ -137,11 +137,23 @@ def _multiple(
             "there are no archive users with an address to file for",
             "Synchronise the users first (users.yml, module archive_users)",
         )
+    chosen = [user for user in users if _chosen(profile, user)]
+    if not chosen:
+        raise InputError(
+            f"profile {profile.name}",
+            f"its users and servers choose none of the {len(users)} archive users with an address",
+            "Correct users or servers of the profile, or synchronise the users (users.yml, module archive_users)",
+        )
+    permitted = [user for user in chosen if profile.users.permits(user.privileges)]
+    if not permitted:
+        raise InputError(
+            f"profile {profile.name}",
+            f"none of the {len(chosen)} archive users that it chooses has the privilege {profile.users.privilege}",
+            "Give it to them (users.yml, module archive_users), or take with_privilege out of the users of the profile",
+        )
     found: list[Mailbox] = []
     wrong: list[tuple[str, str]] = []
-    for user in users:
-        if not profile.users.chooses(user.name, user.addresses) or (user.server and user.server not in profile.servers):
-            continue
+    for user in permitted:
         home = user.server or (profile.servers[0] if len(profile.servers) == 1 else "")
         if home:
             one = _by_user(profile, servers[home], secrets, user.addresses[0], user.id, user.name)
@@ -149,13 +161,20 @@ def _multiple(
             found.append(one)
         else:
             wrong.append((user.name, "the archive user has no server, and the profile names several; set the user's server"))
-    if not found and not wrong:
-        raise InputError(
-            f"profile {profile.name}",
-            f"its users and servers choose none of the {len(users)} archive users with an address",
-            "Correct users or servers of the profile, or synchronise the users (users.yml, module archive_users)",
-        )
     return found, wrong
+
+
+def _chosen(profile: Profile, user: User) -> bool:
+    """Whether a profile chooses a user with an address, whatever the user's privileges."""
+    return profile.users.chooses(user.name, user.addresses) and (not user.server or user.server in profile.servers)
+
+
+def without_privilege(profile: Profile, users: t.Iterable[User]) -> list[str]:
+    """The users whom a profile leaves out because they have not the privilege that it asks for."""
+    if not profile.users.privilege:
+        return []
+    chosen = (user for user in users if user.addresses and _chosen(profile, user))
+    return [user.name for user in chosen if not profile.users.permits(user.privileges)]
 
 
 def profile_warnings(profile: Profile, users: t.Sequence[User]) -> list[str]:

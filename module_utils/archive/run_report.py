@@ -16,6 +16,7 @@ NAMED_REASONS = 3
 STOPPED = "the run was stopped before this folder was done"
 LISTED_NOTES = 20
 LISTED_ADDRESSES = 200
+LISTED_USERS = 200
 
 
 def _mailboxes(count: int) -> str:
@@ -147,7 +148,8 @@ class Problem:
 class ProfileReport:
     """One profile. ``errors`` concern a whole server or the profile itself: (where, message).
 
-    ``outside``: why it was not run; ``closed``: when its window closed while it ran.
+    ``outside``: why it was not run; ``closed``: when its window closed while it ran. ``left_out``: users who have not the
+    privilege that it asks for.
     """
 
     name: str
@@ -158,6 +160,7 @@ class ProfileReport:
     seconds: float = 0.0
     outside: str = ""
     closed: str = ""
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def unfinished(self) -> int:
@@ -171,6 +174,12 @@ class ProfileReport:
         if self.closed and self.unfinished:
             return f"profile {self.name}: its window closed at {self.closed}, {_mailboxes(self.unfinished)} left for the next run"
         return ""
+
+    def left_out_text(self) -> str:
+        """What is to be said of users without the privilege, "" when there are none."""
+        count = len(self.left_out)
+        have = "user has" if count == 1 else "users have"
+        return f"profile {self.name}: {count:,} {have} no privilege to archive" if count else ""
 
     def accounts(self) -> Accounts:
         """The sum over its mailboxes."""
@@ -208,6 +217,7 @@ class ProfileReport:
         data["unknown_addresses"] = [{"address": address, "messages": count} for address, count in named]
         data["unknown_address_count"] = len(self.unknown)
         data.update(outside_window=self.outside, window_closed=self.closed)
+        data.update(left_out=self.left_out[:LISTED_USERS], left_out_count=len(self.left_out))
         if mailboxes:
             data["mailboxes"] = [mailbox.as_data() for mailbox in self.mailboxes]
         return data
@@ -246,6 +256,8 @@ class RunReport:
         """Make it a problem that the one mailbox that was asked for is in none of the profiles."""
         if mailbox and self.profiles and not self.problems() and not any(profile.mailboxes for profile in self.profiles):
             reason = "no profile of this run reads it. Give the address of an archive user, or the mailbox that a profile names."
+            if any(profile.left_out for profile in self.profiles):
+                reason += " A user who has no privilege to archive is left out."
             self.profiles[0].errors.append((f"mailbox {mailbox}", reason))
 
     @property
@@ -286,7 +298,8 @@ class RunReport:
         text += self.deletion_text("were deleted on the server")
         if self.stopped:
             text += "; stopped on request before the end" + self._left_text()
-        text += "".join(f"; {told}" for profile in self.profiles if (told := profile.window_text()))
+        texts = [text for profile in self.profiles for text in (profile.window_text(), profile.left_out_text())]
+        text += "".join(f"; {told}" for told in texts if told)
         return text + self.problem_text()
 
     def _left_text(self) -> str:

@@ -84,6 +84,12 @@ def test_the_default_folder_rules_are_those_of_the_imap_client() -> None:
         (MULTIPLE, {"users": {"only": ["a"], "except": ["b"]}}, ["key users", "one of all_with_address"]),
         (MULTIPLE, {"users": {"all_with_address": False}}, ["key users", "all_with_address: true"]),
         (MULTIPLE, {"users": "alice"}, ["key users", "only: [names]"]),
+        (MULTIPLE, {"users": {}}, ["key users", "with_privilege: archive"]),
+        (MULTIPLE, {"users": {"with_privilege": "read"}}, ["key users.with_privilege", "'read'", "Give archive"]),
+        (MULTIPLE, {"users": {"with_privilege": None}}, ["key users.with_privilege", "Give archive"]),
+        (MULTIPLE, {"users": {"with_privilege": "archive", "only": ["a"], "except": ["b"]}}, ["key users", "one of all_with"]),
+        (MULTIPLE, {"users": {"with_privilege": "archive", "privilege": "b"}}, ["key users", "one of all_with_address"]),
+        (MULTIDROP, {"users": {"with_privilege": "archive"}}, ["key users", "multidrop has no such key"]),
         (MULTIPLE, {"folders": {"includes": []}}, ["key folders", "include, exclude, defaults"]),
         (MULTIPLE, {"folders": {"defaults": ["spam"]}}, ["key folders", "junk"]),
         (MULTIPLE, {"folders": {"include": 5}}, ["key folders", "list of names"]),
@@ -123,6 +129,23 @@ def test_users_are_chosen_by_name_or_any_address(users: dict[str, t.Any], expect
     chosen = parsed(MULTIPLE, users=users).users
     people = {"alice": ["alice@example.com", "sales@example.com"], "bob": ["bob@example.com"]}
     assert [name for name, addresses in people.items() if chosen.chooses(name, addresses)] == expected
+
+
+@pytest.mark.parametrize(
+    ("users", "permitted"),
+    [
+        ({"with_privilege": "archive"}, ["alice", "bob"]),
+        ({"with_privilege": "archive", "all_with_address": True}, ["alice", "bob"]),
+        ({"except": ["alice"], "with_privilege": "archive"}, ["bob"]),
+        ({"only": ["alice", "carol"], "with_privilege": "archive"}, ["alice"]),
+        ({"only": ["alice", "carol"]}, ["alice", "carol"]),
+    ],
+)
+def test_users_may_need_the_privilege_besides(users: dict[str, t.Any], permitted: list[str]) -> None:
+    chosen = parsed(MULTIPLE, users=users).users
+    people = {"alice": ("archive", "login"), "bob": ("administer",), "carol": ("login", "read"), "dora": ()}
+    allowed = [name for name, held in people.items() if chosen.chooses(name, []) and chosen.permits(held)]
+    assert allowed == permitted
 
 
 def test_the_rules_hash_is_of_what_decides_where_mail_goes() -> None:
