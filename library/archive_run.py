@@ -21,8 +21,7 @@ description:
   - A message, folder, mailbox or server that fails stops no other. Everything else is archived, then the module fails with a
     message that counts and names, see O(fail_on_errors). What failed is tried again by the next run.
   - A server that refuses the master password is not asked again in this run.
-  - One run at a time per archive. When another one is under way, the module ends without a change and says who holds the
-    archive.
+  - One run at a time per archive. When another one is under way, the module ends without a change and says who holds it.
   - B(Filing, mailbox methods.) A message goes to C(<address>/<folder as on the server>) in the tree of the mailbox's owner, or
     of the declared target user.
   - B(Filing, multidrop.) The recipients that the server itself wrote (topmost C(X-Envelope-To), C(Delivered-To), C(for) of the
@@ -60,8 +59,7 @@ options:
       - C(users), for V(multiple_mailboxes), is one of C(all_with_address) V(true) (the default), C(except) or C(only) with a
         list of user names or addresses. With C(with_privilege) V(archive), alone or beside one of them, users without the
         privilege C(archive) are left out. A user's mailbox is read on the user's own server.
-      - C(mailbox), for V(single_mailbox) and V(multidrop), is the login of the mailbox; the address names its folder in the
-        archive.
+      - C(mailbox), for V(single_mailbox) and V(multidrop), is the mailbox's login; the address names its folder in the archive.
       - C(target_user), for V(single_mailbox), is the archive user who gets the mail, by name or address; created when absent.
       - C(credentials) is V(master) or V(password); V(multiple_mailboxes) takes V(master) only.
       - C(folders) has C(include) and C(exclude), lists of patterns for folder names, and C(defaults), whether Junk, Deleted
@@ -261,8 +259,6 @@ profiles:
       seconds: 1.7
       errors: []
       unknown_addresses: []
-      left_out: [carol@example.com]
-      left_out_count: 1
 table:
   description: The result as at most 25 lines of text, of a run one for each profile, and how long the room lasts.
   returned: when the run has ended, and in the modes V(test), V(estimate) and V(compare)
