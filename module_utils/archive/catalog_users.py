@@ -172,4 +172,4 @@ def _change(step: UserStep, was: str | None, tree: str, archives: list[str]) -> 
     action = "created" if was is None else "left" if step.delete else "changed"
     before = {} if was is None else {"was": was}
     told = dataclasses.replace(step.values, reads=step.reads)
-    return {"action": action, **before, "tree": tree, **dataclasses.asdict(told), "archives": archives}
+    return {"action": action, **before, "tree": tree, **vars(told), "archives": archives}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make bench`: the archiving engine beside other archivers on one Dovecot, and what the role kerio_connect costs.
+"""`make bench`: the archiving engine beside other archivers on one Dovecot, what the role kerio_connect and archive_users cost.
 
 python -m tests.bench [--rounds N] [case ...]; without a case all of them. It prints figures and asserts none.
 """
@@ -15,7 +15,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from tests.bench import machine, peers, role_cost
+from tests.bench import machine, peers, role_cost, users_cost
 from tests.bench.cases import CASES, Bench
 from tests.bench.figures import Json, Result, lines
 from tests.bench.server import BenchServer
@@ -24,18 +24,19 @@ from tests.lab.playbooks import ROOT
 REPORT = ROOT / "build" / "bench.json"
 RUNS = ROOT / "build" / "bench"
 SERVER_PLACE = Path("/var") / "tmp"  # whose folders the mail user may pass
-ROLES = "roles"
+# Cases without mail: what they are called in the report, and what measures and prints them.
+COSTS = {"roles": ("role_kerio_connect", role_cost.measured), "users": ("archive_users", users_cost.measured)}
 
 
 def main() -> int:
     """Return 0 when all cases ran; how fast is no reason to fail."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Time the archiving engine beside its peers.")
-    parser.add_argument("case", nargs="*", help=", ".join((*CASES, ROLES)) + "; all if none is named")
+    parser.add_argument("case", nargs="*", help=", ".join((*CASES, *COSTS)) + "; all if none is named")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contestant (default 5)")
     parser.add_argument("--no-rest", action="store_true", help="begin at once, also after files were deleted")
     given = parser.parse_args()
-    chosen = given.case or [*CASES, ROLES]
-    unknown = set(chosen) - {*CASES, ROLES}
+    chosen = given.case or [*CASES, *COSTS]
+    unknown = set(chosen) - {*CASES, *COSTS}
     if unknown:
         parser.error(f"there is no case {', '.join(sorted(unknown))}")
     report: Json = {"machine": machine.facts(), "versions": peers.install(), "rounds": given.rounds, "cases": {}}
@@ -44,8 +45,9 @@ def main() -> int:
         print("\n".join(lines(found)), flush=True)
         results.append(found)
         report["cases"].setdefault(case, []).append(found.as_data())
-    if ROLES in chosen:
-        report["role_kerio_connect"] = role_cost.measured()
+    for case, (name, measure) in COSTS.items():
+        if case in chosen:
+            report[name] = measure()
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"\n{', '.join(f'{name} {version}' for name, version in report['versions'].items())}; {report['machine']}")
