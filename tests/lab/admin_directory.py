@@ -62,6 +62,19 @@ def check_clean_out(sent: Record) -> None:
             raise bad_params(f"{member}.days is out of range")
 
 
+def listed(call: Context, records: list[Record], domain: Record) -> list[Record]:
+    """The users or aliases of a domain that this server lists."""
+    cluster = call.state.cluster
+    found = [one for one in records if one["domainId"] == domain["id"]]
+    return [one for one in found if cluster.lists(one, call.how)] if cluster else found
+
+
+def at_home(call: Context, record: Record) -> Record:
+    """The record with its homeServer; a server that stands alone has none to tell."""
+    cluster = call.state.cluster
+    return {**record, "homeServer": cluster.home_shown(record["homeServer"], call.how)} if cluster else record
+
+
 # -- domains ----------------------------------------------------------------------------------------------------
 
 
@@ -234,7 +247,7 @@ def _current_members(sent: Record) -> Record:
 @method("Aliases.get", IN_DOMAIN, roles=ACCOUNT_ADMINS)
 def aliases_get(call: Context, params: Record) -> Record:
     domain = domain_of(call, params["domainId"])
-    rows = [shown(ALIAS, a, call.how) for a in call.state.directory.aliases if a["domainId"] == domain["id"]]
+    rows = [shown(ALIAS, at_home(call, a), call.how) for a in listed(call, call.state.directory.aliases, domain)]
     return admin_query.run(rows, params["query"], call.how, admin_query.Rules(quick=("name", "deliverTo")))
 
 

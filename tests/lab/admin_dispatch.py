@@ -12,11 +12,13 @@ from typing import Any
 from tests.lab import (
     admin_addresses,
     admin_directory,
+    admin_distributed,
     admin_server,
     admin_services,
     admin_settings,
     admin_shape,
     admin_users,
+    state_logins,
     switch_methods,
 )
 from tests.lab.admin_rpc import (
@@ -43,7 +45,15 @@ from tests.lab.state_record import masked
 from tests.lab.switches import Switches
 
 # Importing these fills METHODS.
-MODULES = (admin_addresses, admin_directory, admin_server, admin_services, admin_settings, admin_users)
+MODULES = (
+    admin_addresses,
+    admin_directory,
+    admin_distributed,
+    admin_server,
+    admin_services,
+    admin_settings,
+    admin_users,
+)
 ANONYMOUS = Session("", "", "Anonymous", "", "", "")
 # What an Auditor gets for these is known (sheet 1.4, 2.10): a rights error in disguise, and silence.
 AUDITOR = {"Domains.get": FAILED}
@@ -213,15 +223,10 @@ class Dispatcher:
         refused = ApiError(call.how.login_error, "Invalid user name or password.")
         admin = state.settings["Administration"]
         if admin["builtInAdminEnabled"] and name == admin["builtInAdminUsername"]:
-            if state.guard.refuses(name, client):
-                state.recorder.login("admin", name, client, "blocked")
+            if state.logins.check_admin(password, client, call.application).cause:
                 raise refused
-            if password != admin["builtInAdminPassword"]:
-                state.login_failed(name, client, "admin")
-                raise refused
-            state.guard.succeeded(name)
             return "BuiltInAdmin", ""
-        user = state.check_password(name, password, client, "admin")
+        user = state.logins.check(name, state_logins.password(password), client, "admin", application=call.application).user
         if user is None:
             raise refused
         role = admin_users.effective_role(state, user.id)

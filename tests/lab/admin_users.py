@@ -4,7 +4,17 @@
 from __future__ import annotations
 
 from tests.lab import admin_query, state_defaults
-from tests.lab.admin_directory import IN_DOMAIN, ROLES, check_clean_out, domain_of, find, replace, same_name
+from tests.lab.admin_directory import (
+    IN_DOMAIN,
+    ROLES,
+    at_home,
+    check_clean_out,
+    domain_of,
+    find,
+    listed,
+    replace,
+    same_name,
+)
 from tests.lab.admin_rpc import ACCOUNT_ADMINS, LICENCE, ApiError, Context, bad_params, exists, method
 from tests.lab.admin_shape import Kind, creating, merged, shown
 from tests.lab.state import ServerState
@@ -75,13 +85,13 @@ def _shown_user(call: Context, user: Record) -> Record:
         "consumedSize": state_defaults.bytes_value(0, "Bytes"),
         "migration": {"isEnabled": False, "status": ""},
     }
-    return shown(USER, {**user, **computed}, call.how)
+    return shown(USER, {**at_home(call, user), **computed}, call.how)
 
 
 @method("Users.get", IN_DOMAIN, roles=ACCOUNT_ADMINS)
 def users_get(call: Context, params: Record) -> Record:
     domain = domain_of(call, params["domainId"])
-    rows = [_shown_user(call, u) for u in call.state.directory.users if u["domainId"] == domain["id"]]
+    rows = [_shown_user(call, u) for u in listed(call, call.state.directory.users, domain)]
     rules = admin_query.Rules(quick=("loginName", "fullName", "description"))
     return admin_query.run(rows, params["query"], call.how, rules)
 

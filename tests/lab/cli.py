@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m tests.lab start|stop|status --dir build/lab`."""
+"""`python -m tests.lab start|stop|status|logins --dir build/lab`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.lab import cli_lab, ports, service, switches
+from tests.lab import cli_lab, logins, ports, service, switches
 from tests.lab.generate import fill
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m tests.lab", description="Kerio Connect doubles on this machine.")
     commands = top.add_subparsers(dest="command", required=True)
-    for name, text in (("start", "make and start a lab"), ("stop", "end it"), ("status", "say what runs")):
+    for name, text in (
+        ("start", "make and start a lab"),
+        ("stop", "end it"),
+        ("status", "say what runs"),
+        ("logins", "count logins"),
+    ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--dir", type=Path, required=True, help="the lab's folder; lab.json is written beside it")
         if name == "start":
@@ -30,13 +35,15 @@ def _start_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--messages", type=int, default=0, help="generated messages in all")
     command.add_argument("--seed", type=int, default=1)
     command.add_argument("--switch", action="append", default=[], metavar="NAME=VALUE", help="see tests/lab/switches.py")
+    command.add_argument("--distributed", default="", metavar="DOMAIN", help="a domain that the servers share")
     command.add_argument("--keep", action="store_true", help="start the lab that is there, with its data")
 
 
 def start(options: argparse.Namespace, folder: Path) -> int:
     chosen = dict(map(switches.parse_switch, options.switch))
     cli_lab.stop(folder, remove_mail=not options.keep)
-    lab = cli_lab.read(folder) if options.keep else cli_lab.make(folder, options.servers, options.users, chosen)
+    wanted = options.servers, options.users, chosen, options.distributed
+    lab = cli_lab.read(folder) if options.keep else cli_lab.make(folder, *wanted)
     try:
         cli_lab.start(lab)
         if options.messages and not options.keep:
@@ -63,7 +70,15 @@ def status(_options: argparse.Namespace, folder: Path) -> int:
     return 0
 
 
-COMMANDS = {"start": start, "stop": stop, "status": status}
+def count_logins(_options: argparse.Namespace, folder: Path) -> int:
+    """What reached each server; tests/lab/logins.py tells what the columns mean."""
+    for entry in cli_lab.read(folder)["servers"]:
+        print(f"{entry['name']}: {'  '.join(logins.KEYS)}")
+        print(*logins.table(Path(entry["mailserver_cfg"]).parent), sep="\n")
+    return 0
+
+
+COMMANDS = {"start": start, "stop": stop, "status": status, "logins": count_logins}
 
 
 def main(arguments: list[str] | None = None) -> int:

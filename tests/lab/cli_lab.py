@@ -10,9 +10,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.lab import admin_dispatch, ports, service, switches, users_demo
+from tests.lab import admin_dispatch, ports, service, switches, users_demo, users_shared
 from tests.lab.dovecot import Dovecot
 from tests.lab.state import ServerState
+from tests.lab.users import User
 
 SERVICE_PORTS = {"IMAP": "imap_port", "Secure IMAP": "imaps_port", "SMTP": "smtp_port", "admin": "admin_port"}
 
@@ -50,14 +51,15 @@ def make_certificates(folder: Path, name: str) -> Path:
     return folder / "ca.crt"
 
 
-def make_server(folder: Path, index: int, count: int, chosen: dict[str, Any]) -> dict[str, Any]:
-    """The install dir of one server, not started; returns its entry of lab.json."""
+def make_server(folder: Path, index: int, count: int, chosen: dict[str, Any], shared: Path | None = None) -> dict[str, Any]:
+    """The install dir of one server, not started; returns its entry of lab.json. `shared`: the file of a distributed domain."""
     name = folder.name
     install = folder / "kerio"
     (install / "run").mkdir(parents=True)
     numbers = dict(zip(SERVICE_PORTS, ports.free(len(SERVICE_PORTS)), strict=True))
-    where = users_demo.site(index, count)
-    instance = {"name": name, "hostname": f"mail.{where.domain}", "ports": numbers, "switches": chosen}
+    where = users_demo.site(index, 0 if shared else count)
+    instance = {"name": name, "hostname": users_shared.hostname(where), "ports": numbers, "switches": chosen}
+    instance |= {"distributed": str(shared)} if shared else {}
     (install / "lab-server.json").write_text(json.dumps(instance, indent=2) + "\n", encoding="utf-8")
     ca_file = make_certificates(install / "sslcert", name)
     script = service.write_script(install)
@@ -67,6 +69,8 @@ def make_server(folder: Path, index: int, count: int, chosen: dict[str, Any]) ->
     state.settings["Administration"].update(admin)
     state.settings["DomainSettings"]["hostname"] = instance["hostname"]
     users_demo.people(state, where)
+    if state.cluster:
+        users_shared.people(state, state.cluster)
     state.save()
     shutil.copytree(install, folder / "pristine", ignore=shutil.ignore_patterns("*.bak", "run", "sslcert"))
     (install / "store" / "logs").mkdir(parents=True)
@@ -81,7 +85,7 @@ def make_server(folder: Path, index: int, count: int, chosen: dict[str, Any]) ->
         "master_password": f"not-a-secret-master-{index + 1}",
         "domains": [d["name"] for d in state.directory.domains],
         "archive_mailbox": f"{users_demo.ARCHIVE_LOGIN}@{where.domain}",
-        "users": [_user_entry(user, where.aliases) for user in state.directory.views()],
+        "users": [_user_entry(user, where) for user in state.directory.views() if not state.elsewhere(user)],
         "mailserver_cfg": str(install / "mailserver.cfg"),
         "service_script": str(script),
         "pid_file": str(install / "run" / "kms.pid"),
@@ -91,7 +95,8 @@ def make_server(folder: Path, index: int, count: int, chosen: dict[str, Any]) ->
     }
 
 
-def _user_entry(user: Any, domain_aliases: tuple[str, ...]) -> dict[str, Any]:
+def _user_entry(user: User, where: users_demo.Site) -> dict[str, Any]:
+    domain_aliases = where.aliases if user.domain == where.domain else ()
     local_parts = [address.partition("@")[0] for address in user.addresses]
     further = [f"{part}@{alias}" for alias in domain_aliases for part in local_parts]
     return {
@@ -119,13 +124,17 @@ def read(folder: Path) -> dict[str, Any]:
     return document
 
 
-def make(folder: Path, servers: int, people: int, chosen: dict[str, Any]) -> dict[str, Any]:
-    """A lab with fresh data in an empty folder."""
-    admin_dispatch.check_switches(switches.Switches.from_mapping(chosen))
+def make(folder: Path, servers: int, people: int, chosen: dict[str, Any], distributed: str = "") -> dict[str, Any]:
+    """A lab with fresh data in an empty folder; `distributed`: the domain that all servers share."""
+    how = switches.Switches.from_mapping(chosen)
+    admin_dispatch.check_switches(how)
     clear(folder)
     folder.mkdir(parents=True)
-    entries = [make_server(folder / f"mail{number + 1}", number, people, chosen) for number in range(servers)]
+    same_ids = how.distributed_ids == "same"
+    shared = users_shared.make(folder, distributed, servers, people, same_ids=same_ids) if distributed else None
+    entries = [make_server(folder / f"mail{number + 1}", number, people, chosen, shared) for number in range(servers)]
     lab = {"version": 1, "dir": str(folder), "servers": entries}
+    lab |= {"distributed": users_shared.overview(shared, how)} if shared else {}
     for path in lab_files(folder):
         path.write_text(json.dumps(lab, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return lab
@@ -148,7 +157,7 @@ def clear(folder: Path) -> None:
 
 
 def _half_made(folder: Path) -> bool:
-    return all((path / "kerio").is_dir() for path in folder.iterdir())
+    return all((path / "kerio").is_dir() or path.name == users_shared.FILE for path in folder.iterdir())
 
 
 def start(lab: dict[str, Any]) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.lab import admin_dispatch, cli_lab, generate, service, state_record, switches, users_demo
+from tests.lab import admin_dispatch, cli_lab, generate, logins, service, state_record, switches, users_demo
+from tests.lab.distributed import DirectoryService
 from tests.lab.dovecot import Dovecot
 
 APPLICATION = "lab-fixture"
@@ -156,6 +157,15 @@ class LabServer:
         """Calls that change something, refused or not."""
         return [c for c in self.calls() if c["writes"]]
 
+    def logins(self, **wanted: str) -> list[dict[str, Any]]:
+        """Attempts to log in (tests/lab/logins.py), without those of `api`: `logins(service="imap", outcome="failed")`."""
+        return [one for one in logins.attempts(self.install, **wanted) if one["application"] != APPLICATION]
+
+    def security_log(self) -> list[str]:
+        """The lines of store/logs/security.log, which outlives `forget` and `reset`."""
+        log = self.install / "store" / "logs" / "security.log"
+        return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+
     def forget(self) -> None:
         """Empty the record."""
         (self.install / "lab-calls.jsonl").unlink(missing_ok=True)
@@ -191,6 +201,21 @@ class LabServer:
         """Any method that changes something is refused with 1004 and recorded."""
         self.set_switches(refuse_writes=refuse)
 
+    # -- limits of logins -----------------------------------------------------------------------------------
+
+    def limit_logins(self, *, account: int = 0, address: int = 0, minutes: int = 5, excepted: str = "") -> None:
+        """Lock accounts after so many failures, block addresses after so many; 0 = never. `excepted`: name of an IP group."""
+        groups = {one["name"]: one["id"] for one in self.api("IpAddressGroups.getGroupList")["groups"]}
+        group = {"enabled": bool(excepted), "id": groups[excepted] if excepted else "", "name": excepted}
+        hammering = {"isEnabled": bool(address), "failedLoginsToBlock": address or 100, "minutesToBlock": minutes}
+        lockout = {"enableLockout": bool(account), "failedLoginsToLock": account or 5, "minutesToUnlock": minutes}
+        self.api("SecurityPolicy.set", {"options": {**lockout, "antiHammering": {**hammering, "exceptionIpGroup": group}}})
+
+    def pass_minutes(self, minutes: float) -> None:
+        """Move the clock of lockout and anti-hammering; `reset` (not `reset_switches` alone) makes all new again."""
+        current = json.loads((self.install / "lab-server.json").read_text(encoding="utf-8"))["switches"]
+        self.set_switches(clock_ahead=float(current.get("clock_ahead", 0.0)) + minutes)
+
     # -- service --------------------------------------------------------------------------------------------
 
     def service(self, action: str, *, wait: bool = True) -> subprocess.CompletedProcess[str]:
@@ -222,9 +247,17 @@ class Lab:
         self.folder = Path(document["dir"])
         self.file = cli_lab.lab_files(self.folder)[1]
         self.servers = [LabServer(self.folder / entry["name"], entry) for entry in document["servers"]]
+        self._directory: DirectoryService | None = None
 
     def __getitem__(self, name: str) -> LabServer:
         return next(server for server in self.servers if server.name == name)
+
+    @property
+    def directory(self) -> DirectoryService:
+        """The directory service of a lab that was made with `distributed`."""
+        if self._directory is None:
+            self._directory = DirectoryService(self.document["distributed"], self.document["servers"][0]["switches"])
+        return self._directory
 
     def fill(self, messages: int, seed: int | str = 1) -> list[generate.Placed]:
         return generate.fill(self.document, messages=messages, seed=seed)
@@ -235,8 +268,9 @@ class Lab:
         cli_lab.stop(self.folder, remove_mail=True)
 
 
-def open_lab(folder: Path, servers: int = 1, users: int = 3, start: bool = True, **chosen: Any) -> Lab:
-    lab = Lab(cli_lab.make(folder, servers, users, chosen))
+def open_lab(folder: Path, servers: int = 1, users: int = 3, start: bool = True, distributed: str = "", **chosen: Any) -> Lab:
+    """`distributed`: the domain that all servers share; see `Lab.directory`."""
+    lab = Lab(cli_lab.make(folder, servers, users, chosen, distributed))
     if start:
         try:
             cli_lab.start(lab.document)
@@ -278,6 +312,6 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def lab_factory() -> Iterator[Factory]:
-    """`lab_factory(servers=1, users=3, start=True, **switches)`; the labs end with the module."""
+    """`lab_factory(servers=1, users=3, start=True, distributed="", **switches)`; the labs end with the module."""
     with many_labs() as make:
         yield make

@@ -96,6 +96,12 @@ class Connection:
             pieces.append(text)
         return pieces
 
+    async def swallow(self, line: bytes) -> None:
+        """Literal data that the client sends without being asked."""
+        while (match := LITERAL.search(line)) and match[2]:
+            await self.reader.readexactly(int(match[1]))
+            line = await self.line()
+
     async def arguments(self, command: Command) -> list[bytes]:
         return tokens(await self.gather(command))
 
@@ -115,14 +121,6 @@ class Connection:
         await self.send(before + (tag or b"*") + b" " + words + b"\r\n")
 
     # -- the rest ---------------------------------------------------------------------------------------------
-
-    def plaintext_refused(self) -> bool:
-        """SPEncryptionRequired and this client is neither encrypted nor excepted (sheet 2.9)."""
-        policy = self.state.settings["SecurityPolicy"]
-        if self.tls or policy["mode"] != "SPEncryptionRequired":
-            return False
-        exception = policy["encryptionExceptionGroup"]
-        return not (exception["enabled"] and self.state.in_group(exception["id"], self.ip))
 
     async def start_tls(self) -> None:
         await self.writer.start_tls(cast("ssl.SSLContext", self.ssl_context))
@@ -178,7 +176,7 @@ class Front:
         connection = Connection(self, reader, writer)
         try:
             with self.state.connection(self.service, connection.ip) as served:
-                if served and not self.state.blocked(connection.ip):
+                if served and not self._turned_away(connection.ip):
                     await connection.serve()
         except EndError as end:
             if end.args:
@@ -191,6 +189,15 @@ class Front:
             writer.close()
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 await writer.wait_closed()
+
+    def _turned_away(self, ip: str) -> bool:
+        """Anti-hammering closes the connections of an address; how that looks is unknown (switch)."""
+        form = self.state.switches.hammering_refusal
+        if form == "no" or not self.state.logins.turned_away(ip, "imap"):
+            return False
+        if form == "bye":
+            raise EndError("Too many failed logins from this address")
+        return True
 
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]

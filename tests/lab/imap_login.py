@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import asyncio
 import dataclasses
 import hashlib
 import hmac
@@ -13,15 +12,26 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from tests.lab import imap_capabilities
-from tests.lab.imap_wire import Command
+from tests.lab import imap_capabilities, imap_policy, state_logins
+from tests.lab.imap_authenticate import Authentication
+from tests.lab.imap_wire import LITERAL, Command
+from tests.lab.state import ServerState
 
 if TYPE_CHECKING:
     from tests.lab.imap_front import Connection
     from tests.lab.users import User
 
-MECHANISMS = ("CRAM-MD5", "PLAIN", "LOGIN")
 NOT_NOW = b"BAD Command is not valid in this state"
+SAME_WORDS = "invalid user name or password"
+# What a server that tells the cause says (switch refusal_words); those of POLICY are told always.
+WORDS = {
+    "disabled": "the account is disabled",
+    "locked": "the account is locked",
+    "blocked": "too many failed logins from this address",
+    "method": "the authentication method cannot be used for this account",
+    "foreign": "the mailbox is on another server",
+}
+POLICY = {"encryption": "encryption is required", "policy": "the authentication method is not allowed"}
 
 
 class EndError(Exception):
@@ -57,8 +67,9 @@ class Login:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.state = connection.state
+        self.state: ServerState = connection.state
         self.master = False
+        self.refusals = 0
 
     async def run(self) -> LoggedIn | None:
         """None when the client left. EndError when the server ends it."""
@@ -82,22 +93,27 @@ class Login:
             if action is None:
                 await self.connection.reply(command.tag, NOT_NOW if command.name else b"BAD Unknown command")
                 continue
+            literal = LITERAL.search(command.line)
+            if literal and self._no_literal(command, waits=not literal[2]):
+                await self.connection.swallow(command.line)
+                await self.connection.reply(command.tag, b"BAD " + command.name.encode() + b" Unexpected literal")
+                continue
             found = await action(command)
             if found is not None:
                 return found
 
+    def _no_literal(self, command: Command, *, waits: bool) -> bool:
+        """A literal that does not wait for us needs LITERAL+; whether LOGIN takes literals at all is unknown (switch)."""
+        how = self.state.switches
+        refused = command.name == "LOGIN" and how.login_literals == "refuse"
+        return refused or not (waits or "LITERAL+" in imap_capabilities.announced(how.capabilities))
+
     # -- without authentication -------------------------------------------------------------------------------
 
     def capabilities(self) -> bytes:
-        switches = self.state.switches
-        names = [*imap_capabilities.announced(switches.capabilities)]
-        if not self.connection.tls and self.connection.ssl_context is not None:
-            names.append("STARTTLS")
-        names += [f"AUTH={name}" for name in MECHANISMS if self.state.authentication_method(name)]
-        if self.connection.plaintext_refused() or not self._login_offered():
-            names.append("LOGINDISABLED")
-        if switches.master_advertised:
-            names.append("X-MASTERAUTH")
+        tls = self.connection.tls
+        starttls = not tls and self.connection.ssl_context is not None
+        names = imap_policy.capabilities(self.state, self.connection.ip, tls=tls, starttls=starttls)
         return b"* CAPABILITY " + " ".join(names).encode() + b"\r\n"
 
     async def _capability(self, command: Command) -> None:
@@ -124,82 +140,55 @@ class Login:
 
     # -- users ------------------------------------------------------------------------------------------------
 
-    async def _refuse(self, command: Command, words: bytes = b"failed: invalid user name or password") -> None:
-        await self.connection.reply(command.tag, b"NO " + command.name.encode() + b" " + words)
+    async def refuse(self, command: Command, name: str, method: str, cause: str) -> None:
+        """NO, as slowly as the switch says; after too many the connection ends."""
+        how = self.state.switches
+        self.connection.log_login(name, method, ok=False, cause=cause)
+        if cause == "foreign" and how.foreign_mailbox == "bye":
+            raise EndError("The mailbox is on another server")
+        told = WORDS.get(cause, SAME_WORDS) if how.refusal_words == "telling" else SAME_WORDS
+        await asyncio.sleep(how.refusal_delay)
+        await self.connection.reply(command.tag, f"NO {command.name} failed: {POLICY.get(cause, told)}".encode())
+        self.refusals += 1
+        if how.refusals_per_connection and self.refusals >= how.refusals_per_connection:
+            raise EndError
+
+    def withheld(self, method: str) -> bool:
+        return imap_policy.withheld(self.state, method, self.connection.ip, tls=self.connection.tls)
 
     async def _login(self, command: Command) -> LoggedIn | None:
         arguments = await self.connection.arguments(command)
         if len(arguments) != 2:
             await self.connection.reply(command.tag, b"BAD LOGIN Expected user name and password")
             return None
-        if not self._login_offered():
-            await self._refuse(command, b"failed: the authentication method is not allowed")
+        name, password = (text.decode("utf-8", "replace") for text in arguments)
+        refused = "" if imap_policy.login_enabled(self.state) else "policy"
+        if refused or self.withheld("LOGIN"):
+            await self.refuse(command, name, "LOGIN", refused or "encryption")
             return None
-        return await self._check(command, arguments[0], arguments[1], "LOGIN")
+        return await self.check(command, name, "LOGIN", state_logins.password(password))
 
-    def _login_offered(self) -> bool:
-        """Whether the policy's method LOGIN (or PLAIN) means the command LOGIN as well is unknown (switch)."""
-        needs = {"always": "", "as_login": "LOGIN", "as_plain": "PLAIN"}[self.state.switches.login_command]
-        return not needs or self.state.authentication_method(needs)
-
-    async def _check(self, command: Command, name: bytes, password: bytes, method: str) -> LoggedIn | None:
-        if self.connection.plaintext_refused():
-            await self._refuse(command, b"failed: encryption is required")
+    async def check(self, command: Command, name: str, method: str, proof: state_logins.Proof) -> LoggedIn | None:
+        """Has the answer sent when the login is refused."""
+        own = self.state.switches.foreign_mailbox != "empty"
+        verdict = self.state.logins.check(name, proof, self.connection.ip, "imap", method=method, own=own)
+        if verdict.user is None:
+            await self.refuse(command, name, method, verdict.cause)
             return None
-        texts = name.decode("utf-8", "replace"), password.decode("utf-8", "replace")
-        user = self.state.check_password(*texts, self.connection.ip, "imap")
-        if user is None:
-            self.connection.log_login(texts[0], method, ok=False)
-            await self._refuse(command)
-            return None
-        return LoggedIn(user, method, command.tag + b" OK " + command.name.encode() + b" completed")
+        return LoggedIn(verdict.user, method, command.tag + b" OK " + command.name.encode() + b" completed")
 
     async def _authenticate(self, command: Command) -> LoggedIn | None:
-        words = command.args.split()
-        mechanism = words[0].decode("ascii", "replace").upper() if words else ""
-        if mechanism not in MECHANISMS or not self.state.authentication_method(mechanism):
-            await self.connection.reply(command.tag, b"BAD AUTHENTICATE Unknown authentication method")
-            return None
-        try:
-            if mechanism == "CRAM-MD5":
-                return await self._cram(command)
-            if mechanism == "LOGIN":
-                name = await self._challenge(base64.b64encode(b"Username:"))
-                return await self._check(command, name, await self._challenge(base64.b64encode(b"Password:")), "LOGIN")
-            plain = base64.b64decode(words[1], validate=True) if len(words) > 1 else await self._challenge(b"")
-            _authorise, name, password = plain.split(b"\0")
-        except (binascii.Error, ValueError):
-            await self.connection.reply(command.tag, b"BAD AUTHENTICATE Malformed answer")
-            return None
-        return await self._check(command, name, password, "PLAIN")
-
-    async def _challenge(self, challenge: bytes) -> bytes:
-        return base64.b64decode((await self.connection.prompt(challenge)).strip(), validate=True)
-
-    async def _cram(self, command: Command) -> LoggedIn | None:
-        """Works only where the server can read the password back: not hashed, not in a directory (sheet 2.9)."""
-        challenge = f"<{secrets.randbits(32)}.{int(time.time())}@{self.state.hostname}>".encode()
-        answer = await self._challenge(base64.b64encode(challenge))
-        name, _blank, given = answer.decode("utf-8", "replace").rpartition(" ")
-        user = self.state.find_user(name)
-        wanted = hmac.new(user.password.encode(), challenge, "md5").hexdigest() if user and self._reversible(user) else ""
-        password = user.password if user and wanted and hmac.compare_digest(wanted, given) else "\0"
-        checked = self.state.check_password(name, password, self.connection.ip, "imap")
-        if checked is None:
-            self.connection.log_login(name, "CRAM-MD5", ok=False)
-            await self._refuse(command)
-            return None
-        return LoggedIn(checked, "CRAM-MD5", command.tag + b" OK AUTHENTICATE completed")
-
-    def _reversible(self, user: User) -> bool:
-        record = self.state.directory.login(user.address, domain_alias=False)
-        return bool(record and record["isPasswordReversible"] and record["authType"] == "UInternalAuth")
+        return await Authentication(self, command).run()
 
     # -- master -----------------------------------------------------------------------------------------------
 
     async def _masterauth(self, command: Command) -> None:
         switches = self.state.switches
         auth = self.state.master_authentication()
+        if self.withheld("X-MASTERAUTH"):
+            return await self._refuse_master(command, switches.master_refusal, "encryption")
+        if self.state.blocked(self.connection.ip, "imap"):
+            return await self._refuse_master(command, switches.master_refusal, "blocked")
         if not auth.enabled or not auth.password:
             return await self._refuse_master(command, switches.master_refusal_disabled or switches.master_refusal, "disabled")
         if not auth.allows(self.connection.ip):
@@ -207,7 +196,7 @@ class Login:
         challenge = f"{secrets.token_hex(8)}.{int(time.time())}"
         given = (await self.connection.prompt(challenge.encode())).strip().decode("ascii", "replace")
         if not hmac.compare_digest(digest(challenge, auth.password).encode(), given.encode()):
-            self.state.master_failed(self.connection.ip)
+            self.state.logins.master_failed(self.connection.ip)
             return await self._refuse_master(command, switches.master_refusal_password or switches.master_refusal, "password")
         self.master = True
         return await self.connection.reply(command.tag, b"OK X-MASTERAUTH Welcome to server, master")
@@ -232,9 +221,26 @@ class Login:
 async def set_user(connection: Connection, command: Command, name: bytes) -> LoggedIn | None:
     """X-SETUSER by a master; also on a connection that already belongs to somebody."""
     text = name.decode("utf-8", "replace")
+    cause = _no_setuser(connection, text)
     user = connection.state.find_user(text)
-    if user is None or not user.enabled:
-        connection.log_login(text, "X-SETUSER", ok=False, cause="unknown")
+    if cause or user is None:
+        connection.log_login(text, "X-SETUSER", ok=False, cause=cause)
+        if cause == "foreign" and connection.state.switches.foreign_mailbox == "bye":
+            raise EndError("The mailbox is on another server")
         await connection.reply(command.tag, b"NO X-SETUSER failed")
         return None
     return LoggedIn(user, "X-MASTERAUTH", command.tag + b" OK X-SETUSER completed")
+
+
+def _no_setuser(connection: Connection, name: str) -> str:
+    """Why a master does not get this mailbox; "" when he does."""
+    state = connection.state
+    user, how = state.find_user(name), state.switches
+    if user is None:
+        return "unknown"
+    causes = {
+        "disabled": not user.enabled,
+        "locked": how.locked_setuser == "no" and state.guard.locked(user.address.lower()),
+        "foreign": how.foreign_mailbox != "empty" and state.elsewhere(user),
+    }
+    return next((cause for cause, holds in causes.items() if holds), "")

@@ -75,7 +75,7 @@ class Session:
             return
         self.connection.note(command, shown=command.shown, refused=refused)
         if refused:
-            await self._swallow(command.line)
+            await self.connection.swallow(command.line)
             await self.tell(command, f"BAD {command.name}: unknown command or argument ({refused})".encode())
             return
         action = self._actions.get(command.name)
@@ -92,12 +92,6 @@ class Session:
         if match and match[2] and "LITERAL+" not in self.capabilities:
             return "LITERAL+"
         return imap_capabilities.missing(command.name, command.args, self.capabilities) or ""
-
-    async def _swallow(self, line: bytes) -> None:
-        """Literal data that the client sends without being asked."""
-        while (match := LITERAL.search(line)) and match[2]:
-            await self.connection.reader.readexactly(int(match[1]))
-            line = await self.connection.line()
 
     # -- passing on -------------------------------------------------------------------------------------------
 
@@ -126,7 +120,7 @@ class Session:
             if not line:
                 raise EndError
             if one_literal and line.strip():
-                await self._swallow(line)
+                await self.connection.swallow(line)
                 await self.link.write(b" (\r\n")  # Dovecot must not take what it has so far
                 return False
         await self.link.write(line)

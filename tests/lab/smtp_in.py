@@ -19,6 +19,7 @@ from tests.lab.archiving import Envelope
 from tests.lab.dovecot import Dovecot, mailbox_name
 from tests.lab.imap_log import JsonLines
 from tests.lab.state import ServerState
+from tests.lab.users import User
 
 LIMIT = 50 << 20
 LONGEST_LINE = 64 << 20
@@ -73,9 +74,17 @@ class Postman:
         """Into every mailbox behind the recipient; whose they are."""
         users = self.state.resolve_recipient(recipient)
         for user in users:
-            async with imap_link.side_session(self.backend, mailbox_name(user.id)) as link:
+            backend, mailbox = self._store(user)
+            async with imap_link.side_session(backend, mailbox) as link:
                 await link.must(b"APPEND INBOX {%d+}\r\n" % len(raw), raw)
         return [user.address for user in users]
+
+    def _store(self, user: User) -> tuple[Dovecot, str]:
+        """Where the mailbox is: mail for a user of another server of the distributed domain passes this one."""
+        if not self.state.cluster or not self.state.elsewhere(user):
+            return self.backend, mailbox_name(user.id)
+        home, kid = self.state.cluster.at_home(user.id, self.state.switches)
+        return Dovecot(self.state.cluster.file.parent / home.name / "dovecot"), mailbox_name(kid)
 
 
 @dataclasses.dataclass

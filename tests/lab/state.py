@@ -8,13 +8,16 @@ import contextlib
 import dataclasses
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.lab import cfgfile, cfgfile_fresh, cfgfile_map, state_defaults, state_groups, switches
+from tests.lab.cluster import Cluster
 from tests.lab.ports import HOST
 from tests.lab.state_guard import Guard
+from tests.lab.state_logins import Logins
 from tests.lab.state_record import Recorder
 from tests.lab.users import Directory, User
 
@@ -63,12 +66,15 @@ class ServerState:
         self.settings_file = install / "lab-server.json"
         self._read_settings()
         self.recorder = Recorder(install / "lab-calls.jsonl")
-        self.directory = Directory()
+        shared = self.instance.get("distributed", "")
+        self.cluster = Cluster(Path(shared), self.instance["name"]) if shared else None
+        self._directory = Directory()
         self.settings: dict[str, Any] = {}
         self.fresh = False
         self._connections: collections.Counter[str] = collections.Counter()
         self.load()
-        self.guard = Guard(lambda: self.settings["SecurityPolicy"], self.in_group)
+        self.guard = Guard(lambda: self.settings["SecurityPolicy"], self.in_group, lambda: self.switches, self._guard_clock)
+        self.logins = Logins(self)
 
     # -- switches ---------------------------------------------------------------------------------------------
 
@@ -106,7 +112,9 @@ class ServerState:
             self.settings.update(cfgfile_map.settings_from(self.document, self.settings))
             users = cfgfile.read(self.install / "users.cfg") or cfgfile.Node("config")
             self.users_document = users
-            self.directory = cfgfile_map.directory_from(self.document, users)
+            self._directory = cfgfile_map.directory_from(self.document, users)
+            if self.cluster:
+                self.cluster.map_into(self._directory, self._switches)
             self._auto_expunge = cfgfile_map.auto_expunge(self.document)
             # This one takes effect at the next start only (sheet 2.3).
             self._show_version = bool(self.settings["AdvancedOptions"]["miscellaneous"]["showProgramNameAndVersion"])
@@ -126,46 +134,31 @@ class ServerState:
 
     # -- people -----------------------------------------------------------------------------------------------
 
+    @property
+    def directory(self) -> Directory:
+        """With what the directory service of a distributed domain says at this moment."""
+        with self.lock:
+            if self.cluster and self.cluster.changed():
+                self.cluster.map_into(self._directory, self.switches)
+            return self._directory
+
+    def elsewhere(self, user: User) -> bool:
+        """Is another server of the distributed domain this user's home?"""
+        return bool(self.cluster and user.home and user.home != self.cluster.own.id)
+
     def find_user(self, name: str) -> User | None:
         """By login (primary domain) or login@domain; enabled or not. Aliases and further addresses are not logins."""
         with self.lock:
             record = self.directory.login(name, domain_alias=self.switches.domain_alias_login)
             return self.directory.view(record) if record else None
 
-    def check_password(self, name: str, password: str, client_ip: str, service: str) -> User | None:
-        """None = refused: wrong, unknown, disabled, locked or blocked. Counts lockout and anti-hammering (sheet 2.9)."""
+    def blocked(self, client_ip: str, service: str) -> bool:
+        """Anti-hammering: nothing from this address may log in to the service (imap, smtp, admin) for now."""
         with self.lock:
-            user = self.find_user(name)
-            key = user.address.lower() if user else name.lower()
-            if self.guard.refuses(key, client_ip):
-                reason = "blocked" if self.blocked(client_ip) else "locked"
-                self.recorder.login(service, name, client_ip, reason)
-                return None
-            if user is None or not user.enabled or user.password != password:
-                self.login_failed(name, client_ip, service)
-                return None
-            self.guard.succeeded(key)
-            self.recorder.login(service, name, client_ip, "ok")
-            return user
+            return self.guard.blocked(client_ip, service)
 
-    def login_failed(self, name: str, client_ip: str, service: str) -> None:
-        """Count and record one failed attempt (a front end that judges by itself calls this, e.g. CRAM-MD5)."""
-        with self.lock:
-            user = self.find_user(name)
-            self.guard.failed(user.address.lower() if user else name.lower(), client_ip)
-            self.recorder.login(service, name, client_ip, "failed")
-
-    def master_failed(self, client_ip: str) -> None:
-        """A wrong X-MASTERAUTH digest; whether it counts for anti-hammering is a switch."""
-        with self.lock:
-            if self.switches.master_failure_counts:
-                self.guard.failed("", client_ip)
-            self.recorder.login("imap", "X-MASTERAUTH", client_ip, "failed")
-
-    def blocked(self, client_ip: str) -> bool:
-        """Anti-hammering: nothing from this address may log in for now."""
-        with self.lock:
-            return self.guard.blocked(client_ip)
+    def _guard_clock(self) -> float:
+        return time.monotonic() + 60 * self.switches.clock_ahead
 
     def resolve_recipient(self, address: str) -> list[User]:
         with self.lock:

@@ -40,9 +40,12 @@ class Recorder:
         """
         self.write("call", method=method, params=masked(params), outcome=outcome, writes=writes, **who)
 
-    def login(self, service: str, name: str, client: str, outcome: str) -> None:
-        """`outcome` is ok, failed, locked or blocked."""
-        self.write("login", service=service, name=name, client=client, outcome=outcome)
+    def login(self, service: str, name: str, client: str, outcome: str, **more: str) -> None:
+        """`outcome` is ok, failed, locked, blocked or foreign (another server is the user's home).
+
+        `more` is account (lower-case address, or the name as given), cause, method (IMAP) and application (admin API).
+        """
+        self.write("login", service=service, name=name, client=client, outcome=outcome, **more)
 
 
 def events(path: Path, event: str | None = None) -> list[dict[str, Any]]:

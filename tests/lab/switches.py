@@ -64,6 +64,38 @@ class AccountSwitches:
 
 
 @dataclasses.dataclass
+class LoginSwitches:
+    """Failed logins: what they count for, and how a refusal looks (sheet 2.9, 3.4)."""
+
+    hammering_scope: Literal["service", "server"] = "service"  # an address is blocked for one service, or for all
+    hammering_window: float = 60.0  # seconds in which the failures of an address count together; 0 = for ever
+    hammering_refusal: Literal["close", "bye", "no"] = "close"  # a blocked address: closed, BYE, or every login is refused
+    success_resets: Literal["account", "both", "none"] = "account"  # whose count a success sets back: both = the address's too
+    lock_admin: bool = True  # the built-in administrator can be locked out too
+    locked_attempts_count: bool = False  # an attempt at a locked account counts for the address
+    locked_setuser: Literal["accept", "no"] = "accept"  # X-SETUSER for an account that is locked
+    md5_failure_counts: bool = True  # CRAM-MD5, DIGEST-MD5 for an account that cannot use them is a failed login
+    clock_ahead: float = 0.0  # minutes by which the clock of lockout and anti-hammering is ahead
+    refusal_words: Literal["same", "telling"] = "same"  # NO says the cause: disabled, locked, ...
+    refusal_delay: float = 0.0  # seconds before a login is refused
+    refusals_per_connection: int = 0  # after so many the connection is closed; 0 = never
+    refused_methods: Literal["hidden", "shown"] = "hidden"  # AUTH= names a method that is refused for want of TLS
+    ntlm_announced: bool = False  # AUTH=NTLM; the double refuses everybody who tries it
+    digest_realm: Literal["domain", "hostname", "none"] = "domain"  # the realm that DIGEST-MD5 offers
+    login_literals: Literal["accept", "refuse"] = "accept"  # literals as arguments of LOGIN
+
+
+@dataclasses.dataclass
+class DistributedSwitches:
+    """A distributed domain (sheet 7). `python -m tests.lab start --distributed DOMAIN`."""
+
+    distributed_lists: Literal["all", "own"] = "all"  # Users.get, Aliases.get: of the whole domain, or those at home here
+    distributed_ids: Literal["same", "own"] = "same"  # a user has one id on all servers, or one on each; when the lab is made
+    home_server_name: Literal["hostname", "name"] = "hostname"  # homeServer.name: Internet hostname (IDL), or the server's name
+    foreign_mailbox: Literal["no", "bye", "empty"] = "no"  # a login away from the home server: refused, or an empty mailbox
+
+
+@dataclasses.dataclass
 class ImapSwitches:
     """IMAP front (sheet, section 3). The capabilities that are unknown can be chosen whole."""
 
@@ -119,7 +151,16 @@ class ServiceSwitches:
 
 
 @dataclasses.dataclass
-class Switches(ApiSwitches, AccountSwitches, ImapSwitches, SmtpSwitches, FileSwitches, ServiceSwitches):
+class Switches(
+    ApiSwitches,
+    AccountSwitches,
+    LoginSwitches,
+    DistributedSwitches,
+    ImapSwitches,
+    SmtpSwitches,
+    FileSwitches,
+    ServiceSwitches,
+):
     """All switches, flat; values come as JSON or as text from `--switch name=value`."""
 
     @classmethod

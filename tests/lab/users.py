@@ -22,7 +22,10 @@ def guid(kid: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class User:
-    """One mailbox, as the front ends see it. `addresses` starts with login@domain."""
+    """One mailbox, as the front ends see it. `addresses` starts with login@domain.
+
+    `reversible`: the server can read the password back. `home`: id of the home server, in a distributed domain only.
+    """
 
     id: str
     login: str
@@ -32,6 +35,8 @@ class User:
     password: str
     addresses: tuple[str, ...]
     archive_folder_right: bool = False
+    reversible: bool = False
+    home: str = ""
 
     @property
     def address(self) -> str:
@@ -76,6 +81,8 @@ class Directory:
             password=record["password"],
             addresses=tuple(dict.fromkeys(f"{part}@{name}" for part in local_parts)),
             archive_folder_right=bool(record["role"]["archiveFolderRight"]),
+            reversible=_reversible(record),
+            home=record["homeServer"]["id"],
         )
 
     def views(self, records: Iterable[Record] | None = None) -> list[User]:
@@ -115,6 +122,12 @@ class Directory:
             target = alias["deliverTo"]
             reached += self.resolve(target if "@" in target else f"{target}@{domain['name']}", seen)
         return list(dict.fromkeys(reached))
+
+
+def _reversible(record: Record) -> bool:
+    """Not stored as SHA, and the server's own: nobody mapped from a directory (sheet 2.6, 2.9)."""
+    is_own = record["authType"] == "UInternalAuth" and record["itemSource"] == "DSInternalSource"
+    return bool(record["isPasswordReversible"] and is_own)
 
 
 def _locals(record: Record, login_member: str | None) -> set[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import state_defaults
+from tests.lab import state_defaults, state_logins
 from tests.lab.fixtures import Factory, LabServer
 from tests.lab.state import ServerState
 from tests.lab.state_guard import Guard
@@ -39,29 +39,29 @@ def test_api_095_lockout_ends_after_its_minutes() -> None:
         "failedLoginsToLock": 2,
         "minutesToUnlock": 5,
     }
-    guard = Guard(lambda: policy, lambda _group, _ip: False, lambda: now[0])
-    guard.failed("alice", OUTSIDE)
-    assert not guard.refuses("alice", OUTSIDE)
-    guard.failed("alice", INSIDE)
-    assert guard.refuses("alice", OUTSIDE)
-    assert not guard.refuses("bob", OUTSIDE)
+    guard = Guard(lambda: policy, lambda _group, _ip: False, clock=lambda: now[0])
+    guard.failed("alice", OUTSIDE, "imap")
+    assert not guard.locked("alice")
+    guard.failed("alice", INSIDE, "imap")
+    assert guard.locked("alice")
+    assert not guard.locked("bob")
     now[0] = 299.0
-    assert guard.refuses("alice", OUTSIDE)
+    assert guard.locked("alice")
     now[0] = 300.0
-    assert not guard.refuses("alice", OUTSIDE)
+    assert not guard.locked("alice")
 
 
 def test_api_096_a_blocked_address_is_free_after_its_minutes() -> None:
     now = [0.0]
     policy: dict[str, Any] = state_defaults.security_policy()
     policy["antiHammering"] |= {"isEnabled": True, "failedLoginsToBlock": 2, "minutesToBlock": 1}
-    guard = Guard(lambda: policy, lambda _group, _ip: False, lambda: now[0])
-    guard.failed("alice", OUTSIDE)
-    guard.failed("bob", OUTSIDE)
-    assert guard.blocked(OUTSIDE)
-    assert not guard.blocked(INSIDE)
+    guard = Guard(lambda: policy, lambda _group, _ip: False, clock=lambda: now[0])
+    guard.failed("alice", OUTSIDE, "imap")
+    guard.failed("bob", OUTSIDE, "imap")
+    assert guard.blocked(OUTSIDE, "imap")
+    assert not guard.blocked(INSIDE, "imap")
     now[0] = 60.0
-    assert not guard.blocked(OUTSIDE)
+    assert not guard.blocked(OUTSIDE, "imap")
 
 
 def test_api_097_logins(state: ServerState) -> None:
@@ -74,9 +74,10 @@ def test_api_097_logins(state: ServerState) -> None:
 
 
 def test_api_098_a_disabled_account_cannot_log_in(state: ServerState) -> None:
-    assert state.check_password("alice", "not-a-secret-alice", OUTSIDE, "imap") is not None
+    right = state_logins.password("not-a-secret-alice")
+    assert state.logins.check("alice", right, OUTSIDE, "imap").user == state.find_user("alice")
     state.directory.users[0]["isEnabled"] = False
-    assert state.check_password("alice", "not-a-secret-alice", OUTSIDE, "imap") is None
+    assert state.logins.check("alice", right, OUTSIDE, "imap") == state_logins.Verdict(None, "disabled")
 
 
 @pytest.mark.parametrize(("switch", "admitted"), [("everyone", True), ("nobody", False)])
@@ -94,9 +95,9 @@ def test_api_099_master_authentication_and_its_group(idle: LabServer, state: Ser
 def test_api_100_wrong_master_passwords_may_count_for_anti_hammering(idle: LabServer, state: ServerState, counts: bool) -> None:
     idle.set_switches(master_failure_counts=counts)
     state.settings["SecurityPolicy"]["antiHammering"].update(isEnabled=True, failedLoginsToBlock=2)
-    state.master_failed(OUTSIDE)
-    state.master_failed(OUTSIDE)
-    assert state.blocked(OUTSIDE) is counts
+    state.logins.master_failed(OUTSIDE)
+    state.logins.master_failed(OUTSIDE)
+    assert state.blocked(OUTSIDE, "imap") is counts
 
 
 @pytest.mark.parametrize(

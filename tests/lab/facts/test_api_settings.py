@@ -256,6 +256,7 @@ def test_api_053_anti_hammering_blocks_the_address_unless_excepted(server: LabSe
     entry_id = client.result("IpAddressGroups.create", {"groups": [entry]})["result"][0]["id"]
     groups = client.result("IpAddressGroups.getGroupList")["groups"]
     group = {"enabled": True, **next(g for g in groups if g["name"] == "Excepted")}
+    server.set_switches(hammering_scope="server")
     hammering = {"isEnabled": True, "failedLoginsToBlock": 2, "minutesToBlock": 5}
     policy = {"antiHammering": {**hammering, "exceptionIpGroup": group}}
     try:

@@ -88,7 +88,7 @@ def test_imap_010_authenticate_plain(rig: Rig) -> None:
     wire.send(_plain(b"alice\0not-a-secret-alice"), b"\r\n")
     assert wire.until(b"t") == [b"t OK AUTHENTICATE completed\r\n"]
     bad = rig.greeted()
-    bad.send(b"t AUTHENTICATE PLAIN ", _plain(b"alice\0wrong"), b"\r\n")
+    bad.send(b"t AUTHENTICATE PLAIN\r\n", _plain(b"alice\0wrong"), b"\r\n")
     assert bad.until(b"t")[-1].startswith(b"t NO AUTHENTICATE ")
 
 
