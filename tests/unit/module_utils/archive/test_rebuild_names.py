@@ -85,8 +85,10 @@ def test_grants_are_told_by_the_tree_because_names_change() -> None:
     assert (history.users["bob"].archives, history.users["bob"].values.kerio_login) == (("alice",), "bob@example.com")
     assert history.users["alice"].values.name == "anna"
     assert history.users["alice%~9"].values.name == "alice"
+    history.play([change("changed", "bob", was="bob", tree="bob", reads=["alice"], archives=["alice%~9"])], 3)
+    assert history.users["bob"].archives == ("alice%~9",)
     # An older release told nothing of them.
-    history.play([change("changed", "bob", was="bob", tree="bob")], 3)
+    history.play([change("changed", "bob", was="bob", tree="bob")], 4)
     assert (history.users["bob"].archives, history.users["bob"].values.kerio_login) == ((), "")
 
 
