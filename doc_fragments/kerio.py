@@ -10,7 +10,8 @@ class ModuleDocFragment:
 options:
   api_host:
     description:
-      - Name or address of the Kerio Connect server, as its TLS certificate carries it.
+      - Name or address of the Kerio Connect server, as its TLS certificate carries it. A port may follow behind a colon, and
+        then counts instead of O(api_port).
       - Needed, in the task or in C(module_defaults).
     type: str
   api_port:

@@ -49,6 +49,11 @@ directory:
       type: str
       sample: mail1
       returned: success
+    host:
+      description: The host of O(api_host), without a port.
+      type: str
+      sample: mail1.example.com
+      returned: success
     version:
       description: Version of the server.
       type: str

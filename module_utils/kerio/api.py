@@ -14,7 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     NetworkError,
     ProtocolError,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio import kinds, rpc, settings
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import arguments, kinds, rpc, settings
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field, ObjectKind, SettingsKind, Source
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Client, Effect
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc_transport import Endpoint
@@ -48,6 +48,8 @@ class Server:
         # Names of objects that another module creates before what refers to them is written, by kind.
         self.expected: dict[str, set[str]] = {}
         self.name = client.name
+        # Where the administration was reached; "" in a session that nobody logged in to by options.
+        self.host = ""
         self.calls = client.calls
         self.warnings = client.warnings
         # What the server was told with success, in words: an error afterwards is not one that changed nothing.
@@ -273,16 +275,18 @@ def session(parameters: t.Mapping[str, t.Any], remember: bool = False) -> t.Iter
     ``remember`` is that of ``Server``: for modules that only read.
     """
     _refuse_incomplete(parameters)
+    host, port = arguments.place(parameters)
     endpoint = Endpoint(
         name=parameters["server_name"] or parameters["api_host"],
-        host=parameters["api_host"],
-        port=parameters["api_port"],
+        host=host,
+        port=port,
         ca_file=parameters["ca_file"],
         validate_certs=parameters["validate_certs"],
         timeout=parameters["timeout"],
     )
     with rpc.connect(endpoint, parameters["api_user"], parameters["api_password"]) as client:
         server = Server(client, remember)
+        server.host = host
         server.expected["ip_address_group"] = set(parameters.get("expected_ip_address_groups") or ())
         try:
             yield server

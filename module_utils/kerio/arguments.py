@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field
 
 Spec = dict[str, t.Any]
+_PLACE = re.compile(r"(?:\[(?P<address>[^][]+)\]|(?P<name>[^][:]+))(?::(?P<port>[0-9]{1,5}))?")
 
 
 def connection() -> Spec:
@@ -26,6 +29,17 @@ def connection() -> Spec:
         "server_name": {"type": "str"},
         "expected_ip_address_groups": {"type": "list", "elements": "str", "default": []},
     }
+
+
+def place(parameters: t.Mapping[str, t.Any]) -> tuple[str, int]:
+    """Return host and port of the administration. A port behind the host, as in ``name:port`` or ``[::1]:port``, comes first."""
+    host, port = str(parameters["api_host"]), int(parameters["api_port"])
+    if host.count(":") > 1 and not host.startswith("["):
+        return host, port  # an IPv6 address
+    match = _PLACE.fullmatch(host)
+    if match is None or int(match["port"] or port) not in range(1, 65536):
+        raise InputError(f"api_host {host}", "it is no host, nor a host and a port", "Give name, name:port or [address]:port")
+    return match["address"] or match["name"], int(match["port"] or port)
 
 
 def options(fields: t.Iterable[Field]) -> Spec:

@@ -9,6 +9,7 @@ from functools import cached_property
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import (
     address_groups,
     api,
+    arguments,
     compare_hosts,
     directory,
     kinds,
@@ -89,7 +90,7 @@ class LiveState:
 
     @cached_property
     def archive_hosts(self) -> list[Host]:
-        place = self._params["api_host"], self._params["api_port"]
+        place = arguments.place(self._params)
         return [compare_hosts.resolve(name, *place) for name in self.archive.get("archive_hosts") or []]
 
     def admits(self, group: str, address: str) -> bool | None:

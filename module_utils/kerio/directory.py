@@ -42,6 +42,7 @@ def read_directory(server: Server, page_size: int) -> Object:
     delivered = addresses.delivered(own, aliases)
     return {
         "server": server.name,
+        "host": server.host,
         "version": version,
         "domains": [domain.facts for domain in domains],
         "users": [_user(user, domain, own[user["id"]], delivered[user["id"]]) for domain in domains for user in domain.users],

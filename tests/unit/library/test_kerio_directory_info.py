@@ -92,7 +92,7 @@ def test_whole_directory(check: bool) -> None:
         get("Aliases.get", "d2"),
         check=check,
     )
-    assert (found["server"], found["version"]) == ("mail1", "10.0.8.9228")
+    assert (found["server"], found["host"], found["version"]) == ("mail1", "mail1.example.com", "10.0.8.9228")
     assert found["domains"] == [
         {"id": "d1", "name": "example.com", "is_primary": True, "aliases": ["example.net"], "clean_out": NEVER},
         {"id": "d2", "name": "example.org", "is_primary": False, "aliases": [], "clean_out": NEVER},

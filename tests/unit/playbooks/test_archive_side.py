@@ -101,3 +101,11 @@ def test_archive_mailboxes_of_servers_and_of_single_domains_are_nobodys() -> Non
     given = {"groups": {"kerio_servers": list(servers)}, "hostvars": servers}
     assert evaluate("servers.yml", "archive_mailboxes", **given) == ["archive@example.com", "keep@a.example"]
     assert evaluate("servers.yml", "archive_mailboxes", groups={}, hostvars={}) == []
+
+
+def test_mail_is_read_from_the_host_of_the_administration_without_its_port() -> None:
+    given = {"mail1": "mail1.example.com:4041", "mail2": "[::1]:4041", "mail3": "::1", "mail4": "192.0.2.1"}
+    servers: dict[str, t.Any] = {name: {"kerio_connect_host": host} for name, host in given.items()}
+    servers["mail5"] = {"kerio_connect_host": "mail5:4041", "kerio_connect_imap_host": "imap.example.com"}
+    found = evaluate("servers.yml", "archive_servers", groups={"kerio_servers": list(servers)}, hostvars=servers)
+    assert [server["host"] for server in found] == ["mail1.example.com", "::1", "::1", "192.0.2.1", "imap.example.com"]

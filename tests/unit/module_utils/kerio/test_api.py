@@ -149,3 +149,24 @@ def test_empty_password_is_not_part_of_a_pattern() -> None:
     call = Call("D.set", {"ids": ["1"], "p": {"service": {"isOn": True, "user": "x"}}})
     received = {"id": "1", "service": {"isOn": False, "user": "x", "password": ""}, "name": "n"}
     session(lambda server: server.set_object(kind, "1", received, {"on": True}), call)
+
+
+@pytest.mark.parametrize(
+    ("host", "place"),
+    [
+        ("mail1.example.com", ("mail1.example.com", 4040)),
+        ("mail1.example.com:4041", ("mail1.example.com", 4041)),
+        ("192.0.2.1:1", ("192.0.2.1", 1)),
+        ("2001:db8::1", ("2001:db8::1", 4040)),
+        ("[2001:db8::1]", ("2001:db8::1", 4040)),
+        ("[2001:db8::1]:65535", ("2001:db8::1", 65535)),
+    ],
+)
+def test_a_port_may_follow_the_host(host: str, place: tuple[str, int]) -> None:
+    assert arguments.place({"api_host": host, "api_port": 4040}) == place
+
+
+@pytest.mark.parametrize("host", ["mail1:", "mail1:https", "mail1:0", "mail1:65536", "[mail1", ":4040", "[::1]4040"])
+def test_what_is_neither_a_host_nor_a_host_and_a_port_is_refused(host: str) -> None:
+    with pytest.raises(InputError, match="Give name, name:port"):
+        arguments.place({"api_host": host, "api_port": 4040})
