@@ -343,28 +343,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_module
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments
 
 ARGUMENTS = {
     "root": {"type": "path", "required": True},
-    "servers": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "name": {"type": "str", "required": True},
-            "host": {"type": "str"},
-            "port": {"type": "int"},
-            "access": {"type": "str", "choices": ["IMAP", "IMAP-TLS", "IMAP-SSL"], "default": "IMAP-SSL"},
-            "ca_file": {"type": "path"},
-            "validate_certs": {"type": "bool", "default": True},
-            "timeout": {"type": "int", "default": 60},
-            "connections": {"type": "int", "default": 8},
-            "bandwidth": {"type": "str"},
-            "master_password": {"type": "str", "no_log": True},
-            "other_master_password": {"type": "str", "no_log": True},
-            "refused": {"type": "str"},
-        },
-    },
+    "servers": arguments.servers(),
     "profiles": {"type": "list", "elements": "dict", "required": True},
     "mode": {"type": "str", "choices": ["archive", "test", "estimate", "stop", "compare"], "default": "archive"},
     "compare_sample": {"type": "int", "default": 0},

@@ -63,7 +63,7 @@ def options_of(params: Data) -> Options:
         if not least <= params[key] <= most:
             raise InputError(key, f"{params[key]} cannot be used", f"Give a whole number from {least} to {most}")
     servers = parse_servers(params["servers"])
-    masters, others = _master_passwords(params["servers"])
+    masters, others = master_passwords(params["servers"])
     passwords = {name: str(password) for name, password in (params["passwords"] or {}).items()}
     options = Options(
         params["root"],
@@ -101,7 +101,7 @@ def _ledger(params: Data) -> Ledger:
     return Ledger(origin, key, params["job_owner"] or "", declared, elsewhere)
 
 
-def _master_passwords(servers: t.Sequence[Data]) -> tuple[dict[str, str], dict[str, str]]:
+def master_passwords(servers: t.Sequence[Data]) -> tuple[dict[str, str], dict[str, str]]:
     """The master passwords and the other ones, by server; raises ``InputError`` for another one that is of no use."""
     masters, others = ({entry["name"]: entry[key] for entry in servers if entry.get(key)} for key in SERVER_SECRETS)
     for name, other in others.items():

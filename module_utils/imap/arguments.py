@@ -22,6 +22,20 @@ def connection() -> dict[str, dict[str, t.Any]]:
     }
 
 
+def servers() -> dict[str, t.Any]:
+    """Return the option ``servers``; ``doc_fragments/imap_servers.py`` documents it."""
+    one = {
+        "name": {"type": "str", "required": True},
+        **connection(),
+        "connections": {"type": "int", "default": 8},
+        "bandwidth": {"type": "str"},
+        "master_password": {"type": "str", "no_log": True},
+        "other_master_password": {"type": "str", "no_log": True},
+        "refused": {"type": "str"},
+    }
+    return {"type": "list", "elements": "dict", "required": True, "options": {**one, "host": {"type": "str"}}}
+
+
 def endpoint(params: t.Mapping[str, t.Any]) -> Endpoint:
     """Return the endpoint that a module's parameters name."""
     access = Access(params["access"])
