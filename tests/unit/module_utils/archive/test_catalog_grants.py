@@ -88,6 +88,26 @@ def test_a_name_that_nobody_has_is_an_error_and_nothing_is_written(catalog: Cata
     assert len(changes(catalog)) == 3
 
 
+def test_names_that_are_swapped_meanwhile_are_told_as_before(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(catalog, "reader", dataclasses.replace(READER, reads=("ann",)))
+    ann, ben = (user for user in catalog.users() if user.name != "reader")
+    plain = Catalog.rows
+
+    def swapped_after(self: Catalog, statement: str, values: t.Sequence[t.Any] = ()) -> list[t.Any]:
+        found = plain(self, statement, values)
+        if "FROM users " in statement:
+            with Catalog.open(self.path) as other:
+                other.apply_users([UserStep(ann.id, BEN), UserStep(ben.id, ANN)])
+        return found
+
+    monkeypatch.setattr(Catalog, "rows", swapped_after)
+    users = {user.name: user for user in catalog.users()}
+    assert (users["ann"].id, users["reader"].reads) == (ann.id, ("ann",))
+    monkeypatch.undo()
+    users = {user.name: user for user in catalog.users()}
+    assert (users["ann"].id, users["reader"].reads) == (ben.id, ("ben",))
+
+
 def test_the_ledger_tells_them_by_name_and_by_tree(catalog: Catalog) -> None:
     write(catalog, "ann", dataclasses.replace(ANN, name="zoe"))
     write(catalog, "reader", dataclasses.replace(READER, reads=("zoe",)))
