@@ -39,7 +39,7 @@ class DirectoryService:
         cluster.write(self.file, document)
         return self.user(login)
 
-    def change(self, login: str, **members: Any) -> None:
+    def change(self, login: str, /, **members: Any) -> None:
         """The same person with another login, name, addresses, groups, password, enabled or home."""
         document = self._document()
         entry: Record = next(one for one in document["users"] if one["login"] == login)
