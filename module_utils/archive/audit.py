@@ -98,7 +98,8 @@ def declare(params: Data) -> Data:
     """Do what the module was asked for; the fields of ``runner.Outcome``."""
     if not 0 <= params["limit"] <= MOST:
         raise InputError("limit", f"{params['limit']} cannot be used", f"Give a whole number from 0 to {MOST}")
-    since, until = _moment("since", params["since"], float("-inf")), _moment("until", params["until"], float("inf"))
+    since = float("-inf") if params["since"] is None else point_in_time("since", params["since"])
+    until = float("inf") if params["until"] is None else point_in_time("until", params["until"])
     wish = Wish(frozenset(params["events"]), since, until, params["about"].lower())
     with evidence_read.opened(params["root"]) as ledger:
         found = look(ledger, wish, params["limit"])
@@ -139,10 +140,8 @@ def _sentence(found: Found, size: int) -> str:
     return "; ".join([*map(str, found.problems), told])
 
 
-def _moment(option: str, text: str | None, default: float) -> float:
-    """Seconds since the epoch. A time without a zone is in UTC; a day without a time is its first second, or its last one."""
-    if text is None:
-        return default
+def point_in_time(option: str, text: str) -> float:
+    """Seconds since the epoch. A time without a zone is in UTC; a day is its first second, and its last one for ``until``."""
     if text.isascii() and text.isdecimal():
         return float(text)
     try:

@@ -75,12 +75,12 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables,
     """The open catalog. One connection per process and thread: open it after fork. Context manager."""
 
     @classmethod
-    def open(cls, path: str, *, readonly: bool = False) -> Catalog:
+    def open(cls, path: str, *, readonly: bool = False) -> t.Self:
         """Open ``<root>/catalog.sqlite3``, create tables in a new file; CatalogError for another format."""
         return cls(path, readonly=readonly)
 
     @classmethod
-    def of(cls, root: str, *, readonly: bool = False) -> Catalog:
+    def of(cls, root: str, *, readonly: bool = False) -> t.Self:
         """Open the catalog of an archive that is in use; StoreError when it is gone.
 
         An empty one in its place would know nobody and nothing, and the next crash would have the archive swept by it.
@@ -91,7 +91,7 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables,
             raise StoreError(path, "the archive has no catalog", remedy)
         return cls(path, readonly=readonly, create=False)
 
-    def __enter__(self) -> Catalog:
+    def __enter__(self) -> t.Self:
         return self
 
     def __exit__(self, *_: object) -> None:

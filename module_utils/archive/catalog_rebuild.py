@@ -112,14 +112,6 @@ def _of_another_release(path: str) -> bool:
 class RebuiltCatalog(Catalog):
     """A catalog that takes what the disk and the ledger tell."""
 
-    @classmethod
-    def of(cls, root: str, *, readonly: bool = False) -> t.Self:
-        """See ``Catalog.of``."""
-        return t.cast("t.Self", super().of(root, readonly=readonly))
-
-    def __enter__(self) -> RebuiltCatalog:
-        return self
-
     def write(self, rows: Rows) -> None:
         """Write rows of the ledger in their order, in one transaction; a row is the key of its statement and its values."""
         with self.transaction():

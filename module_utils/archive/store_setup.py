@@ -81,15 +81,17 @@ def _wanted(wish: Wish) -> dict[str, int]:
     if not mode & stat.S_ISGID or mode & 0o700 != 0o700 or mode & stat.S_IWOTH:
         cause = f"mode {wish.mode} lacks the setgid bit or rights of the owner, or lets everybody write"
         raise InputError("mode", cause, "Give a mode such as '2750', so that what is archived later has the group too")
-    return {"uid": _number("owner", wish.owner, _uid), "gid": _number("group", wish.group, _gid), "mode": mode}
+    return {"uid": owner_number(wish.owner), "gid": group_number(wish.group), "mode": mode}
 
 
-def _uid(name: str) -> int:
-    return pwd.getpwnam(name).pw_uid
+def owner_number(name: str | None) -> int:
+    """The number of the user that the option ``owner`` names, -1 for None; InputError for one that is not there."""
+    return _number("owner", name, lambda known: pwd.getpwnam(known).pw_uid)
 
 
-def _gid(name: str) -> int:
-    return grp.getgrnam(name).gr_gid
+def group_number(name: str | None) -> int:
+    """The same for the option ``group``."""
+    return _number("group", name, lambda known: grp.getgrnam(known).gr_gid)
 
 
 def _number(option: str, name: str | None, look_up: t.Callable[[str], int]) -> int:

@@ -40,12 +40,13 @@ class Syncer:
     """Makes what any process wrote below ``root`` durable.
 
     syncfs waits for all dirty pages of the file system, other programs' too: 0.35 s per GB of theirs. After it was slow three
-    times the rest of the run syncs file by file. The descriptor stays open for the run, because the kernel reports a write-back
-    error once per open descriptor.
+    times (``slow_times``) the rest of the run syncs file by file. The descriptor stays open for the run, because the kernel
+    reports a write-back error once per open descriptor.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, slow_times: float = SLOW_TIMES) -> None:
         self._root = root
+        self._slow_times = slow_times
         self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         libc = ctypes.CDLL(None, use_errno=True)
         self._syncfs: t.Callable[[int], int] | None = (
@@ -66,7 +67,7 @@ class Syncer:
 
     def sync(self, written: Written) -> None:
         """Return once ``written`` is durable; OSError when the kernel says that it is not."""
-        if self._syncfs is None or self._slow >= SLOW_TIMES:
+        if self._syncfs is None or self._slow >= self._slow_times:
             self._sync_each(written)
             return
         begin = self._clock()
