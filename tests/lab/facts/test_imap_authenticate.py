@@ -271,6 +271,17 @@ def test_imap_124_refusals_on_one_connection(rig: Rig, most: int) -> None:
         assert sasl.command(wire, "alice", PASSWORD).startswith(b"t OK ")
 
 
+def test_imap_126_a_refusal_may_come_late_and_keeps_nobody_else_waiting(rig: Rig) -> None:
+    rig.switch(refusal_delay=60.0)
+    wire = rig.greeted()
+    wire.send(b"t LOGIN alice wrong\r\n")
+    assert answers(rig, "command").startswith(b"t OK ")
+    assert rig.logins()[0]["ok"] is False  # refused, and not told yet
+    wire.link.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        wire.link.recv(1)
+
+
 def test_imap_125_the_log_tells_passwords_that_crossed_a_bare_connection(rig: Rig) -> None:
     reversible(rig)
     assert answers(rig, "PLAIN").startswith(b"t OK ")
