@@ -25,7 +25,7 @@ OPEN_FOLDER = frozenset(
 )
 # RFC 3501 section 7.4.1: during these, sequence numbers must stay what they are.
 NUMBERS_FIXED = frozenset({"FETCH", "STORE", "SEARCH"})
-NAMES_FOLDER = frozenset({"SELECT", "EXAMINE", "STATUS", "APPEND"})
+NAMES_FOLDER = frozenset({"SELECT", "EXAMINE", "STATUS", "APPEND", "CREATE", "SUBSCRIBE"})
 SYSTEM_FLAGS = "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
 SPECIAL_USE = frozenset({"\\trash", "\\drafts", "\\junk", "\\sent", "\\archive", "\\all", "\\flagged"})
 
@@ -226,6 +226,19 @@ class Session:
             yield b"* LIST (%s) %s %s\r\n" % (folder.attributes.encode(), separator, string(raw))
             if items and "\\noselect" not in folder.attributes.lower():
                 yield self._status(raw, items)
+        yield from self.done(command)
+
+    def do_create(self, command: Command) -> t.Iterator[Chunk]:
+        """Without the parents, as a server may."""
+        raw = _raw(next(iter(parse(command.parts)), b""))
+        with self.state.lock:
+            if raw in self.folders():
+                raise RefusedError("[ALREADYEXISTS] it is there")
+            self.state.folder(self.user, raw)
+        yield from self.done(command)
+
+    def do_subscribe(self, command: Command) -> t.Iterator[Chunk]:
+        self.named(next(iter(parse(command.parts)), b""))
         yield from self.done(command)
 
     def do_status(self, command: Command) -> t.Iterator[Chunk]:

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The archive side of a restore: whose mail, which messages, their bytes. It only reads, and needs no lock."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filing_headers, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserFolder
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice, Target, Wanted
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_prints import Prints, prints_of
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import checked_pieces
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, StoreError
+
+# A message up to this size is held in memory; a larger one is read twice.
+IN_MEMORY = 4 << 20
+_ID = b"message-id"
+
+
+@dataclass(frozen=True)
+class Content:
+    """The bytes of a message, compared with their digest. ``pieces`` raises StoreError should the file change meanwhile."""
+
+    size: int
+    pieces: t.Iterable[bytes]
+
+
+class Source:
+    """An open archive. Context manager."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._catalog = Catalog.of(root, readonly=True)
+
+    def __enter__(self) -> t.Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._catalog.close()
+
+    def user(self, name: str) -> User:
+        """The archive user of that name or address, a leaver too; InputError when there is none."""
+        wanted = name.lower()
+        users = self._catalog.users(deleted=True)
+        by_name = [user for user in users if user.name.lower() == wanted]
+        found = by_name or [user for user in users if wanted in user.addresses]
+        if not found:
+            raise InputError("user", f"there is no archive user {name}", "Give the name or an address of an archive user")
+        return found[0]
+
+    def folders(self, user: User) -> list[UserFolder]:
+        """The folders of the user's tree."""
+        return self._catalog.user_folders(user.id)
+
+    def wanted(self, target: Target, choice: Choice) -> dict[bytes, Wanted]:
+        """What belongs into a target, by digest, the oldest first; a message that two folders have is wanted once."""
+        rows = (row for number in target.ids for row in self._catalog.folder_placements(number) if choice.takes(row))
+        found = [Wanted(row.digest, row.size, row.vsize, row.internaldate, row.flags) for row in rows]
+        return {one.digest: one for one in sorted(found, key=lambda one: (one.date, one.digest))}
+
+    def with_ids(self, targets: t.Iterable[Target], choice: Choice, ids: t.Collection[str]) -> dict[str, set[bytes]]:
+        """Message-ID -> the messages that have it. It reads the header of every message that the choice takes."""
+        asked = {name.strip().strip("<>"): name for name in ids}
+        found: dict[str, set[bytes]] = {name: set() for name in ids}
+        looked: set[bytes] = set()
+        for target in targets:
+            for digest in self.wanted(target, choice).keys() - looked:
+                looked.add(digest)
+                for value in self._message_ids(digest):
+                    if value in asked:
+                        found[asked[value]].add(digest)
+        return found
+
+    def _message_ids(self, digest: bytes) -> list[str]:
+        try:
+            head = filing_headers.header_block(next(iter(self._pieces(digest)), b""))
+        except StoreError:
+            return []
+        return [value.strip().strip("<>") for name, value in filing_headers.fields(head) if name == _ID]
+
+    def _pieces(self, digest: bytes) -> t.Iterator[bytes]:
+        path = Path(self.root, layout.object_path(digest))
+        return checked_pieces(lambda: path.open("rb"), str(path), digest)
+
+    def content(self, digest: bytes) -> Content:
+        """The message, read whole and compared with its digest before anybody gets a byte; StoreError when it is damaged."""
+        kept: list[bytes] = []
+        size = 0
+        for piece in self._pieces(digest):
+            size += len(piece)
+            if size <= IN_MEMORY:
+                kept.append(piece)
+            else:
+                kept.clear()
+        return Content(size, self._pieces(digest) if size > IN_MEMORY else kept)
+
+    def prints(self, digest: bytes) -> Prints:
+        """See ``restore_prints``; StoreError when the object is damaged."""
+        return prints_of(self._pieces(digest))
+
+    def note(self, **keys: t.Any) -> None:
+        """Have an entry ``restored`` appended to the ledger; one short transaction, beside whatever goes on in the archive."""
+        with Catalog.of(self.root) as catalog, catalog.transaction():
+            catalog.note("restored", **keys)
