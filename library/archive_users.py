@@ -10,7 +10,7 @@ module: archive_users
 short_description: Bring the users of an archive in line with the directories of the Kerio servers
 description:
   - Takes the whole set of users at once - the directories of all servers and users written in the inventory - and creates,
-    changes and, if asked to, deletes archive users.
+    changes and, if asked to, deletes archive users. Nothing is ever written to a Kerio server.
   - A user of a directory is known by the id that the server gives. Who is renamed there keeps the archive.
   - A deleted user cannot log in any more and gets no mail. The folders and messages of the user stay in any case.
   - Check mode says who would be created, changed and deleted, and why.
@@ -18,12 +18,21 @@ description:
 version_added: 0.1.0
 options:
   directories:
-    description: What RV(mailops.kerio.kerio_directory_info#module:directory) returned, one entry for each server.
+    description:
+      - What RV(mailops.kerio.kerio_directory_info#module:directory) returned, one entry for each server.
+      - The server of every user of a directory must be here, in O(unread), or in O(gone).
     type: list
     elements: dict
     default: []
+  unread:
+    description: Names of servers whose directory could not be read. Their users stay as they are.
+    type: list
+    elements: str
+    default: []
   users:
-    description: Users who come from no directory. Known by their name.
+    description:
+      - Users who come from no directory. Known by their name. Who is not declared any more stays, until V(absent) is said.
+      - An entry with the name of a user of a directory declares that user further.
     type: list
     elements: dict
     default: []
@@ -42,18 +51,65 @@ options:
         elements: str
         default: []
       authentication:
-        description: How the user's password is checked.
+        description:
+          - How the user's password is checked. V(integrated) is against the one that is given to the role archive_access, never
+            here; such a user is not deleted when the directory has the user no more. V(kerio) is by the server O(users[].server),
+            as the user O(users[].kerio_login).
+        type: str
+        choices: [integrated, kerio]
+        default: integrated
+      server:
+        description: The server that checks the password and has the mailbox, as O(directories) calls it.
+        type: str
+        default: ""
+      kerio_login:
+        description: What the user logs in with at O(users[].server), login name and domain.
         type: str
         default: ""
       privileges:
-        description: What the user may do. Absent means as it is; new users get O(default_privileges).
+        description: What the user may do, as O(rights[].privileges).
         type: list
         elements: str
-        choices: [login, read, export, none]
+        choices: [login, read, export, archive, audit, administer, none]
+      reads:
+        description: Whose archives the user reads besides the own one, as O(rights[].reads).
+        type: list
+        elements: str
       enabled:
         description: Whether the user may log in.
         type: bool
         default: true
+      state:
+        description: With V(absent) the user leaves. The folders and messages stay.
+        type: str
+        choices: [present, absent]
+        default: present
+  rights:
+    description:
+      - What users may do, wherever they come from. What is declared is the truth for these users; others stay as they are, also
+        those that were declared before.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      user:
+        description: Name or address of the user.
+        type: str
+        required: true
+      privileges:
+        description:
+          - All that the user may do. Absent means as it is; new users get O(default_privileges).
+          - V(login) to the archive; V(read) the own archive; V(export) from it; V(archive) for profiles that ask for it; V(audit)
+            reads every archive; V(administer) holds the first four and reads what nobody owns; V(none) stands alone.
+        type: list
+        elements: str
+        choices: [login, read, export, archive, audit, administer, none]
+      reads:
+        description:
+          - Names or addresses of all users, leavers and C(@catchall) too, whose archives the user reads besides the own one. An
+            empty list takes away what was given. Absent means as it is.
+        type: list
+        elements: str
   scope:
     description: Who is wanted of the directories. A user who is in one of the domains or in one of the groups; empty means all.
     type: dict
@@ -79,23 +135,60 @@ options:
     type: list
     elements: str
     default: []
+  home_servers:
+    description:
+      - For domains that are on several servers. On which server a mailbox is, where the home server that the directory names is
+        neither the name of a server nor its host, nor the first part of one of them.
+      - The key is a login (C(login@domain)), what the directory calls the home server, or a domain, for those of its users of whom
+        the directory names no home server. The value is a server.
+    type: dict
+    default: {}
   default_privileges:
-    description: What new users may do.
+    description: What new users may do, as O(rights[].privileges).
     type: list
     elements: str
-    choices: [login, read, export, none]
+    choices: [login, read, export, archive, audit, administer, none]
     default: [login, read]
   delete:
     description:
-      - Whether users are deleted who are gone from the directory of their server, from the inventory or from O(scope).
-      - Users of a server that is not in O(directories) are never touched.
+      - Whether users are deleted who come from a directory and are gone from it, or are not in O(scope) any more.
+      - Users whose authentication is V(integrated), and those of a server in O(unread), are never deleted.
+      - A directory that lacks a server or a domain that users come from is an error, unless O(gone) names it.
     type: bool
     default: false
+  delete_limit:
+    description: How many users may be deleted at a time. 0 is none.
+    type: int
+    default: 20
+  delete_limit_share:
+    description:
+      - How many percent of the users of the directories may be deleted at a time, rounded down. One user always may.
+      - The smaller one of this and O(delete_limit) counts.
+    type: int
+    default: 10
+  gone:
+    description: What is not there any more on purpose, so that its users are gone as well.
+    type: dict
+    default: {}
+    suboptions:
+      domains:
+        description: Names of domains.
+        type: list
+        elements: str
+        default: []
+      servers:
+        description:
+          - Names of servers. A user whom another server has under the same id stays, so that this is also for a server that is
+            called otherwise now.
+        type: list
+        elements: str
+        default: []
   reused_names:
     description:
       - For a name that belonged to somebody who is not there any more and that somebody else has now. Without an entry the
-        module stops.
-      - V(adopt) gives the archive of that name to the new user. V(separate) keeps it apart and begins a new one.
+        module stops. C(@) and a domain is for all names in it.
+      - V(adopt) gives the archive of that name to the new user, with O(default_privileges). V(separate) keeps it apart and begins
+        a new one.
     type: dict
     default: {}
   owner:
@@ -123,14 +216,26 @@ EXAMPLES = r"""
     delete: true
     owner: "{{ lookup('ansible.builtin.pipe', 'echo $(id -un)@$(uname -n)') }}"
 
-- name: Ensure that an auditor can read
+- name: Ensure that an auditor reads every archive, and that Bob reads Alice's
   mailops.kerio.archive_users:
     root: /srv/archive
     directories: ["{{ mail1.directory }}"]
     users:
       - name: auditor
         full_name: Auditor
-        authentication: local
+        privileges: [login, audit]
+    rights:
+      - user: bob@example.com
+        reads: [alice@example.com]
+
+- name: Ensure that the users of mail1 are those of mail2 now, which took its place and knows them under other ids
+  mailops.kerio.archive_users:
+    root: /srv/archive
+    directories: ["{{ mail2.directory }}"]
+    gone:
+      servers: [mail1]
+    reused_names:
+      "@example.com": adopt
 """
 
 RETURN = r"""
@@ -148,6 +253,22 @@ users:
     - name: bob@example.com
       action: change
       why: was robert@example.com
+would_leave:
+  description: Each user who would be deleted with O(delete), and why. Empty with O(delete).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - name: carol@example.com
+      why: is not in the directory of mail1 any more
+waiting:
+  description: Each user who stays as is, or is not made yet, because a directory could not be read.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - name: dora@example.com
+      why: the directory of the home server mail2 could not be read
 left_out:
   description: Users of the directories who are not in the scope, or are no people.
   returned: success
@@ -159,49 +280,63 @@ left_out:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import users, users_sync
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import users, users_rights, users_sync
 
-PRIVILEGES = {"type": "list", "elements": "str", "choices": ["login", "read", "export", "none"]}
-LIST = {"type": "list", "elements": "str", "default": []}
+PRIVILEGES = {"type": "list", "elements": "str", "choices": list(users_rights.PRIVILEGES)}
+NAMES = {"type": "list", "elements": "str"}
+LIST = {**NAMES, "default": []}
+TEXT = {"type": "str", "default": ""}
 USER = {
     "name": {"type": "str", "required": True},
-    "full_name": {"type": "str", "default": ""},
+    "full_name": TEXT,
     "addresses": LIST,
-    "authentication": {"type": "str", "default": ""},
+    "authentication": {"type": "str", "choices": ["integrated", "kerio"], "default": "integrated"},
+    "server": TEXT,
+    "kerio_login": TEXT,
     "privileges": PRIVILEGES,
+    "reads": NAMES,
     "enabled": {"type": "bool", "default": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+RIGHT = {"user": {"type": "str", "required": True}, "privileges": PRIVILEGES, "reads": NAMES}
+OPTIONS = {
+    "root": {"type": "path", "required": True},
+    "directories": {"type": "list", "elements": "dict", "default": []},
+    "unread": LIST,
+    "users": {"type": "list", "elements": "dict", "options": USER, "default": []},
+    "rights": {"type": "list", "elements": "dict", "options": RIGHT, "default": []},
+    "scope": {"type": "dict", "default": {}, "options": {"domains": LIST, "groups": LIST}},
+    "user_name": {"type": "str", "choices": ["address", "login"], "default": "address"},
+    "not_users": LIST,
+    "home_servers": {"type": "dict", "default": {}},
+    "default_privileges": {**PRIVILEGES, "default": ["login", "read"]},
+    "delete": {"type": "bool", "default": False},
+    "delete_limit": {"type": "int", "default": 20},
+    "delete_limit_share": {"type": "int", "default": 10},
+    "gone": {"type": "dict", "default": {}, "options": {"domains": LIST, "servers": LIST}},
+    "reused_names": {"type": "dict", "default": {}},
+    "owner": TEXT,
 }
 
 
+def work(module: AnsibleModule) -> runner.Outcome:
+    wish = users_sync.wish(module.params)
+    given = {"check_mode": module.check_mode, "owner": module.params["owner"]}
+    plan = users_sync.synchronise(module.params["root"], wish, **given)
+    data = {
+        "counts": plan.shown.counts(),
+        "users": plan.touched(),
+        "would_leave": users.listed(plan.staying),
+        "waiting": users.listed(plan.waiting),
+        "left_out": list(plan.left_out),
+    }
+    msg = plan.sentence(module.check_mode)
+    return runner.Outcome(plan.shown.changed, msg, diff=plan.shown.diff(), data=data, warnings=list(plan.warnings))
+
+
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "root": {"type": "path", "required": True},
-            "directories": {"type": "list", "elements": "dict", "default": []},
-            "users": {"type": "list", "elements": "dict", "options": USER, "default": []},
-            "scope": {"type": "dict", "default": {}, "options": {"domains": LIST, "groups": LIST}},
-            "user_name": {"type": "str", "choices": ["address", "login"], "default": "address"},
-            "not_users": LIST,
-            "default_privileges": {**PRIVILEGES, "default": ["login", "read"]},
-            "delete": {"type": "bool", "default": False},
-            "reused_names": {"type": "dict", "default": {}},
-            "owner": {"type": "str", "default": ""},
-        },
-        supports_check_mode=True,
-    )
-
-    def work() -> runner.Outcome:
-        wish = users_sync.wish(module.params)
-        given = {"check_mode": module.check_mode, "owner": module.params["owner"]}
-        plan = users_sync.synchronise(module.params["root"], wish, **given)
-        touched = [
-            {"name": change.key, "action": change.action, "why": plan.why.get(change.key, "")} for change in plan.shown.changes
-        ]
-        data = {"counts": plan.shown.counts(), "users": touched, "left_out": list(plan.left_out)}
-        msg = plan.shown.sentence("archive users", module.check_mode)
-        return runner.Outcome(plan.shown.changed, msg, diff=plan.shown.diff(), data=data, warnings=users.scope_warnings(wish))
-
-    runner.run(module, work)
+    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
+    runner.run(module, lambda: work(module))
 
 
 if __name__ == "__main__":

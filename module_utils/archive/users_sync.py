@@ -6,33 +6,40 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, users
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
+    filesystem,
+    layout,
+    users,
+    users_rights,
+    users_wish,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, StoreError
 
-RULES = ("adopt", "separate")
+_AS_GIVEN = ("directories", "users", "rights", "user_name", "delete", "delete_limit", "delete_limit_share")
 
 
 def wish(options: t.Mapping[str, t.Any]) -> users.Wish:
     """The wish that the module's options declare; raises InputError."""
     reused = options["reused_names"] or {}
+    rules = users_wish.REUSED_RULES
     for name, rule in reused.items():
-        if rule not in RULES:
-            raise InputError(f"reused_names of {name}", f"{rule!r} is no rule", f"Give one of {', '.join(RULES)}")
-    privileges = options["default_privileges"]
-    for what, listed in (("default_privileges", privileges), *((user["name"], user["privileges"]) for user in options["users"])):
-        if "none" in (listed or ()) and len(listed) > 1:
-            raise InputError(f"privileges of {what}", "none stands beside others", "Give none alone, or the others")
-    scope = options["scope"] or {}
+        if rule not in rules:
+            raise InputError(f"reused_names of {name}", f"{rule!r} is no rule", f"Give one of {', '.join(rules)}")
+    users_rights.refuse_unsound(options["default_privileges"], "default_privileges")
+    for name, most in (("delete_limit", None), ("delete_limit_share", 100)):
+        if options[name] < 0 or (most is not None and options[name] > most):
+            raise InputError(name, f"{options[name]} cannot be", f"Give a number from 0{f' to {most}' if most else ''}")
+    scope, gone = options["scope"] or {}, options["gone"] or {}
     return users.Wish(
-        directories=options["directories"],
-        users=options["users"],
+        **{name: options[name] for name in _AS_GIVEN},
         scope=users.Scope(_lower(scope.get("domains")), _lower(scope.get("groups"))),
-        user_name=options["user_name"],
         not_users=_lower(options["not_users"]),
-        default_privileges=tuple(privileges),
-        delete=options["delete"],
-        reused_names=reused,
+        default_privileges=tuple(options["default_privileges"]),
+        gone=users.Gone(_lower(gone.get("domains")), frozenset(gone.get("servers") or ())),
+        unread=frozenset(options["unread"]),
+        home_servers={name.lower(): str(server) for name, server in (options["home_servers"] or {}).items()},
+        reused_names={name.lower(): rule for name, rule in reused.items()},
     )
 
 

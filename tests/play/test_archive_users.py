@@ -32,8 +32,12 @@ def people(shared: Lab) -> Lab:
 
 
 def read(*servers: LabServer) -> list[Step]:
-    """Tasks that read the directories of servers, for the tasks behind them."""
-    return [Step("kerio_directory_info", connection(server), also={"register": server.name}) for server in servers]
+    """Tasks that read the directories of servers, for the tasks behind them; the port stands behind the host, as in the guide."""
+    places = {server.name: {"api_host": f"{server.host}:{server.admin_port}", "api_port": None} for server in servers}
+    return [
+        Step("kerio_directory_info", connection(server, **places[server.name]), also={"register": server.name})
+        for server in servers
+    ]
 
 
 def users(root: Path, *servers: LabServer, check: bool = False, **more: t.Any) -> Step:
@@ -106,7 +110,10 @@ def test_check_is_test_settings_and_a_change_at_a_server_is_exactly_that_change(
     assert touched(would)["henri@example.org"][0] == "delete"
     assert seen(same) == seen(full)
     assert counts(changed) == (0, 1, 0)
-    assert touched(changed) == {"bob@example.com": ("change", "changed in mail1")}
+    assert touched(changed) == {"bob@example.com": ("change", "addresses changed in mail1")}
+    gone = "is not in the directory of mail2 any more"
+    assert changed.result["would_leave"] == [{"name": "henri@example.org", "why": gone}]
+    assert changed.msg.endswith("; 1 would leave with delete: true (henri@example.org)")
     addresses = ["bob@example.com", "b.builder@example.com", "bob@example.net", "b.builder@example.net"]
     assert changed.diff["before"] == {"users": {"bob@example.com": {"addresses": ["bob@example.com", "bob@example.net"]}}}
     assert sorted(changed.diff["after"]["users"]["bob@example.com"]["addresses"]) == sorted(addresses)
@@ -119,12 +126,13 @@ def test_scope_says_who_is_an_archive_user(people: Lab, tmp_path: Path) -> None:
     root = tmp_path / "archive"
     one, two = people["mail1"], people["mail2"]
     sales = {"scope": {"groups": ["sales@example.com"], "domains": ["example.org"]}}
-    _one, _two, _store, some, wider, narrower, without_server, unknown = play(
+    _one, _two, _store, some, wider, narrower, unread, without_server, unknown = play(
         *read(one, two),
         store(root),
         users(root, one, two, **sales),
         users(root, one, two),
         users(root, one, two, check=True, delete=True, **sales),
+        users(root, one, delete=True, unread=["mail2"]),
         users(root, one, delete=True),
         users(root, one, two, user_name="login"),
     )
@@ -133,7 +141,8 @@ def test_scope_says_who_is_an_archive_user(people: Lab, tmp_path: Path) -> None:
     assert some.result["left_out"] == ["alice@example.com", *NOBODY]
     assert touched(wider) == {"alice@example.com": ("create", "is new in mail1")}
     assert {name: action for name, (action, _why) in touched(narrower).items()} == {"alice@example.com": "delete"}
-    assert not without_server.changed
+    assert not unread.changed
+    assert_one_sentence(without_server, "the server mail2: it is not in directories", "3 archive users come from it")
     assert touched(unknown)["alice"] == ("change", "was alice@example.com")
 
 

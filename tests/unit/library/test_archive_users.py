@@ -61,12 +61,18 @@ def test_the_ledger_is_told_who_has_it_done(root: Path) -> None:
 @pytest.mark.shows("check", "diff")
 def test_check_mode_says_why_and_writes_nothing(root: Path, tmp_path: Path) -> None:
     run(root, person("ann"), person("ben"))
+    before = {path.name: path.read_bytes() for path in root.iterdir() if path.is_file()}
     result = run(root, person("anna", id="id-ann"), delete=True, check=True)
+    assert {path.name: path.read_bytes() for path in root.iterdir() if path.is_file()} == before
     assert result["changed"]
     assert {(user["name"], user["action"]): user["why"] for user in result["users"]} == {
         ("anna@example.com", "change"): "was ann@example.com",
-        ("ben@example.com", "delete"): "is not in the directory any more, or not in the scope",
+        ("ben@example.com", "delete"): "is not in the directory of mail1 any more",
     }
+    assert result["msg"].endswith(
+        ": would change archive users (change anna@example.com: was ann@example.com;"
+        " delete ben@example.com: is not in the directory of mail1 any more)"
+    )
     assert result["diff"]["before"]["users"]["anna@example.com"]["name"] == "ann@example.com"
     assert set(names(root)) == {"ann@example.com", "ben@example.com"}
     missing = run(tmp_path / "not there yet", person("ann"), check=True)
@@ -115,6 +121,45 @@ def test_wrong_options_are_refused(root: Path) -> None:
     assert "stands beside others" in run(root, default_privileges=["none", "read"])["msg"]
     assert "is no rule" in run(root, reused_names={"ann": "maybe"})["msg"]
     assert "is no directory" in run(root, directories=[{"server": "mail1"}])["msg"]
+    assert "is a second directory of mail1" in run(root, directories=[directory(), directory()])["msg"]
+    assert "Give a number from 0." in run(root, delete_limit=-1)["msg"]
+    assert "Give a number from 0 to 100" in run(root, delete_limit_share=101)["msg"]
+    assert "users: x: kerio_login is for" in run(root, users=[{"name": "x", "kerio_login": "x@example.com"}])["msg"]
+    assert "rights: nobody: no archive user" in run(root, person("ann"), rights=[{"user": "nobody", "reads": []}])["msg"]
+
+
+def test_what_would_leave_waits_or_is_bounded_is_returned(root: Path) -> None:
+    two = directory(person("gina", domain="example.org"), server="mail2")
+    run(root, directories=[directory(*(person(f"p{number}") for number in range(4))), two])
+    waits = person("p0", home_server="mail2")
+    result = run(root, waits, person("p1"), unread=["mail2"], home_servers={"MAIL-TWO": "mail2"})
+    assert not result["changed"] and result["left_out"] == []
+    assert result["would_leave"] == [
+        {"name": f"p{number}@example.com", "why": "is not in the directory of mail1 any more"} for number in (2, 3)
+    ]
+    assert result["waiting"] == [{"name": "p0@example.com", "why": "the directory of the home server mail2 could not be read"}]
+    refused = run(root, person("p1"), unread=["mail2"], delete=True)
+    assert refused["failed"] and refused["error"]["allowed"] == 1
+    assert refused["error"]["users"] == ["p0@example.com", "p2@example.com", "p3@example.com"]
+    allowed = run(root, person("p1"), delete=True, delete_limit=3, delete_limit_share=60, gone={"servers": ["mail2"]})
+    assert allowed["failed"] and allowed["error"]["count"] == 4
+    done = run(root, person("p1"), delete=True, delete_limit=4, delete_limit_share=80, gone={"servers": ["mail2"]})
+    assert (done["counts"]["delete"], done["would_leave"], set(names(root))) == (4, [], {"p1@example.com"})
+
+
+def test_rights_and_logins_are_kept_in_the_catalog(root: Path) -> None:
+    kerio = {"name": "remote", "authentication": "kerio", "server": "mail1", "kerio_login": "Remote@example.com"}
+    rights = [{"user": "ann@example.com", "privileges": ["login", "audit"], "reads": ["remote"]}]
+    result = run(root, person("ann"), users=[kerio, {"name": "boss", "privileges": ["administer"]}], rights=rights)
+    assert not result["failed"], result
+    with Catalog.open(str(root / "catalog.sqlite3"), readonly=True) as catalog:
+        found = {user.name: (user.authentication, user.kerio_login, user.privileges, user.reads) for user in catalog.users()}
+    assert found == {
+        "ann@example.com": ("", "ann@example.com", ("audit", "login"), ("remote",)),
+        "boss": ("integrated", "", ("administer",), ()),
+        "remote": ("kerio", "remote@example.com", ("login", "read"), ()),
+    }
+    assert not run(root, person("ann"), users=[kerio, {"name": "boss"}])["changed"]
 
 
 def test_a_root_without_archive_is_refused(tmp_path: Path) -> None:

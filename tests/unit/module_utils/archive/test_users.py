@@ -6,18 +6,10 @@ import typing as t
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import users
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import users, users_declared
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserStep
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, InputError, UserPlanError
-
-
-def person(login: str, **more: t.Any) -> dict[str, t.Any]:
-    address = f"{login}@example.com"
-    return {"id": f"id-{login}", "login": login, "domain": "example.com", "address": address, "addresses": [address], **more}
-
-
-def wish(*people: dict[str, t.Any], **more: t.Any) -> users.Wish:
-    return users.Wish(directories=[{"server": "mail1", "users": list(people)}], **more)
+from tests.unit.module_utils.archive.users_scene import Data, actions, person, wish
 
 
 def plan(desired: users.Wish, current: t.Sequence[User] = ()) -> users.UserPlan:
@@ -33,10 +25,6 @@ def applied(steps: t.Sequence[UserStep], current: t.Sequence[User] = ()) -> list
         values = {item.name: getattr(step.values, item.name) for item in dataclasses.fields(step.values)}
         rows[number] = User(id=number, tree=tree, deleted=1 if step.delete else None, **values)
     return list(rows.values())
-
-
-def actions(found: users.UserPlan) -> dict[str, str]:
-    return {change.key: change.action for change in found.shown.changes}
 
 
 def test_a_second_plan_is_empty() -> None:
@@ -79,42 +67,6 @@ def test_default_privileges_are_for_new_users_alone() -> None:
     assert [user.privileges for user in found] == [("login", "read"), ("none",)]
 
 
-def test_deletion_is_opt_in_and_only_for_servers_that_were_read() -> None:
-    both = users.Wish(
-        directories=[{"server": "mail1", "users": [person("ann")]}, {"server": "mail2", "users": [person("ben")]}],
-        users=[{"name": "auditor"}],
-    )
-    current = [*applied(plan(both).steps), User(9, "@catchall", "@catchall", origin=users.PROFILE)]
-    assert plan(wish(person("carl")), current).shown.counts() == {"create": 1, "change": 0, "delete": 0}
-    found = plan(wish(person("carl"), delete=True), current)
-    assert actions(found) == {"carl@example.com": "create", "ann@example.com": "delete", "auditor": "delete"}
-
-
-def test_an_empty_directory_deletes_nobody() -> None:
-    current = applied(plan(wish(person("ann"))).steps)
-    with pytest.raises(UserPlanError, match="directory is empty, and 1 archive users"):
-        plan(wish(delete=True), current)
-
-
-def test_somebody_else_under_the_name_of_a_leaver_stops_until_it_is_decided() -> None:
-    current = applied(plan(wish(person("ann"), person("ben"))).steps)
-    rehired = person("ann", id="id-other")
-    for delete in (False, True):
-        with pytest.raises(UserPlanError, match="under the name of somebody else"):
-            plan(wish(rehired, person("ben"), delete=delete), current)
-        adopted = plan(wish(rehired, person("ben"), delete=delete, reused_names={"ann@example.com": "adopt"}), current)
-        ann = next(user for user in current if user.name == "ann@example.com")
-        assert [step.user_id for step in adopted.steps] == [ann.id]
-        assert adopted.why == {"ann@example.com": "takes over the archive of that name"}
-        separate = plan(wish(rehired, person("ben"), delete=delete, reused_names={"ann@example.com": "separate"}), current)
-        after = applied(separate.steps, current)
-        kept = next(user for user in after if user.id == ann.id)
-        assert (kept.name, kept.deleted is None, kept.kerio_id) == (f"ann@example.com (left, {ann.id})", False, "id-ann")
-        new = next(user for user in after if user.name == "ann@example.com")
-        assert (new.kerio_id, new.deleted) == ("id-other", None)
-        assert plan(wish(rehired, person("ben"), delete=delete), after).steps == ()
-
-
 def test_a_rename_onto_the_name_of_a_leaver_cannot_adopt() -> None:
     current = applied(plan(wish(person("ann"), person("ben"))).steps)
     renamed = person("ann", id="id-ben")
@@ -122,15 +74,6 @@ def test_a_rename_onto_the_name_of_a_leaver_cannot_adopt() -> None:
         plan(wish(renamed, reused_names={"ann@example.com": "adopt"}), current)
     after = applied(plan(wish(renamed, reused_names={"ann@example.com": "separate"}), current).steps, current)
     assert {user.kerio_id: user.name for user in after if user.deleted is None} == {"id-ben": "ann@example.com"}
-
-
-def test_two_users_may_swap_their_names() -> None:
-    current = applied(plan(wish(person("ann"), person("ben"))).steps)
-    found = plan(wish(person("ann", id="id-ben"), person("ben", id="id-ann")), current)
-    assert {user.kerio_id: user.name for user in applied(found.steps, current)} == {
-        "id-ann": "ben@example.com",
-        "id-ben": "ann@example.com",
-    }
 
 
 def test_a_declared_target_becomes_the_user_of_the_directory() -> None:
@@ -148,7 +91,7 @@ def test_a_declared_target_becomes_the_user_of_the_directory() -> None:
         ([person("ann", addresses=["x@example.com"]), person("ben", addresses=["X@EXAMPLE.COM"])], "the address x@example.com"),
     ],
 )
-def test_a_set_that_contradicts_itself_is_refused(people: list[dict[str, t.Any]], words: str) -> None:
+def test_a_set_that_contradicts_itself_is_refused(people: list[Data], words: str) -> None:
     with pytest.raises(ArchiveToolError, match=words):
         plan(wish(*people))
 
@@ -163,5 +106,5 @@ def test_the_same_login_on_two_domains_needs_addresses_as_names() -> None:
 def test_masks_are_found_anywhere() -> None:
     for value in ({"a": ["x", {"b": "al********"}]}, {"********": 1}, ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"]):
         with pytest.raises(InputError, match="masked by Ansible"):
-            users.refuse_masked(value, "directories")
-    users.refuse_masked({"a": ["*", 5, None, True]}, "directories")
+            users_declared.refuse_masked(value, "directories")
+    users_declared.refuse_masked({"a": ["*", 5, None, True]}, "directories")

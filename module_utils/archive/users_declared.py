@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the inventory says of archive users: who there is besides the directories, and who may do what. Pure: no I/O."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import users_rights
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserValues
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_directory import described
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_homes import Candidate
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import (
+    INTEGRATED,
+    INVENTORY,
+    KERIO,
+    PROFILE,
+    Entry,
+    Wish,
+    lowered,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, UserPlanError
+
+MASKS = ("********", "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER")
+_MASK_REMEDY = "Choose a password that is not part of a name or an address, then read the directory again"
+
+
+@dataclass
+class Person:
+    """A user as the catalog has him (``user``, None for who is new) and as he is to be; ``why`` says what changes him.
+
+    ``another``: somebody else takes over the archive. ``deleted``: when one who is not present left, 0 for now.
+    """
+
+    user: User | None
+    values: UserValues
+    why: str = ""
+    another: bool = False
+    present: bool = True
+    deleted: int = 0
+
+
+def refuse_masked(value: t.Any, path: str) -> None:
+    """Raise InputError when Ansible masked something in ``value``: believing it would make a user of the mask."""
+    if isinstance(value, str):
+        if any(mask in value for mask in MASKS):
+            raise InputError(path, f"the value {value!r} was masked by Ansible, because it contains a password", _MASK_REMEDY)
+    elif isinstance(value, t.Mapping):
+        for key, entry in value.items():
+            refuse_masked(key, f"a key of {path}")
+            refuse_masked(entry, f"{path}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, entry in enumerate(value):
+            refuse_masked(entry, f"{path}[{index}]")
+
+
+def entries_of(wish: Wish) -> tuple[list[Entry], dict[str, Entry]]:
+    """The users of the inventory, and by name in lower case those that are declared to be absent; raises InputError."""
+    entries: dict[str, Entry] = {}
+    for entry in wish.users:
+        name = str(entry["name"])
+        _refuse_wrong(name, entry, wish)
+        if entries.setdefault(name.lower(), entry) is not entry:
+            raise InputError(f"users: {name}", "two entries have this name", "Make one of them")
+    absent = {name: entry for name, entry in entries.items() if entry.get("state") == "absent"}
+    return [entry for name, entry in entries.items() if name not in absent], absent
+
+
+def _refuse_wrong(name: str, entry: Entry, wish: Wish) -> None:
+    subject = f"users: {name or '(no name)'}"
+    if not name.strip() or not name.isprintable() or name.startswith("@"):
+        raise InputError(subject, "it is no name for a user", "Give a name that can be printed and does not begin with @")
+    authentication, server, login = _authentication(entry), str(entry.get("server") or ""), str(entry.get("kerio_login") or "")
+    if authentication not in (INTEGRATED, KERIO):
+        raise InputError(subject, f"{authentication!r} is no authentication", f"Give {INTEGRATED} or {KERIO}")
+    if authentication == KERIO and not (server and all(login.partition("@"))):
+        cause = "authentication: kerio needs the server and the login there"
+        raise InputError(subject, cause, "Give server and kerio_login (login@domain)")
+    if authentication == INTEGRATED and login:
+        raise InputError(subject, "kerio_login is for authentication: kerio", "Say authentication: kerio, or take it out")
+    known = wish.read | wish.unread
+    if server and known and server not in known:
+        raise InputError(subject, f"{server!r} is no server of this run", f"Give one of {', '.join(sorted(known))}")
+
+
+def _authentication(entry: Entry) -> str:
+    return str(entry.get("authentication") or INTEGRATED)
+
+
+def merge(candidates: t.Iterable[Candidate], entries: t.Iterable[Entry]) -> list[Candidate]:
+    """Add the users of the inventory. One who has the name of a user of a directory is that user, declared further."""
+    merged = list(candidates)
+    found = {candidate.values.name: candidate for candidate in merged}
+    for entry in entries:
+        candidate = found.get(str(entry["name"]).lower())
+        if candidate is None:
+            merged.append(Candidate(_from_inventory(entry), entry=entry))
+        else:
+            _refuse_other(candidate.values, entry)
+            place = merged.index(candidate)
+            merged[place] = dataclasses.replace(candidate, values=overlay(candidate.values, entry), entry=entry)
+    return merged
+
+
+def _from_inventory(entry: Entry) -> UserValues:
+    return UserValues(
+        name=str(entry["name"]),
+        origin=INVENTORY,
+        full_name=str(entry.get("full_name") or ""),
+        server=str(entry.get("server") or ""),
+        authentication=_authentication(entry),
+        enabled=bool(entry.get("enabled", True)),
+        addresses=lowered(entry.get("addresses") or ()),
+        kerio_login=str(entry.get("kerio_login") or "").lower(),
+    )
+
+
+def _refuse_other(values: UserValues, entry: Entry) -> None:
+    """Raise UserPlanError where the inventory speaks of another account than the directory."""
+    server, login = str(entry.get("server") or ""), str(entry.get("kerio_login") or "").lower()
+    if (server and server != values.server) or (login and login != values.kerio_login):
+        raise UserPlanError(
+            f"the name {values.name}",
+            f"{described(values)} and {entry['name']} (inventory, {login or 'its mailbox'} on {server}) both have it",
+            "Give the user of the inventory another name, or the server and login that the directory gives",
+            users=[values.name, str(entry["name"])],
+        )
+
+
+def overlay(values: UserValues, entry: Entry) -> UserValues:
+    """A user of a directory as the inventory declares him further. The password of an integrated one is no matter of Kerio's."""
+    integrated = _authentication(entry) == INTEGRATED
+    enabled = bool(entry.get("enabled", True))
+    return dataclasses.replace(
+        values,
+        full_name=str(entry.get("full_name") or "") or values.full_name,
+        authentication=INTEGRATED if integrated else values.authentication,
+        enabled=enabled if integrated else enabled and values.enabled,
+        addresses=lowered((*values.addresses, *(entry.get("addresses") or ()))),
+    )
+
+
+def refuse_collisions(candidates: t.Iterable[Candidate]) -> None:
+    """Raise UserPlanError for two users with one name or address, whatever the case."""
+    owners: dict[tuple[str, str], UserValues] = {}
+    for values in (candidate.values for candidate in candidates):
+        for what in (("name", values.name.lower()), *(("address", address) for address in values.addresses)):
+            other = owners.setdefault(what, values)
+            if other is not values:
+                raise UserPlanError(
+                    f"the {what[0]} {what[1]}",
+                    f"{described(other)} and {described(values)} both have it",
+                    "Take it from one of them on the server, or leave one out with scope or not_users",
+                    users=[other.name, values.name],
+                )
+
+
+def apply_rights(people: t.Sequence[Person], wish: Wish, entries: t.Iterable[Entry]) -> list[str]:
+    """Give what is declared, and defaults to who is new; return warnings. Who is not named keeps what was given."""
+    names = _Names(people, wish)
+    declared: set[tuple[int, str]] = set()
+    for person in people:
+        person.values = _as_given(person, names, wish)
+    for subject, name, right in _rights(wish, entries):
+        found = names.find(subject, name, "no archive user is called so")
+        if found is None or not _may_be_given(subject, found, names):
+            continue
+        keys = [key for key in ("privileges", "reads") if right.get(key) is not None]
+        for key in keys:
+            if (id(found), key) in declared:
+                raise InputError(subject, f"{key} are declared twice for {found.values.name}", "Make one declaration of them")
+            declared.add((id(found), key))
+        if "privileges" in keys:
+            found.values = dataclasses.replace(found.values, privileges=tuple(sorted(set(right["privileges"]))))
+        if "reads" in keys:
+            found.values = dataclasses.replace(found.values, reads=names.owners(subject, right["reads"], found))
+    return names.warnings
+
+
+def _may_be_given(subject: str, person: Person, names: _Names) -> bool:
+    if person.values.origin == PROFILE:
+        raise UserPlanError(subject, "it is the target of profiles, and nobody logs in as that", "Take the entry out")
+    if not person.present:
+        names.warnings.append(f"{subject}: {person.values.name} has left, so that this gives nothing. Take the entry out")
+    return person.present
+
+
+def _rights(wish: Wish, entries: t.Iterable[Entry]) -> t.Iterator[tuple[str, str, Entry]]:
+    """Subject of errors, whose, and what, of everything that is declared."""
+    declared = [("users", "name", entry) for entry in entries] + [("rights", "user", entry) for entry in wish.rights]
+    for option, key, entry in declared:
+        subject = f"{option}: {entry[key]}"
+        users_rights.refuse_unsound(entry.get("privileges") or (), subject)
+        yield subject, str(entry[key]), entry
+
+
+def _as_given(person: Person, names: _Names, wish: Wish) -> UserValues:
+    user = person.user
+    # What the one before could do does not come with an archive that somebody else takes over.
+    if user is None or person.another or (user.origin == PROFILE and person.values.origin != PROFILE):
+        return dataclasses.replace(person.values, privileges=tuple(sorted(set(wish.default_privileges))), reads=())
+    reads = names.renamed(user.reads) if person.present else ()
+    return dataclasses.replace(person.values, privileges=user.privileges, reads=reads)
+
+
+class _Names:
+    """Finds users by the name or address that they have after the plan."""
+
+    def __init__(self, people: t.Iterable[Person], wish: Wish) -> None:
+        people = list(people)
+        present = [person for person in people if person.present]
+        self._found = {person.values.name.lower(): person for person in people}
+        self._found |= {address: person for person in present for address in person.values.addresses}
+        self._found |= {person.values.name.lower(): person for person in present}
+        self._after = {person.user.name: person.values.name for person in people if person.user is not None}
+        self._unread = ", ".join(sorted(wish.unread))
+        self.warnings: list[str] = []
+
+    def find(self, subject: str, name: str, unknown: str) -> Person | None:
+        """The user; of a name that nobody has, a warning while a directory could not be read, else UserPlanError."""
+        person = self._found.get(name.lower())
+        if person is None and self._unread:
+            self.warnings.append(f"{subject}: {unknown}, but {self._unread} could not be read, so that this waits")
+        elif person is None:
+            raise UserPlanError(subject, unknown, "Correct the name, or take it out", users=[name])
+        return person
+
+    def renamed(self, names: t.Iterable[str]) -> tuple[str, ...]:
+        """What users are called after the plan who are called so now."""
+        return tuple(sorted(self._after[name] for name in names))
+
+    def owners(self, subject: str, names: t.Iterable[str], reader: Person) -> tuple[str, ...]:
+        """The names of the users whose archives are to be read, sorted."""
+        unknown = "reads names {}, and no archive user, leavers included, has this name or address"
+        owners = [self.find(subject, name, unknown.format(name)) for name in names]
+        return tuple(sorted({owner.values.name for owner in owners if owner is not None and owner is not reader}))

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who leaves the archive, and what keeps a wrong answer from taking users away. Pure: no I/O."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_directory import Account, domains_of
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_match import Match
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import (
+    Entry,
+    Wish,
+    domain_of,
+    from_kerio,
+    named,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, UserPlanError
+
+
+@dataclass(frozen=True)
+class Leaver:
+    """A user whom the directory, or the inventory (``declared``), has no more; and why."""
+
+    user: User
+    why: str
+    declared: bool = False
+
+
+def unmatched(current: t.Iterable[User], matches: t.Iterable[Match]) -> list[User]:
+    """The users whom nobody of the plan is; those who wait stay as they are and are not among them."""
+    matches = list(matches)
+    taken = {match.user.id for match in matches if match.user is not None}
+    waiting = {identity for match in matches if match.waits for identity in match.candidate.ids}
+    return [user for user in current if user.id not in taken and (user.server, user.kerio_id) not in waiting]
+
+
+def refuse_incomplete(users: t.Iterable[User], accounts: t.Sequence[Account], wish: Wish) -> None:
+    """Raise UserPlanError when the answer lacks a server or a domain that ``users``, whom it does not know, come from."""
+    listed = {account.id for account in accounts}
+    servers: dict[str, list[str]] = {}
+    domains: dict[tuple[str, str], list[str]] = {}
+    for user in users:
+        if from_kerio(user) and user.server not in wish.gone.servers | wish.unread and (user.server, user.kerio_id) not in listed:
+            if user.server in wish.read:
+                domains.setdefault((user.server, domain_of(user)), []).append(user.name)
+            else:
+                servers.setdefault(user.server, []).append(user.name)
+    for server, names in servers.items():
+        raise UserPlanError(
+            f"the server {server}",
+            f"it is not in directories, and {_from_it(names)}",
+            "Add its directory, or name it in unread if it cannot be read; if it is gone or has another name, say gone: servers",
+            users=names,
+        )
+    for server, domain in _lost(domains, accounts, wish):
+        empty = server not in domains_of(accounts)
+        raise UserPlanError(
+            server if empty else f"{server}: the domain {domain}",
+            f"its directory {'is empty' if empty else 'has no account of this domain'}, and {_from_it(domains[server, domain])}",
+            "Check the account that reads the directory, and the directory service; if nobody is left in the domain, name it in"
+            " gone: domains",
+            users=domains[server, domain],
+        )
+
+
+def _lost(
+    domains: t.Mapping[tuple[str, str], list[str]], accounts: t.Sequence[Account], wish: Wish
+) -> t.Iterator[tuple[str, str]]:
+    """The domains that an answer lacks. One that is there and that a single user has left is none."""
+    used = domains_of(accounts)
+    there = {
+        (str(directory["server"]), str(domain["name"]).lower())
+        for directory in wish.directories
+        for domain in directory.get("domains") or ()
+    }
+    for (server, domain), names in domains.items():
+        alone = len(names) == 1 and server in used and (server, domain) in there
+        if domain and not alone and domain not in wish.gone.domains and domain not in used.get(server, ()):
+            yield server, domain
+
+
+def _from_it(names: list[str]) -> str:
+    return f"{len(names):,} archive {'user comes' if len(names) == 1 else 'users come'} from it ({named(names)})"
+
+
+def leavers(users: t.Iterable[User], accounts: t.Iterable[Account], matches: t.Iterable[Match], wish: Wish) -> list[Leaver]:
+    """Who of the unmatched users would leave: users of directories that were read or are gone, never those of the inventory."""
+    accounts_by_id = {account.id: account for account in accounts}
+    persons = {identity: match.values for match in matches for identity in match.candidate.ids}
+    found = []
+    for user in users:
+        if not from_kerio(user) or (user.server in wish.unread and user.server not in wish.gone.servers):
+            continue
+        identity = (user.server, user.kerio_id)
+        if identity in persons:
+            why = f"is {persons[identity].name}, whose mailbox is on {persons[identity].server}"
+        elif identity in accounts_by_id:
+            why = accounts_by_id[identity].why_not or "is not in the scope any more"
+        elif user.server in wish.gone.servers:
+            why = f"the server {user.server} is gone"
+        elif domain_of(user) in wish.gone.domains:
+            why = f"the domain {domain_of(user)} is gone"
+        else:
+            why = f"is not in the directory of {user.server} any more"
+        found.append(Leaver(user, why))
+    return found
+
+
+def dismissed(users: t.Iterable[User], matches: t.Iterable[Match], absent: t.Mapping[str, Entry]) -> list[Leaver]:
+    """Users whom the inventory declares to be absent; raises InputError for one whom a directory has."""
+    for match in matches:
+        if match.values.name.lower() in absent:
+            raise InputError(
+                f"users: {match.values.name}",
+                f"state is absent, and the directory of {match.values.server} has this user",
+                "Say not_users to leave the account out, or remove it on the server",
+            )
+    return [
+        Leaver(user, "is declared to be absent", declared=True)
+        for user in users
+        if user.deleted is None and user.name.lower() in absent
+    ]
+
+
+def gone_warnings(accounts: t.Sequence[Account], wish: Wish) -> list[str]:
+    """One sentence for each server and domain that is declared to be gone and is there."""
+    there = {domain for domains in domains_of(accounts).values() for domain in domains} & wish.gone.domains
+    return [f"gone: {name} is there. Take it out" for name in sorted((wish.gone.servers & wish.read) | there)]
+
+
+def refuse_too_many(gone: t.Sequence[Leaver], current: t.Iterable[User], wish: Wish) -> None:
+    """Raise UserPlanError when more would be deleted than may be at a time. One may always be, unless the number is 0."""
+    total = sum(map(from_kerio, current))
+    allowed = min(wish.delete_limit, max(1, total * wish.delete_limit_share // 100))
+    names = [leaver.user.name for leaver in gone]
+    if len(names) <= allowed:
+        return
+    share = -(-100 * len(names) // total)
+    raise UserPlanError(
+        "deletion of archive users",
+        f"{len(names):,} of {total:,} users of the directories would be deleted ({named(names)}), and {allowed:,} may be at a"
+        f" time (delete_limit {wish.delete_limit:,}, delete_limit_share {wish.delete_limit_share} %)",
+        f"Check the directories and the scope; if it is right, run once with -e archive_users_delete_limit={len(names)}"
+        f" -e archive_users_delete_limit_share={share}",
+        users=names,
+        count=len(names),
+        total=total,
+        allowed=allowed,
+    )

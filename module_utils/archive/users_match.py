@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which row of the catalog somebody is already. Pure: no I/O.
+
+A user is known by the id that Kerio gives. Somebody new under the name of one who left is somebody else, and what happens to the
+leaver's archive is for the operator to say.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserValues
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_directory import Id, described
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_homes import Candidate
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import (
+    ADOPT,
+    DIRECTORY,
+    INVENTORY,
+    SEPARATE,
+    Wish,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import UserPlanError
+
+
+@dataclass
+class Match:
+    """``user``: the row that the candidate is; ``another``: that was somebody else's; ``waits``: why nothing is done yet."""
+
+    candidate: Candidate
+    user: User | None = None
+    another: bool = False
+    waits: str = ""
+
+    @property
+    def values(self) -> UserValues:
+        return self.candidate.values
+
+
+def by_identity(candidates: t.Iterable[Candidate], current: t.Sequence[User], wish: Wish) -> list[Match]:
+    """Match by what proves the person: the id, or the login of somebody whose home server is known."""
+    candidates = list(candidates)
+    by_id = {(user.server, user.kerio_id): user for user in current if user.kerio_id}
+    # One id is one account, whatever its server is called by now. Users of the inventory may have come from any server.
+    moved = {
+        user.kerio_id: user
+        for user in current
+        if user.kerio_id and (user.server in wish.gone.servers or user.origin == INVENTORY)
+    }
+    ids = {identity for candidate in candidates for identity in candidate.ids}
+    by_login = {
+        user.kerio_login: user
+        for user in current
+        if user.kerio_login and user.origin == DIRECTORY and (user.server, user.kerio_id) not in ids
+    }
+    matches = [Match(candidate, _of_ids(candidate, by_id)) for candidate in candidates]
+    taken = {match.user.id for match in matches if match.user is not None}
+    for match in matches:
+        values = match.values
+        if match.user is None and values.kerio_id:
+            user = moved.get(values.kerio_id) or (by_login.get(values.kerio_login) if match.candidate.settled else None)
+            if user is not None and user.id not in taken:
+                match.user = user
+                taken.add(user.id)
+    return matches
+
+
+def _of_ids(candidate: Candidate, by_id: t.Mapping[Id, User]) -> User | None:
+    rows = [by_id[identity] for identity in sorted(candidate.ids) if identity in by_id]
+    # Two rows from before the domain was distributed: that of the home server counts, and the other one leaves.
+    return min(rows, key=lambda user: (user.server != candidate.values.server, user.deleted is not None), default=None)
+
+
+def by_name(matches: t.Sequence[Match], current: t.Sequence[User], wish: Wish) -> None:
+    """Match the others by their names, or make them wait; raises UserPlanError where the operator has to decide."""
+    held = {user.name.lower(): user for user in current} | {user.name: user for user in current}
+    taken = {match.user.id for match in matches if match.user is not None}
+    for match in matches:
+        values = match.values
+        holder = held.get(values.name) or held.get(values.name.lower()) or _nameless(values.name, held)
+        if holder is not None and holder.id not in taken:
+            _decide(match, holder, wish)
+            taken.update([match.user.id] if match.user is not None else [])
+
+
+def _nameless(name: str, held: t.Mapping[str, User]) -> User | None:
+    """The user whose name a rebuilt catalog has only as it was cut for the tree, if ``name`` is cut to the same."""
+    tree = layout.escape(name)
+    return held.get(tree) if layout.SHORTENED in tree else None
+
+
+def _decide(match: Match, holder: User, wish: Wish) -> None:
+    """Decide whether ``holder``, a row under the wanted name that no other wanted user is, is the same person."""
+    values, known = match.values, match.user
+    if known is None and (not holder.kerio_id or not values.kerio_id):
+        # Declared in the inventory before, or made as the target of a profile: the name is all that is known of it.
+        match.user = holder
+        return
+    if holder.origin == DIRECTORY and holder.server in wish.unread and holder.deleted is None:
+        match.waits = f"the name is that of a user of {holder.server}, whose directory could not be read"
+        return
+    if known is None and holder.kerio_id == values.kerio_id:
+        match.user = holder
+        return
+    rule = wish.reuse(values.name)
+    if rule == SEPARATE:
+        return
+    if rule == ADOPT and known is None:
+        match.user, match.another = holder, True
+        return
+    other = f"{holder.server} id {holder.kerio_id}" if holder.kerio_id else "known by the name alone"
+    cause = f"{described(values)} comes under the name of somebody else ({other}) who is not there any more"
+    remedy = "Say in reused_names whether the archive of that name is to be taken over (adopt) or kept apart (separate)"
+    if rule == ADOPT:
+        remedy = "A renamed user has an archive already and cannot take over another one: say separate in reused_names"
+    raise UserPlanError(f"the user name {values.name}", cause, remedy, users=[values.name])

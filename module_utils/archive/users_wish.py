@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is declared about archive users, and the words that the parts of their plan share. Pure: no I/O."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserValues
+
+DIRECTORY = "directory"
+INVENTORY = "inventory"
+PROFILE = "profile"
+# How the password of a user of the inventory is checked: against a hash on the archive host, or by a Kerio server.
+INTEGRATED, KERIO = "integrated", "kerio"
+ADOPT, SEPARATE = "adopt", "separate"
+REUSED_RULES = (ADOPT, SEPARATE)
+
+Entry = t.Mapping[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Who is wanted: members of the domains or of the groups (``name`` or ``name@domain``); both empty: all."""
+
+    domains: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+    def takes(self, user: Entry) -> bool:
+        """Whether a user of a directory is wanted."""
+        if not self.domains and not self.groups:
+            return True
+        domain = str(user.get("domain", "")).lower()
+        groups = {str(group).lower() for group in user.get("groups") or ()}
+        return domain in self.domains or bool((groups | {f"{group}@{domain}" for group in groups}) & self.groups)
+
+
+@dataclass(frozen=True)
+class Gone:
+    """Domains and servers that archive users come from and that are not there any more, on purpose. Domains in lower case."""
+
+    domains: frozenset[str] = frozenset()
+    servers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the operator declares about archive users.
+
+    ``rights``: privileges and grants of users, wherever they come from. ``unread``: servers whose directory could not be read;
+    their users stay as they are. ``home_servers``: a login (``login@domain``), a domain, or what a directory calls a home server
+    -> the server, all in lower case but the last. ``reused_names``: a name, or ``@domain`` for all in it -> ADOPT or SEPARATE.
+    """
+
+    directories: t.Sequence[Entry] = ()
+    users: t.Sequence[Entry] = ()
+    rights: t.Sequence[Entry] = ()
+    scope: Scope = field(default_factory=Scope)
+    user_name: str = "address"
+    not_users: frozenset[str] = frozenset()
+    default_privileges: tuple[str, ...] = ("login", "read")
+    delete: bool = False
+    delete_limit: int = 20
+    delete_limit_share: int = 10
+    gone: Gone = field(default_factory=Gone)
+    unread: frozenset[str] = frozenset()
+    home_servers: t.Mapping[str, str] = field(default_factory=dict)
+    reused_names: t.Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def read(self) -> frozenset[str]:
+        """The servers whose directory was read."""
+        return frozenset(str(directory["server"]) for directory in self.directories)
+
+    def reuse(self, name: str) -> str:
+        """What is declared for a name that belonged to somebody else, "" for nothing."""
+        return self.reused_names.get(name) or self.reused_names.get(f"@{name.rpartition('@')[2]}", "")
+
+
+def from_kerio(user: User) -> bool:
+    """Whether the user is there because a directory has or had him, so that the directory may take him away."""
+    return user.deleted is None and user.origin == DIRECTORY and user.authentication != INTEGRATED
+
+
+def domain_of(user: User) -> str:
+    """The domain of a user of a directory; one of an older catalog has no login, and the default address is the same."""
+    return (user.kerio_login or next(iter(user.addresses), "")).rpartition("@")[2]
+
+
+def values_of(user: User) -> UserValues:
+    """What the catalog has about a user, as it would be written."""
+    return UserValues(**{name: getattr(user, name) for name in _VALUES})
+
+
+def lowered(addresses: t.Iterable[t.Any]) -> tuple[str, ...]:
+    """Addresses in lower case, each once, in their order."""
+    return tuple(dict.fromkeys(str(address).lower() for address in addresses))
+
+
+def named(names: t.Sequence[str], shown: int = 5) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+_VALUES = tuple(item.name for item in dataclasses.fields(UserValues))
