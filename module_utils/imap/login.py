@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""LOGIN, and Kerio's X-MASTERAUTH with X-SETUSER (vendor article 360015186620)."""
+"""LOGIN, AUTHENTICATE, and Kerio's X-MASTERAUTH with X-SETUSER (vendor article 360015186620)."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import typing as t
@@ -13,7 +14,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     InputError,
     LoginRefusedError,
     NetworkError,
+    ProtocolError,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import sasl
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Access, Credentials, Endpoint
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.greeting import capabilities, open_reader
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import (
@@ -27,8 +30,14 @@ _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]*")
 
 SHORTEST_MASTER_PASSWORD = 12
 
+HIDDEN = "***"
+CUT = "..."  # how ``response.clean`` ends what is too long
+LONGEST_SHOWN = 2  # characters of a secret's beginning, which may be any word's end
+
+CREDENTIALS = "Check user name and password; the server may also have locked the account or blocked this host's address"
 REFUSED = {
-    "LOGIN": "Check user name and password; the server may also have locked the account or blocked this host's address",
+    "LOGIN": CREDENTIALS,
+    "AUTHENTICATE": CREDENTIALS,
     "X-MASTERAUTH": "Check the password, and that the IP group of master authentication admits this host",
     "X-SETUSER": "Check that this mailbox exists on this server",
 }
@@ -51,18 +60,28 @@ class MasterAnswer:
 
 
 class Dialogue:
-    """The commands of one login; no text that leaves it contains a password, whatever the server echoes."""
+    """The commands of one login; no text that leaves it contains a password, whatever the server echoes.
+
+    ``proof_sent``: the server has the password, or a digest of it; what it said before is no judgement of it.
+    """
 
     def __init__(self, reader: Reader, password: str) -> None:
         self._reader = reader
         self._password = password
         # The server's words come with their blanks made single.
         self._hidden = [password, " ".join(password.split())]
-        self.digest_sent = False
+        self.proof_sent = False
 
-    def login(self, user: str) -> None:
-        """LOGIN; what cannot be quoted goes as a literal, for which the server must ask."""
-        self._expect("LOGIN", lambda: self._command(b"LOGIN", user, self._password))
+    def login(self, user: str) -> str:
+        """LOGIN; what cannot be quoted goes as a literal, for which the server must ask. Return the server's words."""
+        return self._expect("LOGIN", lambda: self._command(b"LOGIN", user, self._password)).text
+
+    def authenticate(self, name: str, user: str, host: str) -> str:
+        """AUTHENTICATE by one of ``sasl.MECHANISMS``; return the server's words.
+
+        The password is not part of the command, so that a server which does not have the mechanism never sees it.
+        """
+        return self._expect("AUTHENTICATE", lambda: self._answer_challenges(name, user, host)).text
 
     def masterauth(self) -> str:
         """X-MASTERAUTH; return the server's words."""
@@ -82,8 +101,26 @@ class Dialogue:
         # The digest is the protocol's; it protects nothing that TLS does not protect.
         digest = hashlib.md5(challenge + self._password.encode("ascii"), usedforsecurity=False).hexdigest()
         self._hidden.append(digest)
-        self.digest_sent = True
+        self.proof_sent = True
         self._reader.wire.send(digest.encode() + b"\r\n")
+        return self._until_tagged(tag)
+
+    def _answer_challenges(self, name: str, user: str, host: str) -> Result:
+        mechanism = sasl.MECHANISMS[name]
+        tag = self._reader.send(b"AUTHENTICATE " + name.encode())
+        for number, step in enumerate(mechanism.steps(user, self._password, host)):
+            challenge = self._wait(tag)
+            if isinstance(challenge, Result):
+                return challenge
+            try:
+                answer = base64.b64encode(step(challenge))
+            except sasl.ChallengeError as error:
+                self._reader.wire.send(b"*\r\n")
+                cause = f"the server's challenge cannot be answered by {name}: {error}"
+                raise ProtocolError(self._reader.wire.label, cause, "Check who answers on this port") from None
+            self._hidden.append(answer.decode())
+            self.proof_sent = self.proof_sent or number >= mechanism.proof
+            self._reader.wire.send(answer + b"\r\n")
         return self._until_tagged(tag)
 
     def _command(self, name: bytes, *arguments: str) -> Result:
@@ -99,13 +136,16 @@ class Dialogue:
             if isinstance(answer, Result):
                 return answer
             line = data
+        self.proof_sent = True  # the password comes last
         self._reader.wire.send(line + b"\r\n")
         return self._until_tagged(tag)
 
     def _wait(self, tag: bytes) -> bytes | Result:
         """Return what the server says behind "+", or the tagged answer."""
+        guard = self._reader.guard()
         while True:
             response = self._reader.next()
+            guard.count(self._reader.taken)
             if response.continuation:
                 return response.text()[1:].strip()
             tagged = tagged_result(response)
@@ -120,7 +160,8 @@ class Dialogue:
     def _expect(self, stage: str, ask: t.Callable[[], Result]) -> Result:
         """Return the OK answer; anything else is LoginRefusedError.
 
-        A time-out is NetworkError, and so is a connection that is dropped before it asked for the master password.
+        A time-out is NetworkError, and so is a connection that is dropped before it asked for the master password. An OK that
+        came before the password was sent is ProtocolError.
         """
         wire = self._reader.wire
         try:
@@ -128,26 +169,39 @@ class Dialogue:
         except NetworkError as error:
             if wire.lost != "closed":
                 raise
-            if stage == "X-MASTERAUTH" and not self.digest_sent and not wire.bye:
+            if stage == "X-MASTERAUTH" and not self.proof_sent and not wire.bye:
                 words = f"{error.cause}, before it asked for the master password"
                 raise NetworkError(wire.label, words, REFUSED[stage], stage=stage) from None
             raise self._refused(stage, "BYE" if wire.bye else "closed", wire.bye or error.cause) from None
         words = self._hide(result.text)
         if not result.ok:
             raise self._refused(stage, result.status, words)
+        if not self.proof_sent:
+            cause = f"the server said OK to {stage} before it had the password: {words}"
+            raise ProtocolError(wire.label, cause, "Check who answers on this port")
         return Result("OK", words)
 
     def _refused(self, stage: str, answer: str, words: str) -> LoginRefusedError:
         words = self._hide(words)
         said = f"{answer} {words}" if answer != "closed" else words
         cause = f"the server refused {stage}: {said}"
-        details = {"stage": stage, "answer": answer, "server_text": words, "digest_sent": self.digest_sent}
+        details = {"stage": stage, "answer": answer, "server_text": words, "digest_sent": self.proof_sent}
         return LoginRefusedError(self._reader.wire.label, cause, REFUSED[stage], **details)
 
     def _hide(self, words: str) -> str:
-        for secret in self._hidden:
-            words = words.replace(secret, "***") if secret else words
-        return words
+        return hide(words, self._hidden)
+
+
+def hide(words: str, secrets: t.Iterable[str]) -> str:
+    """Return a server's words without any of ``secrets``, nor the beginning of one at which long words were cut."""
+    for secret in filter(None, secrets):
+        words = words.replace(secret, HIDDEN)
+        begun = words.removesuffix(CUT)
+        if begun != words:
+            sizes = range(len(secret) - 1, LONGEST_SHOWN, -1)
+            size = next((size for size in sizes if begun.endswith(secret[:size])), 0)
+            words = begun[: len(begun) - size] + (HIDDEN if size else "") + CUT
+    return words
 
 
 def refuse_unusable(endpoint: Endpoint, credentials: Credentials) -> None:

@@ -41,6 +41,7 @@ PURE = [
     "archive/filters.py",
     "archive/profile.py",
     "archive/repair_plan.py",
+    "imap/sasl.py",
     *sorted(f"archive/{path.name}" for path in (UTILS / "archive").glob("users*.py") if path.name != "users_sync.py"),
 ]
 INPUT_OUTPUT = {

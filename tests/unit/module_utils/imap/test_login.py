@@ -123,6 +123,16 @@ def test_a_connection_that_is_dropped_before_the_password_is_asked_for_is_no_ref
     assert (found.answer, found.source_address) == ("cannot_tell", "127.0.0.1")
 
 
+def test_an_ok_before_the_password_was_asked_for_proves_nothing(authority: Authority) -> None:
+    early: list[Step] = [OK_GREETING, Expect(b"X-MASTERAUTH", b"{tag} OK welcome\r\n"), Peer.wait_for_close]
+    literal: list[Step] = [OK_GREETING, Expect(rb'LOGIN "bob" \{\d+\}', b"{tag} OK welcome\r\n"), Peer.wait_for_close]
+    with serving(early, literal, context=authority.server_context()) as server:
+        endpoint = over_tls(server, authority)
+        assert try_master_password(endpoint, None, PASSWORD).answer == "cannot_tell"
+        with pytest.raises(ProtocolError, match="said OK to LOGIN before it had the password: welcome"):
+            open_connection(endpoint, Credentials("bob", PASSWORD + '"'))
+
+
 def test_right_master_password_with_and_without_mailbox(authority: Authority) -> None:
     set_user = Expect(b'X-SETUSER "bob"', b"{tag} OK X-SETUSER completed\r\n")
     with serving([*WELCOME, Peer.wait_for_close], [*WELCOME, set_user], context=authority.server_context()) as server:
