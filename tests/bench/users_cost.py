@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.bench.engine import SERVER, engine_path, make_archive
 from tests.bench.figures import Json
-from tests.bench.machine import timed
+from tests.bench.machine import Ended, timed
 from tests.lab.playbooks import ROOT
 
 ROUNDS = 3
@@ -54,36 +54,41 @@ def measured() -> list[Json]:
     found = []
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:
-            seconds = timings(case, Path(folder))
-        rounds = ", ".join(f"{one:.2f}" for one in seconds)
-        print(f"  {case.users:6,} users, {case.text:<24} {rounds} s; target under {case.target:.0f} s", flush=True)
-        data = {"users": case.users, "case": case.text, "seconds": seconds, "target": case.target}
+            ended = runs(case, Path(folder))
+        seconds, cpu = [round(one.seconds, 2) for one in ended], [round(one.cpu, 2) for one in ended]
+        print(
+            f"  {case.users:6,} users, {case.text}: {listed(seconds)} s, of CPU {listed(cpu)} s; target under {case.target:.0f} s"
+        )
+        data = {"users": case.users, "case": case.text, "seconds": seconds, "cpu": cpu, "target": case.target}
         found.append({**data, "median": statistics.median(seconds)})
     return found
 
 
-def timings(case: Case, folder: Path) -> list[float]:
-    """The seconds of each round."""
+def listed(figures: t.Iterable[float]) -> str:
+    """Figures as text."""
+    return ", ".join(f"{one:.2f}" for one in figures)
+
+
+def runs(case: Case, folder: Path) -> list[Ended]:
+    """Each round of a case; raises ``SystemExit`` when one did not find what it must."""
     root, arguments = folder / "archive", folder / "arguments.json"
     make_archive(root)
     if case.known:
         written(arguments, case, root, check_mode=False, changed=0)
-        told(arguments)
+        run(arguments)
     written(arguments, case, root, check_mode=case.check_mode, changed=case.change)
-    seconds = []
-    for _ in range(ROUNDS):
-        took, result = told(arguments)
-        counts = {"create": case.create, "change": case.change, "delete": 0}
-        if result["counts"] != counts:
-            raise SystemExit(f"archive_users was to find {counts} and found {result['counts']}")
-        seconds.append(round(took, 2))
-    return seconds
+    found = [run(arguments) for _ in range(ROUNDS)]
+    counts = {"create": case.create, "change": case.change, "delete": 0}
+    for done in found:
+        told = json.loads(done.output)["counts"]
+        if told != counts:
+            raise SystemExit(f"archive_users was to find {counts} and found {told}")
+    return found
 
 
-def told(arguments: Path) -> tuple[float, dict[str, t.Any]]:
-    """Run the module; return its seconds and its result."""
-    done = timed([sys.executable, str(MODULE), str(arguments)], env=engine_path())
-    return done.seconds, json.loads(done.output)
+def run(arguments: Path) -> Ended:
+    """Run the module as a process."""
+    return timed([sys.executable, str(MODULE), str(arguments)], env=engine_path())
 
 
 def written(file: Path, case: Case, root: Path, *, check_mode: bool, changed: int) -> None:
