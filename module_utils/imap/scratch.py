@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import names
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.append import Appender, Outgoing
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import Fetched, examine, fetch, search_uids
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import list_folders
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Result, tagged_result
 
 if t.TYPE_CHECKING:
     from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
+    from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Result
     from ansible_collections.mailops.kerio.plugins.module_utils.imap.selection import Folder
 
 # What is a wildcard of LIST or a separator of folders somewhere.
@@ -32,6 +32,7 @@ class Scratch:
         self._conn = conn
         self._opened = False
         self._quoted = names.quote(names.encode(name)) or b'""'
+        self._appender = Appender(conn, names.encode(name))
         self._subject = f"{conn.name}, mailbox {conn.user}, folder {name}"
 
     def refuse_existing(self) -> None:
@@ -47,28 +48,10 @@ class Scratch:
         self.made = True
 
     def append(self, body: bytes, date: int) -> Result:
-        """Put in a message with its INTERNALDATE (epoch seconds), byte for byte; the result is the server's answer.
-
-        imaplib is not used for it: it makes CRLF of every line end.
-        """
-        reader = self._conn.reader
-        stamp = time.strftime("%d-%b-%Y %H:%M:%S +0000", time.gmtime(max(0, date))).encode()
-        tag = reader.send(b'APPEND %s "%s" {%d}' % (self._quoted, stamp, len(body)))
-        asked = self._answer(tag)
-        if asked is not None:
-            return asked
-        reader.wire.send(body + b"\r\n")
-        return self._answer(tag) or Result("BAD", "the server asked for more than the protocol has")
-
-    def _answer(self, tag: bytes) -> Result | None:
-        """The tagged answer; None when the server asks for the literal."""
-        while True:
-            response = self._conn.reader.next()
-            if response.continuation:
-                return None
-            tagged = tagged_result(response)
-            if tagged is not None and tagged[0] == tag:
-                return tagged[1]
+        """Put in a message with its INTERNALDATE (epoch seconds), byte for byte; the result is the server's answer."""
+        self._appender.put(Outgoing(b"", len(body), (body,), max(0, date)))
+        self._appender.finish()
+        return self._appender.answers.pop().result
 
     def messages(self) -> t.Iterator[Fetched]:
         """Everything that the folder holds, in the order in which it was put in; read-only."""
