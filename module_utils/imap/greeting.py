@@ -88,7 +88,10 @@ def who_is_silent(wire: Wire, endpoint: Endpoint, error: NetworkError) -> Archiv
         cause = "the server is silent and hangs up at the first plain text, as a port does that speaks TLS from the first byte"
         return ProtocolError(endpoint.label, cause, "Use access IMAP-SSL for it, or port 143")
     cause = f"no IMAP greeting came within {endpoint.timeout:g} seconds" if silent else error.cause
-    return NetworkError(endpoint.label, cause, "Check the port, the access method (IMAP, IMAP-TLS, IMAP-SSL) and the server")
+    remedy = (
+        "Check the port, the access method (IMAP, IMAP-TLS, IMAP-SSL), and whether the server has blocked this host's address"
+    )
+    return NetworkError(endpoint.label, cause, remedy)
 
 
 def stranger(endpoint: Endpoint, received: bytes) -> ProtocolError:

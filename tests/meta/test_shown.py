@@ -14,6 +14,7 @@ from tests.meta.test_house import MODULES, ROLES, ROOT
 READING = {
     "archive_audit",
     "archive_info",
+    "archive_login",
     "archive_rehearse",
     "archive_verify",
     "kerio_compare",
