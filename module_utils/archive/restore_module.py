@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the options of ``archive_restore`` to its outcome, which is the fields of ``runner.Outcome``."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.mailops.kerio.plugins.module_utils import job
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, profile_keys
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MASTER, SERVER_SECRETS, Server, parse_servers
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_filter import instant
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore import Restore, Wish
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_report import Report
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets, endpoint_of
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_module import master_passwords
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import refuse_without_library
+
+JOB = "archive_restore"
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+# Of the options, what makes one restore another than the next; no secrets.
+_ABOUT = (
+    *("root", "user", "mailboxes", "folders", "exclude_folders", "since", "before", "digests", "message_ids"),
+    *("server", "mailbox", "target_folder", "credentials", "read_back", "by", "fail_on_errors"),
+)
+
+Data = dict[str, t.Any]
+
+
+def secrets_of(params: Data) -> list[str]:
+    """Every password in the module's parameters."""
+    masters = [server.get(key) for server in params["servers"] for key in SERVER_SECRETS]
+    return [str(secret) for secret in [*masters, params["password"]] if secret]
+
+
+def wish_of(params: Data) -> Wish:
+    """What the parameters ask for; raises ``InputError``."""
+    servers = parse_servers(params["servers"])
+    masters, others = master_passwords(params["servers"])
+    if not 0 <= params["read_back"] <= 100:
+        raise InputError("read_back", f"{params['read_back']} cannot be used", "Give a whole number from 0 to 100")
+    return Wish(
+        params["root"],
+        params["user"],
+        servers,
+        Secrets(masters, {}, others),
+        _choice(params),
+        tuple(params["message_ids"]),
+        params["server"] or "",
+        params["mailbox"] or "",
+        _password(params),
+        params["read_back"],
+        params["by"] or params["job_owner"] or "",
+    )
+
+
+def _password(params: Data) -> str:
+    """The password of the mailbox; "" for the master password of the server."""
+    given = str(params["password"] or "")
+    if params["credentials"] == MASTER:
+        if given:
+            raise InputError("password", "credentials is master, which needs none", "Leave it out, or say credentials: password")
+        return ""
+    if not given:
+        raise InputError("password", "credentials is password, and there is none", "Give the password of the mailbox")
+    return given
+
+
+def _choice(params: Data) -> Choice:
+    since, before = (_instant(params, key) for key in ("since", "before"))
+    if since is not None and before is not None and since >= before:
+        raise InputError("since", "it is not earlier than before, so no message could be chosen", "Give an earlier date")
+    digests = [text.strip().lower().rpartition("/")[2] for text in params["digests"]]
+    for text in digests:
+        if not _DIGEST.match(text):
+            raise InputError("digests", f"{text} is no digest", "Give 64 hexadecimal digits, or the path of an object")
+    folder = params["target_folder"].strip("/")
+    if not all(part.strip() for part in folder.split("/")) and folder:
+        raise InputError("target_folder", f"{folder!r} has a part without a name", "Give names of folders joined by /")
+    return Choice(
+        tuple(params["mailboxes"]),
+        tuple(params["folders"]),
+        tuple(params["exclude_folders"]),
+        since,
+        before,
+        frozenset(map(bytes.fromhex, digests)),
+        folder,
+    )
+
+
+def _instant(params: Data, key: str) -> int | None:
+    if params[key] is None:
+        return None
+    try:
+        return instant(params[key])
+    except profile_keys.NotAllowedError as allowed:
+        raise InputError(key, f"{params[key]} cannot be used", f"Give {allowed}") from None
+
+
+def warnings_of(servers: t.Mapping[str, Server], report: Report) -> list[str]:
+    """What the operator must be told of the server that was restored to, and of the restore."""
+    used = [server for name, server in servers.items() if report.to.startswith(f"{name} ")]
+    return [*(warning for server in used for warning in arguments.warnings(endpoint_of(server))), *report.warnings]
+
+
+def declare(params: Data, check_mode: bool) -> Data:
+    """Do what the module was asked for and return its outcome."""
+    wish = wish_of(params)
+    fails = params["fail_on_errors"]
+
+    def restore(reporter: Reporter, *, write: bool) -> Data:
+        report = Restore(wish, reporter, write).run()
+        return outcome_of(report, fails, warnings_of(wish.servers, report))
+
+    def prepare() -> job.Work:
+        require_zstandard()
+        refuse_without_library()
+        Store.open(wish.root).close()
+        return lambda reporter: restore(reporter, write=True)
+
+    if check_mode:
+        prepare()
+        return restore(Silent(), write=False)
+    servers = [{key: value for key, value in one.items() if key not in SERVER_SECRETS} for one in params["servers"]]
+    about = {"servers": servers, **{key: params[key] for key in _ABOUT}}
+    return job_outcome.follow(params, JOB, "The restore is under way", prepare, about, secrets_of(params))
+
+
+def outcome_of(report: Report, fails: bool, warnings: list[str]) -> Data:
+    """The result; messages that are not in the mailbox fail the module at its end unless it is told not to."""
+    return {
+        "changed": bool(report.total("appended") or report.made),
+        "msg": report.sentence(),
+        "failed": bool(report.total("failed")) and fails,
+        "warnings": warnings,
+        "diff": report.diff(),
+        "data": report.as_data(),
+    }
