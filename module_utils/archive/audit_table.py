@@ -21,6 +21,7 @@ _TOLD: dict[str, str] = {
     "exported": f"exported {_DIGEST} to {{to}}",
     "restored": "restored ({outcome}) {messages} of {asked} messages of {user} to {server} {mailbox} {folder}",
 }
+_OVER_OTHERS = ("audit", "administer")  # privileges that reach the mail of others; those of each user would fill the screen
 _HEAD = ("index", "event", "at", "by")  # of which a line tells otherwise, or not at all
 
 
@@ -67,12 +68,16 @@ class _Values(dict[str, str]):
 
 
 def _users(entry: Entry) -> str:
-    changes = (_Values(change) for change in entry["changes"])
-    told = (
-        f"{one['action']} {one['name']}" + (f" (was {one['was']})" if one.get("was", one["name"]) != one["name"] else "")
-        for one in changes
-    )
-    return f"users: {', '.join(told)}"
+    return f"users: {', '.join(map(_user, entry['changes']))}"
+
+
+def _user(change: Entry) -> str:
+    """What became of a user, with the former name, and the rights over mail of others."""
+    one = _Values(change)
+    was = f" (was {one['was']})" if one.get("was", one["name"]) != one["name"] else ""
+    reads = [f"reads {printable(name)}" for name in change.get("reads", ())]
+    rights = [right for right in _OVER_OTHERS if right in change.get("privileges", ())] + reads
+    return f"{one['action']} {one['name']}{was}" + (f" [{', '.join(rights)}]" if rights else "")
 
 
 def _declared(entry: Entry) -> str:

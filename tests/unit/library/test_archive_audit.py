@@ -107,6 +107,13 @@ def test_the_table_is_for_people(archive: Archive) -> None:
     assert first[21:].startswith("admin@controller  run: run 1, outcome ok, seen 2, new 2,")
 
 
+def test_rights_over_the_mail_of_others_are_told() -> None:
+    auditor = {"action": "created", "name": "a", "privileges": ["audit", "login"]}
+    reader = {"action": "changed", "name": BOB, "privileges": ["login", "read"], "reads": [ALICE, "of\nit"]}
+    (line,) = audit_table.lines([{"event": "users", "at": 1, "changes": [auditor, reader]}])
+    assert line.endswith(f"users: created a [audit], changed {BOB} [reads {ALICE}, reads of\\nit]")
+
+
 @pytest.mark.parametrize("event", audit.EVENTS)
 def test_every_event_has_one_line_that_cannot_move_the_cursor(event: str) -> None:
     told = dict.fromkeys(("reason", "why", "to", "mailbox", "folder", "outcome"), "of\nit\x1b[2J")
