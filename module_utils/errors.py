@@ -145,6 +145,12 @@ class UserPlanError(ArchiveToolError):
     kind = "users"
 
 
+class AccessError(ArchiveToolError):
+    """The archive's Dovecot does not take its files, or cannot be asked."""
+
+    kind = "access"
+
+
 class RelationError(ArchiveToolError):
     """Declared settings, today's and the archive side contradict each other; ``details['relations']`` lists all findings."""
 

@@ -33,6 +33,7 @@ PURE = [
     "kerio/meanings.py",
     *sorted(f"kerio/{path.name}" for path in (UTILS / "kerio").glob("relations*.py")),
     "archive/layout.py",
+    *(f"archive/access_{name}.py" for name in ("names", "users", "files")),
     "archive/copykey.py",
     "archive/deletion.py",
     *(f"archive/evidence_{name}.py" for name in ("tree", "note", "proof")),
@@ -66,6 +67,7 @@ THIRD_PARTY = {
     "imapclient": "imap/",
     "zstandard": "archive/store",
     "cryptography": "archive/evidence_note",
+    "argon2": "archive/access_passwords",
 }
 
 

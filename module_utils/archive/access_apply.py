@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Accounts into force: what differs from the files in use, a trial of the new ones, and the change in an order that is safe.
+
+At no instant may anybody do more than before or after. So whoever may do less, or proves otherwise who he is, cannot log in any
+more before anything else changes; his sessions end; everything else is put in place; the new users file comes last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils import plan
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import access_files, access_state, access_trial, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_instance import Instance
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_names import in_passwd_file
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_state import (
+    CANDIDATE,
+    CONFIGURATION,
+    HOMES,
+    LIVE,
+    NEXT,
+    RECORD,
+    Rights,
+)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_users import Account
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import AccessError
+
+_RECORD: dict[str, t.Any] = {"loaded": {}, "rights": None}
+
+
+@dataclass
+class Wanted:
+    """Everything that is to be in force."""
+
+    root: str
+    state: Path
+    rights: Rights
+    accounts: t.Sequence[Account]
+    files: dict[str, str]
+    candidates: dict[str, str]
+    people: access_files.People
+
+    @property
+    def everything(self) -> dict[str, str]:
+        return {**self.files, **self.candidates}
+
+    @property
+    def loaded(self) -> dict[str, str]:
+        """Digests of what Dovecot reads at start and after a reload alone."""
+        return {
+            name: hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest() for name, text in self.candidates.items()
+        }
+
+    @property
+    def record(self) -> str:
+        return json.dumps({"loaded": self.loaded, "rights": self.people}, indent=1, sort_keys=True) + "\n"
+
+    def home(self, account: Account) -> Path:
+        return self.state / HOMES / str(account.id)
+
+
+@dataclass
+class Difference:
+    """What is not yet as it is wanted. ``before``: the rights that were in force last, None if that is not known."""
+
+    files: list[str]
+    homes: list[Account]
+    trees: list[Account]
+    reload: bool
+    record: bool
+    before: access_files.People | None
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.files or self.homes or self.trees or self.reload or self.record)
+
+
+@dataclass
+class Done:
+    """What was done besides what the difference says."""
+
+    kicked: list[str] = field(default_factory=list)
+    reloaded: bool = False
+    running: bool = False
+
+
+def read_candidates(state: Path, *, check_mode: bool) -> dict[str, str]:
+    """The texts that the role has put there. In check mode it has not, on a fresh host."""
+    folder = state / CANDIDATE
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.endswith(".tmp"))
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        raise os_failure(error, str(folder)) from error
+    if CONFIGURATION not in names and not check_mode:
+        raise AccessError(str(folder / CONFIGURATION), "it is not there", "Run the role archive_access, which makes it")
+    taken = {access_files.USERS, access_files.OWNERS, access_files.ACL, access_files.SHARED, access_files.LOGINS, RECORD}
+    if clash := sorted(taken & set(names)):
+        raise AccessError(str(folder / clash[0]), "a file of that name is made from the catalog", "Remove it from the candidates")
+    return {name: access_state.read(folder / name) or "" for name in names}
+
+
+def compare(wanted: Wanted) -> Difference:
+    """Look at what is there."""
+    live = wanted.state / LIVE
+    record = _read_record(live / RECORD)
+    return Difference(
+        files=[name for name, text in wanted.everything.items() if not access_state.same(live / name, text, wanted.rights)],
+        homes=[
+            account
+            for account in wanted.accounts
+            if not access_state.home_is_there(wanted.home(account), access_state.tree_of(wanted.root, account), wanted.rights)
+        ],
+        trees=access_state.without_tree(wanted.root, wanted.accounts),
+        reload=any(record["loaded"].get(name) != digest for name, digest in wanted.loaded.items()),
+        record=not access_state.same(live / RECORD, wanted.record, wanted.rights),
+        before=record["rights"],
+    )
+
+
+def _read_record(path: Path) -> dict[str, t.Any]:
+    """The record, or one that knows nothing when it cannot be understood: then everybody counts as one who lost something."""
+    try:
+        found = json.loads(access_state.read(path) or "")
+    except ValueError:
+        return _RECORD
+    return found if isinstance(found, dict) and found.keys() == _RECORD.keys() else _RECORD
+
+
+def shown(wanted: Wanted, difference: Difference) -> plan.Plan:
+    """The difference to show: people and what they may do, and the names of files, homes and trees."""
+    changes = _people(difference.before or {}, wanted.people)
+    live = wanted.state / LIVE
+    for kind, names in (
+        ("files", {name: (live / name).exists() for name in difference.files}),
+        ("homes", {str(account.id): wanted.home(account).exists() for account in difference.homes}),
+        ("trees", {account.tree: False for account in difference.trees}),
+    ):
+        for name, there in sorted(names.items()):
+            before = {"state": "old"} if there else {}
+            changes.append(plan.Change(kind, "change" if there else "create", name, before, {"state": "new"}, {}))
+    if difference.reload:
+        changes.append(plan.Change("dovecot", "change", "", {"configuration": "old"}, {"configuration": "new"}, {}))
+    return plan.Plan(str(wanted.state), tuple(changes))
+
+
+def _people(before: access_files.People, after: access_files.People) -> list[plan.Change]:
+    """Changes of people. That a password is another one is said in words; the rest as it is."""
+    old, new = ({key: {**entry, "by": plan.HIDDEN} for key, entry in people.items()} for people in (before, after))
+    for key in new.keys() & old.keys():
+        if before[key].get("by") != after[key]["by"]:
+            new[key]["by"] = plan.HIDDEN_NEW
+    return plan.item_changes("people", old, new, {}, delete=set(old))
+
+
+def apply(wanted: Wanted, difference: Difference, *, kick: bool) -> Done:
+    """Try what is wanted, then put it in force. AccessError: the trial failed, and nothing in use was touched."""
+    for name in (LIVE, HOMES):
+        access_state.directory(wanted.state / name, 0o755, wanted.rights.uid, wanted.rights.gid)
+    if difference.trees:
+        access_state.make_trees(wanted.root, difference.trees)
+    for account in difference.homes:
+        access_state.make_home(wanted.home(account), access_state.tree_of(wanted.root, account), wanted.rights)
+    if difference.files:
+        _try(wanted)
+    return _put_in_force(wanted, difference, kick=kick)
+
+
+def _try(wanted: Wanted) -> None:
+    """Run the trial in a directory of its own, which stays when it fails."""
+    folder = wanted.state / NEXT
+    _remove(folder)
+    access_state.directory(folder, 0o755, wanted.rights.uid, wanted.rights.gid)
+    trial = access_trial.Trial(str(wanted.state), folder, wanted.candidates)
+    additions = trial.additions()
+    for name, text in wanted.everything.items():
+        moved = text.replace(f"{wanted.state}/{LIVE}", str(folder)) if name in wanted.candidates else text
+        access_state.write(folder / name, moved + additions.get(name, ""), wanted.rights)
+    tree = access_state.tree_of(wanted.root, wanted.accounts[0]) if wanted.accounts else _empty_tree(folder, wanted.rights)
+    access_state.make_home(folder / access_trial.HOME, tree, wanted.rights)
+    trial.run()
+    _remove(folder)
+
+
+def _empty_tree(folder: Path, rights: Rights) -> str:
+    """A tree for the trial of an archive that has no users yet."""
+    for name in ("empty", "empty/INBOX", *(f"empty/INBOX/{part}" for part in layout.MAILDIR_PARTS)):
+        access_state.directory(folder / name, 0o755, rights.uid, rights.gid)
+    return str(folder / "empty")
+
+
+def _remove(folder: Path) -> None:
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise os_failure(error, str(folder)) from error
+
+
+def _put_in_force(wanted: Wanted, difference: Difference, *, kick: bool) -> Done:
+    live = wanted.state / LIVE
+    instance = _running(wanted.state)
+    losers = None if difference.before is None else access_files.lost(difference.before, wanted.people)
+    kicked: set[str] = set()
+    _narrow(wanted, difference)
+    if instance and kick:
+        kicked |= _end_sessions(instance, losers)
+    for name, text in wanted.everything.items():
+        if name != access_files.USERS and name in difference.files:
+            access_state.write(live / name, text, wanted.rights)
+    if instance and difference.reload:
+        instance.reload()
+    if not access_state.same(live / access_files.USERS, wanted.files[access_files.USERS], wanted.rights):
+        access_state.write(live / access_files.USERS, wanted.files[access_files.USERS], wanted.rights)
+    if instance and kick:
+        # Whoever was logging in at that moment.
+        kicked |= _end_sessions(instance, losers)
+    if difference.record:
+        access_state.write(live / RECORD, wanted.record, wanted.rights)
+    return Done(sorted(kicked), reloaded=bool(instance and difference.reload), running=instance is not None)
+
+
+def _running(state: Path) -> Instance | None:
+    """The instance that runs. What is live cannot be read any more when a file that it names is gone; the next one can."""
+    for folder in (LIVE, CANDIDATE):
+        with contextlib.suppress(AccessError):
+            instance = Instance(state / folder / CONFIGURATION)
+            return instance if instance.runs() else None
+    return None
+
+
+def _narrow(wanted: Wanted, difference: Difference) -> None:
+    """Leave those in the users file in use for whom nothing changes."""
+    path = wanted.state / LIVE / access_files.USERS
+    text = access_state.read(path)
+    if text is None:
+        return
+    before = difference.before or {}
+    unchanged = {in_passwd_file(key) for key, entry in wanted.people.items() if before.get(key) == entry}
+    narrow = access_files.narrowed(text, unchanged)
+    if narrow != text:
+        access_state.write(path, narrow, wanted.rights)
+
+
+def _end_sessions(instance: Instance, losers: t.Collection[str] | None) -> set[str]:
+    """End the sessions of those who lost something, or of everybody when nobody knows who did."""
+    there = instance.sessions()
+    there = there if losers is None else there & set(losers)
+    instance.kick(sorted(there))
+    return there
