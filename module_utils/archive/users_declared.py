@@ -142,10 +142,10 @@ def overlay(values: UserValues, entry: Entry) -> UserValues:
 
 
 def refuse_collisions(candidates: t.Iterable[Candidate]) -> None:
-    """Raise UserPlanError for two users with one name or address, whatever the case."""
+    """Raise UserPlanError for two users with one name or address."""
     owners: dict[tuple[str, str], UserValues] = {}
     for values in (candidate.values for candidate in candidates):
-        for what in (("name", values.name.lower()), *(("address", address) for address in values.addresses)):
+        for what in (("name", values.name), *(("address", address) for address in values.addresses)):
             other = owners.setdefault(what, values)
             if other is not values:
                 raise UserPlanError(
@@ -200,8 +200,7 @@ def _as_given(person: Person, names: _Names, wish: Wish) -> UserValues:
     # What the one before could do does not come with an archive that somebody else takes over.
     if user is None or person.another or (user.origin == PROFILE and person.values.origin != PROFILE):
         return dataclasses.replace(person.values, privileges=tuple(sorted(set(wish.default_privileges))), reads=())
-    reads = names.renamed(user.reads) if person.present else ()
-    return dataclasses.replace(person.values, privileges=user.privileges, reads=reads)
+    return dataclasses.replace(person.values, privileges=user.privileges, reads=names.renamed(user.reads))
 
 
 class _Names:

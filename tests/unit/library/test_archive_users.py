@@ -131,7 +131,7 @@ def test_wrong_options_are_refused(root: Path) -> None:
 def test_what_would_leave_waits_or_is_bounded_is_returned(root: Path) -> None:
     two = directory(person("gina", domain="example.org"), server="mail2")
     run(root, directories=[directory(*(person(f"p{number}") for number in range(4))), two])
-    waits = person("p0", home_server="mail2")
+    waits = person("p0", home_server="Mail-Two")
     result = run(root, waits, person("p1"), unread=["mail2"], home_servers={"MAIL-TWO": "mail2"})
     assert not result["changed"] and result["left_out"] == []
     assert result["would_leave"] == [

@@ -52,6 +52,12 @@ def test_the_scope_takes_members_of_domains_or_groups(scope: users.Scope, expect
     assert set(found.left_out) == {"ann", "ben", "carl"} - expected
 
 
+def test_a_scope_may_be_for_a_server_that_could_not_be_read() -> None:
+    scope = users.Scope(domains=frozenset({"example.org"}))
+    assert [text.partition(":")[0] for text in plan(wish(person("ann"), scope=scope)).warnings] == ["scope"]
+    assert plan(wish(person("ann"), scope=scope, unread=frozenset({"mail2"}))).warnings == ()
+
+
 def test_accounts_that_are_no_people_are_left_out() -> None:
     desired = wish(person("ann"), person("archive"), person("robot"), not_users=frozenset({"archive@example.com", "robot"}))
     found = plan(desired)

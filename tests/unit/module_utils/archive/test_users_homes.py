@@ -82,6 +82,15 @@ def test_a_name_that_fits_two_servers_settles_nothing() -> None:
     )
 
 
+def test_the_name_of_a_server_comes_before_the_first_part_of_another_one(scene: Scene) -> None:
+    rows = [
+        directory(listed("mail", number=number), server=name, host=f"host{number}.example.net")
+        for number, name in enumerate(("mail.example.com", "mail"), 1)
+    ]
+    scene.sync(wish(directories=rows))
+    assert scene.user("ann@example.com").server == "mail"
+
+
 def test_a_home_server_that_no_server_of_the_run_is_makes_a_user_of_who_lists_the_account(scene: Scene) -> None:
     found = scene.sync(both(listed("mail7", number=1), listed("mail7", number=2)))
     assert scene.user("ann@example.com").server == "mail1"

@@ -170,6 +170,31 @@ def test_a_server_that_is_called_otherwise_keeps_its_users_also_renamed_ones(sce
     assert {user.kerio_id: user.id for user in scene.catalog.users()} == rows
 
 
+def test_an_account_with_its_id_and_name_on_another_server_is_the_same_user(scene: Scene) -> None:
+    scene.sync(wish(directories=[directory(ANN, BEN), directory(server="mail2", domains=[])]))
+    row = scene.user("ann@example.com").id
+    found = scene.sync(wish(directories=[directory(BEN), directory(ANN, server="mail2")], delete=True))
+    assert why(found) == {"ann@example.com": "the mailbox is on mail2 now, was on mail1"}
+    assert scene.user("ann@example.com").id == row
+
+
+def test_a_user_of_the_inventory_on_another_server_is_known_by_the_id_when_renamed(scene: Scene) -> None:
+    two = directory(person("gina", "example.org"), server="mail2", domains=["example.org"])
+    scene.sync(wish(directories=[directory(ANN, BEN), two]))
+    row = scene.user("ann@example.com").id
+    scene.sync(wish(directories=[directory(BEN), two], users=[{"name": "ann@example.com", "server": "mail2"}]))
+    assert (scene.user("ann@example.com").server, scene.user("ann@example.com").kerio_id) == ("mail2", "id-ann")
+    found = scene.sync(wish(directories=[directory(person("anna", id="id-ann"), BEN), two]))
+    assert (why(found), scene.user("anna@example.com").id) == ({"anna@example.com": "was ann@example.com"}, row)
+
+
+def test_a_user_of_the_inventory_may_be_written_otherwise(scene: Scene) -> None:
+    scene.sync(wish(ANN, users=auditor()))
+    row = scene.user("auditor").id
+    found = scene.sync(wish(ANN, users=[{"name": "Auditor"}]))
+    assert (why(found), scene.user("Auditor").id) == ({"Auditor": "was auditor"}, row)
+
+
 def test_the_sentence_says_who_and_why_and_how_many_would_leave(scene: Scene) -> None:
     scene.sync(wish(ANN, BEN))
     found = scene.plan(wish(person("anna", id="id-ann")))
