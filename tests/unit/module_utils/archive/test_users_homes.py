@@ -84,7 +84,7 @@ def test_a_name_that_fits_two_servers_settles_nothing() -> None:
 
 def test_the_name_of_a_server_comes_before_the_first_part_of_another_one(scene: Scene) -> None:
     rows = [
-        directory(listed("mail", number=number), server=name, host=f"host{number}.example.net")
+        directory(listed("MAIL", number=number), server=name, host=f"host{number}.example.net")
         for number, name in enumerate(("mail.example.com", "mail"), 1)
     ]
     scene.sync(wish(directories=rows))
