@@ -75,6 +75,7 @@ def test_play_tests_show_a_run_again_check_a_change_by_hand_and_something_broken
 
 # Where the plays of a role are.
 ROLE_TESTS = {
+    "archive_access": "test_archive_access.py",
     "archive_host": "test_archive_host.py",
     "kerio_connect": "test_role_configure.py",
     "kerio_mailserver_cfg": "test_role_configure.py",

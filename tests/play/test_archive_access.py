@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role archive_access by playbooks/access.yml: people of two servers read their mail with their Kerio passwords."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import imapclient
+import pytest
+
+from tests.lab.cli_lab import make_certificates
+from tests.lab.fixtures import Factory, LabServer
+from tests.lab.playbooks import PlaybookRun
+from tests.play.access_stand import Stand
+from tests.play.archive_site import Watch, furnish, send
+from tests.play.helpers import SECRET
+from tests.play.trees import tree
+
+ORDER = 4711
+UIDS = [1]
+
+
+@pytest.fixture(scope="module")
+def stand(lab_factory: Factory) -> t.Iterator[Stand]:
+    site = furnish(lab_factory(servers=2, users=2), 0)
+    stand = Stand(site)
+    for server in site.servers:
+        send(server, server.users[0]["address"], number=ORDER)
+    stand.fill()
+    yield stand
+    stand.stop()
+
+
+def changed(done: PlaybookRun) -> list[str]:
+    """The modules of the tasks that changed something."""
+    assert done.rc == 0, done.output
+    return [task.action.rpartition(".")[2] for task in done.changed()]
+
+
+def refusal(stand: Stand, user: str, password: str) -> str:
+    with pytest.raises(imapclient.exceptions.LoginError) as refused, stand.login(user, password):
+        pass
+    return str(refused.value).partition("]")[0]
+
+
+def found(client: imapclient.IMAPClient, words: str) -> list[tuple[str, int]]:
+    """The messages with these words in their body, in all folders."""
+    places = []
+    for flags, _delimiter, name in client.list_folders():
+        if b"\\Noselect" not in flags:
+            client.select_folder(name, readonly=True)
+            places += [(name, uid) for uid in client.search(["BODY", words])]
+    return places
+
+
+def assert_read_only(client: imapclient.IMAPClient, folder: str, uid: int) -> dict[bytes, t.Any]:
+    """Nothing can be done to a message or its folder, by a client that does not know that it may not."""
+    client.select_folder(folder, readonly=True)
+    before = client.fetch([uid], ["FLAGS", "BODY.PEEK[]"])[uid]
+    for attempt in (
+        lambda: client.append(folder, b"Subject: no\r\n\r\n"),
+        lambda: client.copy([uid], "INBOX"),
+        lambda: client.move([uid], "INBOX"),
+        lambda: client.create_folder(f"{folder}/more"),
+        lambda: client.rename_folder(folder, "other"),
+    ):
+        with pytest.raises(imapclient.exceptions.IMAPClientError, match="NOPERM"):
+            attempt()
+    client.add_flags([uid], [imapclient.DELETED], silent=True)
+    client.expunge()
+    client.fetch([uid], ["BODY[]"])
+    after = client.fetch([uid], ["FLAGS", "BODY.PEEK[]"])[uid]
+    assert [after[part] for part in (b"FLAGS", b"BODY[]")] == [before[part] for part in (b"FLAGS", b"BODY[]")]
+    assert imapclient.DELETED not in after[b"FLAGS"]
+    status: dict[bytes, t.Any] = client.folder_status(folder, ["MESSAGES", "UIDVALIDITY"])
+    with pytest.raises(imapclient.exceptions.IMAPClientError, match="NOPERM"):
+        client.delete_folder(folder)
+    return status
+
+
+def assert_logins(stand: Stand, server: LabServer) -> None:
+    """A person of a server: reads, changes nothing, is refused with a wrong password."""
+    person = server.users[0]
+    user, password = person["address"], person["password"]
+    with stand.login(user, password) as client:
+        ((folder, uid),) = found(client, f"send {ORDER} of these")
+        assert folder.startswith(f"{user}/")
+        status = assert_read_only(client, folder, uid)
+    with stand.login(user.upper(), password) as again:
+        assert again.folder_status(folder, ["MESSAGES", "UIDVALIDITY"]) == status
+    assert refusal(stand, user, f"{SECRET}-wrong") == "b'[AUTHENTICATIONFAILED"
+    log = stand.logged()
+    assert f"kerio: user=<{user}> rip=127.0.0.1" in log
+    assert f"result=wrong {server.name}: the server said: NO" in log
+    commands = [json.loads(line.partition("Info: ")[2])["fields"] for line in log.splitlines() if '{"event"' in line]
+    own = [fields for fields in commands if fields["user"] == user]
+    assert {fields["session"] for fields in own if fields.get("cmd_human_args") == f"{uid} (BODY[])"}
+    assert ORDER not in [word for fields in own for word in json.dumps(fields).split()]
+
+
+@pytest.mark.shows("run", "again", "check", "by_hand")
+def test_people_read_their_mail_with_their_kerio_passwords_and_change_nothing(stand: Stand) -> None:
+    candidates = ["file", "template", "copy"]
+    assert changed(stand.serve("--check")) == candidates
+    assert not stand.state.exists()
+    first = stand.serve()
+    assert changed(first) == [*candidates, "archive_access"]
+    stand.start()
+
+    archived, watch = tree(stand.root / "mail", stand.root / "objects"), Watch(*stand.site.servers)
+    for server in stand.site.servers:
+        assert_logins(stand, server)
+        assert [line["cause"] for line in watch.refused(server)] == ["password"]
+    asked = watch.commands()["LOGIN"]
+    assert refusal(stand, "nobody@example.com", f"{SECRET}-wrong") == "b'[AUTHENTICATIONFAILED"
+    assert watch.commands()["LOGIN"] == asked
+    mail1 = stand.site.servers[0]
+    mail1.service("stop")
+    assert refusal(stand, mail1.users[0]["address"], mail1.users[0]["password"]) == "b'[UNAVAILABLE"
+    mail1.service("start")
+    assert tree(stand.root / "mail", stand.root / "objects") == archived
+
+    assert changed(stand.serve()) == []
+    before = tree(stand.state / "candidate", stand.state / "live")
+    make_certificates(stand.folder / "pem", "renewed.example.com")
+    assert changed(stand.serve("--check")) == ["template"]
+    assert tree(stand.state / "candidate", stand.state / "live") == before
+
+
+def told(done: PlaybookRun) -> str:
+    """What the playbook says at its end."""
+    assert done.rc != 0
+    return str(done.failed()[-1].result["msg"])
+
+
+@pytest.mark.shows("broken")
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        (
+            {"kerio_connect_imap_access": "IMAP"},
+            ["mail1: its access is IMAP", "IMAP-SSL or IMAP-TLS", "archive_access_servers_in_clear"],
+        ),
+        (
+            {"kerio_connect_security_policy": {"failed_logins_to_lock": 4}},
+            ["mail1: archive_access_guesses_per_account is 4, but Kerio acts at the failed login number 4. Set "],
+        ),
+        ({"archive_access_key": "/no/such/key"}, ["/no/such/key: not there. Put the certificate", "archive_access_key"]),
+        ({"archive_access_root": "/root"}, ["/root: group root, mode 0700. ", "archive_host_group", "chgrp -R GROUP /root/mail"]),
+    ],
+    ids=["in clear", "limits", "no key", "group"],
+)
+def test_what_would_not_be_safe_is_told_before_anything_is_made(
+    stand: Stand, variables: dict[str, t.Any], words: list[str]
+) -> None:
+    before = tree(stand.state / "candidate")
+    done = stand.serve(**variables)
+    assert done.changed() == []
+    assert all(word in told(done) for word in words), told(done)
+    assert tree(stand.state / "candidate") == before
