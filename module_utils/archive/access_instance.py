@@ -40,11 +40,13 @@ def run(*argv: str) -> subprocess.CompletedProcess[str]:
 
 
 def complaint(text: str) -> str:
-    """The first thing that Dovecot calls an error in some lines of output or log, without date and process; "" for none."""
-    for line in text.splitlines():
-        if _PREFIX.match(line):
-            return _PREFIX.sub("", line).strip()
-    return ""
+    """The first thing that Dovecot calls an error in some lines of output or log, without date and process; "" for none.
+
+    The master only says that another process failed, and may be the first to say so.
+    """
+    lines = [line for line in text.splitlines() if _PREFIX.match(line)]
+    told = next((line for line in lines if " master: " not in line), lines[0] if lines else "")
+    return _PREFIX.sub("", told).strip()
 
 
 def remark(text: str) -> str:

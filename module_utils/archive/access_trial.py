@@ -67,6 +67,10 @@ _TELLING_RIGHTS = """protocol imap {{
 """
 
 
+class _UnfitError(Exception):
+    """Something that Dovecot does not call an error."""
+
+
 class OverSocket(imaplib.IMAP4):
     """IMAP over a UNIX socket, whose path stands in the place of the host."""
 
@@ -106,20 +110,21 @@ class Trial:
         listed = access_instance.run(access_instance.DOVECONF, "-x", "-c", str(self._configuration))
         if listed.returncode != 0:
             raise self._failure(listed.stderr)
+        if access_instance.setting(self._configuration, "plugin/acl_globals_only") != "yes":
+            raise self._failure(
+                "", "acl_globals_only is not yes, so that Dovecot would read and write files of rights in the trees"
+            )
         plugins = access_instance.setting(self._configuration, "mail_plugins", "protocol=imap")
         closed = "".join(_CLOSED.format(*listener) for listener in access_instance.listeners(self._configuration))
         with self._configuration.open("a", encoding="utf-8") as file:
             file.write(closed + _TELLING_RIGHTS.format(plugins))
-        with self._started() as process:
-            try:
-                self._ask(process)
-            except (OSError, imaplib.IMAP4.error) as error:
-                raise self._failure(self._log(), str(error)) from error
-        if words := access_instance.complaint(self._log()):
-            raise self._failure(self._log(), words)
+        problem = self._problem()
+        log = self._log()
+        if problem or access_instance.complaint(log):
+            raise self._failure(log, problem)
 
-    @contextlib.contextmanager
-    def _started(self) -> t.Iterator[subprocess.Popen[bytes]]:
+    def _problem(self) -> str:
+        """What the probes did not find as it must be, "" for nothing. Dovecot has ended then, and its log is whole."""
         with (self._next / "out").open("wb") as out:
             process = subprocess.Popen(
                 [access_instance.DOVECOT, "-F", "-c", str(self._configuration)],
@@ -129,17 +134,25 @@ class Trial:
                 cwd="/",
                 start_new_session=True,
             )
+        problem = "it was interrupted"
         try:
-            yield process
+            self._ask(process)
+            problem = ""
+        except (OSError, imaplib.IMAP4.error, _UnfitError) as error:
+            problem = str(error)
         finally:
-            # The whole group, because the master alone takes a second for it.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(START_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            self._end(process, at_once=not problem)
+        return problem
+
+    def _end(self, process: subprocess.Popen[bytes], *, at_once: bool) -> None:
+        """The master ends the others, and its log last, which takes a second; all at once they lose lines of it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM) if at_once else process.terminate()
+        try:
+            process.wait(START_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def _ask(self, process: subprocess.Popen[bytes]) -> None:
         with self._connected(process) as imap:
@@ -162,10 +175,10 @@ class Trial:
         """Open an archive: it must be there, and read by right alone, whatever the file system says besides."""
         opened, said = imap.select("INBOX", readonly=True)
         if opened != "OK":
-            raise self._failure(self._log(), f"a probe cannot open an archive: {said[0]!r}")
+            raise _UnfitError(f"a probe cannot open an archive: {said[0]!r}")
         _, answer = imap.myrights("INBOX")
         if set((answer[0] or b"").split()[-1:]) != {_RIGHTS}:
-            raise self._failure(self._log(), f"a probe has other rights on an archive than {_RIGHTS.decode()}: {answer[0]!r}")
+            raise _UnfitError(f"a probe has other rights on an archive than {_RIGHTS.decode()}: {answer[0]!r}")
 
     def _refused(self, imap: imaplib.IMAP4, user: str) -> None:
         """Somebody whom the Lua script does not know: refused, and not for a lack of an answer."""
@@ -175,7 +188,7 @@ class Trial:
             if _REFUSED not in str(error):
                 raise
         else:
-            raise self._failure(self._log(), "a probe that nobody knows was let in")
+            raise _UnfitError("a probe that nobody knows was let in")
 
     def _log(self) -> str:
         """What the trial's Dovecot said, before and after it had a log."""

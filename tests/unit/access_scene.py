@@ -52,6 +52,7 @@ mail_location = maildir:~/mail:INBOX=~/mail/INBOX:LAYOUT=fs:UTF-8:INDEX=~/index:
 mail_plugins = zlib acl
 plugin {
   acl = vfile:@state@/live/acl
+  acl_globals_only = yes
   acl_shared_dict = file:@state@/live/shared-mailboxes
 }
 namespace inbox {

@@ -182,6 +182,7 @@ BROKEN_CANDIDATES = (
     ("dovecot.conf", "ssl = required\nssl_cert = </nowhere/cert.pem\n", "/nowhere/cert.pem: No such file or directory"),
     ("dovecot.conf", "protocol imap {\n  mail_plugins = zlib\n}\n", "imap_acl"),
     ("dovecot.conf", "plugin {\n  acl = vfile\n}\n", "a probe has other rights on an archive than lr"),
+    ("dovecot.conf", "plugin {\n  acl_globals_only = no\n}\n", "acl_globals_only is not yes"),
     ("dovecot.conf", "auth_username_chars = abc\n", "disallowed by auth_username_chars"),
     ("kerio.lua", "function x(\n", "candidate/kerio.lua:"),
     ("kerio.lua", 'require "nowhere"\n', "module 'nowhere' not found"),
@@ -287,6 +288,15 @@ def test_a_run_that_died_in_the_middle_is_done_again_with_its_kicks_and_its_relo
                 bob.noop()
             assert opened(archive.log_in(BOB), "INBOX") == [0 if died % 2 else None]
         assert died > 3
+
+
+def test_dovecot_sees_a_change_of_the_same_size_within_a_second(archive: Scene) -> None:
+    path = archive.base / "users"
+    times = []
+    for text in ("alice", "erika", "carol"):
+        access_state.write(path, text, access_state.rights_of(None, None, None))
+        times.append(int(path.stat().st_mtime))
+    assert times == sorted(set(times))
 
 
 def test_an_unreadable_record_ends_every_session(archive: Scene) -> None:
