@@ -91,14 +91,14 @@ def _authentication(entry: Entry) -> str:
 def merge(candidates: t.Iterable[Candidate], entries: t.Iterable[Entry]) -> list[Candidate]:
     """Add the users of the inventory. One who has the name of a user of a directory is that user, declared further."""
     merged = list(candidates)
-    found = {candidate.values.name: candidate for candidate in merged}
+    places = {candidate.values.name: place for place, candidate in enumerate(merged)}
     for entry in entries:
-        candidate = found.get(str(entry["name"]).lower())
-        if candidate is None:
+        place = places.get(str(entry["name"]).lower())
+        if place is None:
             merged.append(Candidate(_from_inventory(entry), entry=entry))
         else:
+            candidate = merged[place]
             _refuse_other(candidate.values, entry)
-            place = merged.index(candidate)
             merged[place] = dataclasses.replace(candidate, values=overlay(candidate.values, entry), entry=entry)
     return merged
 

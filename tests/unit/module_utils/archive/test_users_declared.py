@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import users
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import users, users_homes
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, InputError, UserPlanError
 from tests.unit.module_utils.archive.users_scene import Data, Scene, directory, person, scene, why, wish
 
@@ -83,6 +83,20 @@ def test_a_user_of_the_inventory_who_has_the_name_of_one_of_a_directory_is_that_
     kerio = {**entry, "authentication": "kerio", "server": "mail1", "kerio_login": "ann@example.com"}
     scene.sync(wish({**ANN, "authentication": "internal", "enabled": False}, users=[kerio]))
     assert (scene.user("ann@example.com").authentication, scene.user("ann@example.com").enabled) == ("internal", False)
+
+
+def test_declared_users_are_found_without_comparing_them_with_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compare(*_: object) -> bool:
+        raise AssertionError("2,000 declared of 10,000 users would take 15 seconds")
+
+    monkeypatch.setattr(users_homes.Candidate, "__eq__", compare)
+    entries: list[Data] = [{"name": "ben@example.com"}, {"name": "auditor"}]
+    found = users.plan_users("/srv/archive", wish(ANN, BEN, users=entries), [])
+    assert [(step.values.name, step.values.authentication) for step in found.steps] == [
+        ("ann@example.com", ""),
+        ("ben@example.com", "integrated"),
+        ("auditor", "integrated"),
+    ]
 
 
 def test_a_user_of_an_unread_server_may_be_declared_further(scene: Scene) -> None:
