@@ -59,7 +59,7 @@ def by_identity(candidates: t.Iterable[Candidate], current: t.Sequence[User], wi
     for match in matches:
         values = match.values
         if match.user is None and values.kerio_id:
-            user = moved.get(values.kerio_id) or (by_login.get(values.kerio_login) if match.candidate.settled else None)
+            user = moved.get(values.kerio_id) or _of_login(match.candidate, by_login)
             if user is not None and user.id not in taken:
                 match.user = user
                 taken.add(user.id)
@@ -70,6 +70,14 @@ def _of_ids(candidate: Candidate, by_id: t.Mapping[Id, User]) -> User | None:
     rows = [by_id[identity] for identity in sorted(candidate.ids) if identity in by_id]
     # Two rows from before the domain was distributed: that of the home server counts, and the other one leaves.
     return min(rows, key=lambda user: (user.server != candidate.values.server, user.deleted is not None), default=None)
+
+
+def _of_login(candidate: Candidate, by_login: t.Mapping[str, User]) -> User | None:
+    """Who had the login and came from another server, which may have had another id. On one server that is another account."""
+    user = by_login.get(candidate.values.kerio_login) if candidate.settled else None
+    if user is None or user.server != candidate.values.server or user.kerio_id in {kerio_id for _, kerio_id in candidate.ids}:
+        return user
+    return None
 
 
 def by_name(matches: t.Sequence[Match], current: t.Sequence[User], wish: Wish) -> None:

@@ -130,6 +130,24 @@ def test_a_user_whom_the_home_server_does_not_list_is_there_all_the_same(scene: 
     assert (scene.user("ann@example.com").server, scene.user("ann@example.com").kerio_id) == ("mail2", "id-ann-1")
 
 
+def test_the_id_that_another_server_told_is_no_other_account(scene: Scene) -> None:
+    scene.sync(both(listed("mail2", number=1), None))
+    row = scene.user("ann@example.com").id
+    scene.sync(both(listed("mail2", number=1), listed("mail2", number=2)))
+    assert (scene.user("ann@example.com").id, scene.user("ann@example.com").kerio_id) == (row, "id-ann-2")
+
+
+@pytest.mark.parametrize("left", [True, False], ids=["the one before has left", "between two runs"])
+def test_another_account_of_the_login_on_the_home_server_is_somebody_else(scene: Scene, left: bool) -> None:
+    one, two = listed("mail2", number=1), listed("mail2", number=2)
+    scene.sync(both(one, two, rights=[{"user": "ann@example.com", "privileges": ["login", "audit"]}]))
+    if left:
+        scene.sync(both(None, None, delete=True))
+    rehired = both({**one, "id": "id-other-1"}, {**two, "id": "id-other-2"})
+    with pytest.raises(UserPlanError, match=r"under the name of somebody else \(mail2 id id-ann-2\)"):
+        scene.plan(rehired)
+
+
 def test_a_user_of_a_home_server_that_could_not_be_read_waits(scene: Scene) -> None:
     scene.sync(both(listed("mail2", number=1), listed("mail2", number=2)))
     before = scene.user("ann@example.com")
