@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 import typing as t
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import schem
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
 
 BUSY_MILLISECONDS = 60_000
+_BUSY_PAUSE = 0.005  # seconds
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "Make room on that file system, then run again: what was committed is untouched",
     sqlite3.SQLITE_BUSY: "Another program holds a transaction open for more than a minute; find it with fuser and end it",
@@ -83,7 +85,7 @@ class Database:
     def _prepare(self, *, readonly: bool, create: bool) -> None:
         if not readonly:
             # Before the first statement: an empty file becomes WAL at once, so that a reader never sees another mode.
-            self._db.execute("PRAGMA journal_mode = WAL")
+            self._become_wal()
             self._db.execute("PRAGMA synchronous = FULL")
         for pragma in _PRAGMAS:
             self._db.execute(pragma)
@@ -92,6 +94,18 @@ class Database:
         if not readonly:
             self._migrate()
         self._check_version()
+
+    def _become_wal(self) -> None:
+        """Change the journal mode; SQLite does not wait by itself when another process is about to write the new file."""
+        late = time.monotonic() + BUSY_MILLISECONDS / 1000
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > late:
+                    raise
+                time.sleep(_BUSY_PAUSE)
 
     def _create_tables(self) -> None:
         if self._version() or self._tables():

@@ -5,6 +5,7 @@ import hashlib
 import multiprocessing
 import os
 import sqlite3
+import threading
 import typing as t
 from pathlib import Path
 
@@ -279,6 +280,18 @@ def test_two_processes_may_make_the_same_catalog(path: str) -> None:
     assert [child.exitcode for child in children] == [0] * 4
     with Catalog.open(path) as catalog:
         assert [catalog.get_meta(f"made{number}") for number in range(4)] == ["1"] * 4
+
+
+def test_a_new_catalog_waits_for_who_is_about_to_write_it(path: str) -> None:
+    """SQLite answers a change of the journal mode with "locked" at once then."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    late = threading.Timer(0.2, other.rollback)
+    late.start()
+    with Catalog.open(path) as catalog:
+        assert catalog.row("PRAGMA journal_mode") == ("wal",)
+    late.join()
+    other.close()
 
 
 def _make(path: str, number: int) -> None:
