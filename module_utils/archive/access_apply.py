@@ -30,7 +30,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_state
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_users import Account
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import AccessError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import AccessError, ArchiveToolError
 
 _RECORD: dict[str, t.Any] = {"loaded": {}, "rights": None}
 
@@ -171,7 +171,11 @@ def apply(wanted: Wanted, difference: Difference, *, kick: bool) -> Done:
         access_state.make_home(wanted.home(account), access_state.tree_of(wanted.root, account), wanted.rights)
     if difference.files:
         _try(wanted)
-    return _put_in_force(wanted, difference, kick=kick)
+    try:
+        return _put_in_force(wanted, difference, kick=kick)
+    except ArchiveToolError as error:
+        error.details["done"] = True  # something is in force; the next call does the rest
+        raise
 
 
 def _try(wanted: Wanted) -> None:

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     access_apply,
     access_files,
+    access_instance,
     access_names,
     access_passwords,
     access_state,
@@ -242,20 +243,38 @@ def test_before_anything_else_changes_nobody_can_log_in_who_has_lost_something(
     archive.users(person("carl", reads=(ALICE,)), person("dora"))
     archive.declare()
     archive.users(person("carl"), person("erik"))
+    archive.candidate("kerio.lua", SCRIPT + "-- another one\n")
     steps: list[tuple[str, set[str]]] = []
     write = access_state.write
 
     def watched(path: Path, text: str, rights: access_state.Rights) -> None:
-        if path.parent.name == "live":
-            steps.append((path.name, {line.split(":")[0] for line in text.splitlines()[1:]} if path.name == "users" else set()))
+        steps.append((path.name, {line.split(":")[0] for line in text.splitlines()[1:]} if path.name == "users" else set()))
         write(path, text, rights)
+
+    class Running:
+        """Everybody is logged in, whoever is kicked."""
+
+        def sessions(self) -> set[str]:
+            return {ALICE, "carl", "dora"}
+
+        def kick(self, users: list[str]) -> None:
+            steps.append(("kick", set(users)))
+
+        def reload(self) -> None:
+            steps.append(("reload", set()))
 
     monkeypatch.setattr(access_state, "write", watched)
     monkeypatch.setattr(access_apply, "_try", lambda _wanted: None)
+    monkeypatch.setattr(access_apply, "_running", lambda _state: Running())
     archive.declare()
-    assert steps[0] == ("users", {ALICE, BOB, AUDITOR, "dora"})
-    assert {name for name, _ in steps[1:-2]} == {"owners", "acl", "shared-mailboxes", "logins.lua"}
-    assert steps[-2:] == [("users", {ALICE, BOB, AUDITOR, "dora", "carl", "erik"}), ("applied.json", set())]
+    assert steps[:2] == [("users", {ALICE, BOB, AUDITOR, "dora"}), ("kick", {"carl"})]
+    assert {name for name, _ in steps[2:-4]} == {"owners", "acl", "shared-mailboxes", "logins.lua", "kerio.lua"}
+    assert steps[-4:] == [
+        ("reload", set()),
+        ("users", {ALICE, BOB, AUDITOR, "dora", "carl", "erik"}),
+        ("kick", {"carl"}),
+        ("applied.json", set()),
+    ]
 
 
 def test_a_run_that_died_in_the_middle_is_done_again_with_its_kicks_and_its_reload(
@@ -288,6 +307,19 @@ def test_a_run_that_died_in_the_middle_is_done_again_with_its_kicks_and_its_relo
                 bob.noop()
             assert opened(archive.log_in(BOB), "INBOX") == [0 if died % 2 else None]
         assert died > 3
+
+
+def test_a_failure_after_the_trial_tells_that_something_was_changed_and_the_next_call_does_the_rest(
+    archive: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.declare()
+    archive.candidate("kerio.lua", SCRIPT + "-- another one\n")
+    with archive.serving():
+        with monkeypatch.context() as patch:
+            patch.setattr(access_instance, "DOVEADM", "/nowhere/doveadm")
+            failed = archive.declare()
+        assert failed["failed"] and failed["changed"] and "/nowhere/doveadm: the program is not there" in failed["msg"]
+        assert archive.declare()["reloaded"]
 
 
 def test_dovecot_sees_a_change_of_the_same_size_within_a_second(archive: Scene) -> None:
