@@ -229,6 +229,8 @@ class Line:
                 self.link.sendall(b"+ go on\r\n")
             parts.append(self.reader.read(int(match[1])))
             parts.append(self.reader.readline())
+            if not parts[-1]:  # a command without its end is none
+                raise EOFError
         command = self.session.command(tag.strip(), parts)
         self.server.note(command)
         return command

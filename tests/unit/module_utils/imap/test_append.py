@@ -10,13 +10,15 @@ import typing as t
 
 import pytest
 
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import NetworkError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.append import Answer, Appender, Outgoing, internal_date, limit
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Result
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import parse_internaldate
 from tests.faults.imap_server import ImapServer
 from tests.faults.raw_run import ALICE
-from tests.unit.imap_script import Access, Credentials, Endpoint, open_connection
+from tests.unit.imap_script import PASSWORD as SCRIPT_PASSWORD
+from tests.unit.imap_script import Access, Credentials, Endpoint, Peer, logged_in, open_connection, plain, serving
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,23 @@ def test_a_message_that_cannot_be_read_to_its_end_leaves_nothing(server: ImapSer
             appender.put(Outgoing(b"1", 300_001, broken(), 0))
         assert not conn.usable
         assert appender.waiting == [b"1"]
+    server.stop()  # ends when it has seen all that was sent
     assert server.state.folder(ALICE).messages == []
+
+
+def test_what_the_server_says_before_it_hangs_up_is_told() -> None:
+    def hang_up(peer: Peer) -> None:
+        peer.line()
+        peer.send(b"+ go on\r\n")
+        peer.exact(1000)
+        peer.send(b"* BYE that is too much\r\n")
+        peer.sock.close()
+
+    with serving([*logged_in(), hang_up]) as server, open_connection(plain(server), Credentials(ALICE, SCRIPT_PASSWORD)) as conn:
+        appender = Appender(conn, b"INBOX")
+        with pytest.raises(NetworkError, match="that is too much"):
+            appender.put(Outgoing(b"1", 16 << 20, [b"x" * (1 << 20)] * 16, 0))
+        assert appender.waiting == [b"1"]
 
 
 def test_what_is_on_the_way_is_bounded(server: ImapServer, monkeypatch: pytest.MonkeyPatch) -> None:
