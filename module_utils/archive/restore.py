@@ -131,15 +131,18 @@ class Restore:
             user = source.user(wish.user)
             server = restore_plan.server_of(user, wish.server, wish.servers)
             line = Line(server, self._credentials(user, server), keys.over(self.imap), self.sleep)
-            report = Report(f"{server.name} {line.credentials.user}", not self.write)
+            report = Report(server.name, line.credentials.user, not self.write)
             choice, targets = self._chosen(source, user, report)
             journal = Journal(wish.root, endpoint_of(server).label, line.credentials.user)
             facts = self._facts(user, server, line.credentials.user)
             tools = Tools(source, journal, choice, report, self.reporter, lambda: self._begin(source, facts, report))
             tools.pace = Pace(server.bandwidth) if server.bandwidth else None
             tools.percent, tools.write = wish.percent, self.write
-            self._all(tools, line, targets)
-            self._end(source, facts, report)
+            works = [FolderWork(tools, target, FolderReport(target.name, target.names)) for target in targets]
+            try:
+                self._all(tools, line, works)
+            finally:
+                self._end(source, facts, report)
             report.warnings += [warning for warning in keys.warnings() if warning.startswith(f"{server.name}:")]
         return report
 
@@ -177,15 +180,16 @@ class Restore:
         choice = dataclasses.replace(choice, digests=digests)
         return choice, [target for target in targets if source.wanted(target, choice)]
 
-    def _all(self, tools: Tools, line: Line, targets: t.Sequence[Target]) -> None:
+    def _all(self, tools: Tools, line: Line, works: t.Sequence[FolderWork]) -> None:
         """Every folder in turn; what keeps one from being restored does not stop the others, unless it is the same for all."""
         clock = Stopwatch()
         report = tools.report
         gone = ""
+        report.folders = [work.report for work in works]
+        for work in works:  # the ledger hears of all that is asked for before the first of it is done
+            work.report.asked = len(tools.source.wanted(work.target, tools.choice))
         try:
-            for target in targets:
-                work = FolderWork(tools, target, FolderReport(target.name, target.names))
-                report.folders.append(work.report)
+            for work in works:
                 work.load()
                 if work.pending:
                     gone = gone or self._folder(work, line)
@@ -210,7 +214,7 @@ class Restore:
             connected = line.connected
             try:
                 conn, folders = line.open()
-            except (NetworkError, ProtocolError, LoginRefusedError) as error:
+            except (NetworkError, ProtocolError, LoginRefusedError, ImapError) as error:
                 if not connected:
                     raise
                 return f"the server is gone: {error.cause}"

@@ -117,16 +117,16 @@ class FolderWork:
         if folder is not None:
             self._look(conn, folder)
         if not self.tools.write:
-            self._would()
+            self._would(folders)
         elif self.pending:
             self.tools.begin()
             self._fill(conn, folders)
 
-    def _would(self) -> None:
+    def _would(self, folders: TargetFolders) -> None:
         self.report.appended = len(self.pending)
         self.report.bytes = sum(one.size for one in self.pending.values())
-        if not self.report.exists:
-            self.tools.report.made.append(self.target.name)
+        made = self.tools.report.made
+        made += [name for name in folders.missing(self.target.parts) if name not in made] if self.pending else []
         self.pending = {}
 
     # What is there

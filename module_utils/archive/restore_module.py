@@ -105,8 +105,7 @@ def _instant(params: Data, key: str) -> int | None:
 
 def warnings_of(servers: t.Mapping[str, Server], report: Report) -> list[str]:
     """What the operator must be told of the server that was restored to, and of the restore."""
-    used = [server for name, server in servers.items() if report.to.startswith(f"{name} ")]
-    return [*(warning for server in used for warning in arguments.warnings(endpoint_of(server))), *report.warnings]
+    return [*arguments.warnings(endpoint_of(servers[report.server])), *report.warnings]
 
 
 def declare(params: Data, check_mode: bool) -> Data:

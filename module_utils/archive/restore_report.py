@@ -70,9 +70,10 @@ _SUMS = ("asked", "appended", "there", "failed", "bytes", "compared", "line_ends
 
 @dataclass
 class Report:
-    """The whole restore. ``to``: server and mailbox, for people. ``would``: it was check mode, ``appended`` is what would be."""
+    """The whole restore. ``would``: it was check mode, ``appended`` is what would be."""
 
-    to: str
+    server: str
+    mailbox: str
     would: bool = False
     folders: list[FolderReport] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -81,6 +82,11 @@ class Report:
     kinds: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     stopped: bool = False
+
+    @property
+    def to(self) -> str:
+        """Where to, for people."""
+        return f"{self.server} {self.mailbox}"
 
     def fail(self, folder: FolderReport, failure: Failure) -> None:
         """Count messages that are not there."""

@@ -42,6 +42,13 @@ class TargetFolders:
         folder = self._folders.get(self._raw(parts))
         return folder if folder is not None and folder.selectable else None
 
+    def missing(self, parts: Parts) -> list[str]:
+        """The names of the folders that ``ensure`` would make."""
+        if self.find(parts) is not None:
+            return []
+        ways = [parts[:count] for count in range(1, len(parts) + 1)]
+        return [self._separator.join(way) for way in ways if way == parts or self._raw(way) not in self._folders]
+
     def ensure(self, parts: Parts) -> Folder:
         """The same, made if need be, with its parents. ImapError when the server refuses."""
         for count in range(1, len(parts) + 1):

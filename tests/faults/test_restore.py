@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
-from tests.faults.imap_script import edit
+from tests.faults.imap_script import edit, no
 from tests.faults.restore_scene import (
     ALICE,
     ALL,
@@ -85,24 +85,41 @@ def test_the_ledger_hears_of_what_was_put_in_and_of_nothing_else(scene: Scene) -
     before = len(scene.entries())
     scene.restore(write=False)
     assert scene.entries()[before:] == []
-    scene.restore(choice=Choice(include=("inbox",), target_folder="Back"))
+    scene.script.on("CREATE", no("not here"), folder="Back/Projects")
+    chosen = Choice(exclude=("letters",), target_folder="Back")
+    scene.restore(choice=chosen)
     begun, done = scene.entries()[before:]
     about = {"user": ALICE, "server": "mail1", "mailbox": ALICE, "folder": "Back", "by": "operator"}
     assert {key: begun[key] for key in about} == {key: done[key] for key in about} == about
-    assert (begun["event"], begun["outcome"], begun["asked"], begun["messages"]) == ("restored", "begun", len(INBOX), 0)
-    assert (done["event"], done["outcome"], done["messages"]) == ("restored", "done", len(INBOX))
-    assert done["chosen"] == {"folders": ["inbox"]}
-    scene.restore(choice=Choice(include=("inbox",), target_folder="Back"))
-    assert len(scene.entries()) == before + 2
+    keys = ("event", "outcome", "asked", "messages")
+    assert [begun[key] for key in keys] == ["restored", "begun", ALL - 1, 0]
+    assert [done[key] for key in keys] == ["restored", "failed", ALL - 1, len(INBOX)]
+    assert done["chosen"] == {"exclude_folders": ["letters"]}
+    scene.script.clear()
+    scene.restore(choice=chosen)
+    assert [(entry["outcome"], entry["messages"]) for entry in scene.entries()[before + 2 :]] == [("begun", 0), ("done", 3)]
+    scene.restore(choice=chosen)
+    assert len(scene.entries()) == before + 4
 
 
 def test_check_mode_says_what_a_restore_would_do_and_does_none_of_it(scene: Scene) -> None:
     scene.server.state.folder(ALICE).add(INBOX[2])
     would = scene.restore(write=False)
-    assert (counts(would), would.made) == ({"appended": ALL - 1, "there": 1}, ["Letters", "Projects/X"])
+    assert (counts(would), would.made) == ({"appended": ALL - 1, "there": 1}, ["Letters", "Projects", "Projects/X"])
     assert not {entry.verb for entry in scene.server.log} & {"APPEND", "CREATE", "SUBSCRIBE", "SELECT"}
     assert not (scene.root / "jobs" / "archive_restore.known").exists()
     assert counts(scene.restore()) == {"appended": ALL - 1, "there": 1, "flags_left_out": 1}
+
+
+def test_the_journal_is_not_believed_alone(scene: Scene) -> None:
+    scene.restore(choice=Choice(include=("INBOX",)))
+    inbox = scene.server.state.folder(ALICE)
+    inbox.change(1, body=INBOX[0] + b"and more\r\n")  # not what it was, whatever the server says of UIDs
+    inbox.change(2, body=INBOX[1][::-1], internaldate=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+    inbox.expunge(3)
+    assert counts(scene.restore(choice=Choice(include=("INBOX",)))) == {"appended": 3, "there": len(INBOX) - 3}
+    inbox.renumber()
+    assert counts(scene.restore(choice=Choice(include=("INBOX",)))) == {"there": len(INBOX)}
 
 
 def test_only_bytes_tell_what_is_there(scene: Scene) -> None:
@@ -203,7 +220,7 @@ def test_a_damaged_object_is_never_sent(scene: Scene) -> None:
     content = path.read_bytes()
     path.chmod(0o640)
     try:
-        path.write_bytes(content[:-6] + bytes(6))
+        path.write_bytes(object_of(scene.root, INBOX[6]).read_bytes())  # it can be read, and is another message
         report = scene.restore(choice=Choice(include=("INBOX",)))
     finally:
         path.write_bytes(content)
