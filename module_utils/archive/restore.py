@@ -196,7 +196,7 @@ class Restore:
                 if tools.full:
                     work.give_up(restore_report.NOT_TRIED, f"the mailbox is full: {tools.full}")
                     gone = gone or f"the mailbox is full: {tools.full}"
-                elif self.reporter.stop_requested:
+                elif work.pending and self.reporter.stop_requested:
                     report.stopped = True
                     work.give_up(restore_report.NOT_TRIED, "the restore was stopped")
                 work.give_up(restore_report.NOT_TRIED, gone)
