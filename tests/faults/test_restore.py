@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import audit_table
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from tests.faults.imap_script import edit, no
@@ -95,6 +96,8 @@ def test_the_ledger_hears_of_what_was_put_in_and_of_nothing_else(scene: Scene) -
     assert [begun[key] for key in keys] == ["restored", "begun", ALL - 1, 0]
     assert [done[key] for key in keys] == ["restored", "failed", ALL - 1, len(INBOX)]
     assert done["chosen"] == {"exclude_folders": ["letters"]}
+    told = f"restored (failed) {len(INBOX)} of {ALL - 1} messages of {ALICE} to mail1 {ALICE} Back"
+    assert (audit_table.who(done), audit_table.what(done)) == ("operator", told)
     scene.script.clear()
     scene.restore(choice=chosen)
     assert [(entry["outcome"], entry["messages"]) for entry in scene.entries()[before + 2 :]] == [("begun", 0), ("done", 3)]
