@@ -36,7 +36,7 @@ EVENTS = (
     "verified",
 )
 MOST = 100_000
-_ABOUT = ("server", "mailbox", "digest", "user", "by")
+_ABOUT = ("server", "mailbox", "digest", "user", "by", "to", "selection")
 _USER = ("name", "was", "full_name", "addresses")
 _DATE_LENGTH = len("2026-01-31")
 

@@ -18,7 +18,7 @@ _TOLD: dict[str, str] = {
     "quarantined": f"quarantined {_PLACE}: {{reason}}",
     "lost": f"declared {_DIGEST} lost, {{size}} bytes: {{reason}}",
     "found": f"found {_DIGEST} again, {{size}} bytes",
-    "exported": f"exported {_DIGEST} to {{to}}",
+    "exported": "exported ({outcome}) {messages} messages, {bytes} bytes, as {format} to {to}, selected {selection}",
     "restored": "restored ({outcome}) {messages} of {asked} messages of {user} to {server} {mailbox} {folder}",
 }
 _OVER_OTHERS = ("audit", "administer")  # privileges that reach the mail of others; those of each user would fill the screen

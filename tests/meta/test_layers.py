@@ -37,6 +37,7 @@ PURE = [
     "archive/copykey.py",
     "archive/deletion.py",
     *(f"archive/evidence_{name}.py" for name in ("tree", "note", "proof")),
+    *(f"archive/export_{name}.py" for name in ("names", "mbox", "report")),
     "archive/ledger.py",
     "archive/filing.py",
     "archive/filters.py",

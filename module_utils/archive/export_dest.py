@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The directory that an export goes to: its lock, its rights, and files that are there whole or not at all.
+
+A file is written in the staging directory, made durable, and only then given its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import math
+import os
+import shutil
+import stat
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_manifest import MANIFEST, STAGING, Manifest
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_wish import Rights
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Syncer, Written
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, InputError, StoreError
+
+BATCH_FILES = 2_000
+BATCH_BYTES = 128 << 20
+PART, JOURNAL = ".part", ".jsonl"
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+Made = t.TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A file of the staging directory that waits for its name; both relative to dest.
+
+    ``journal``: where its first lines are, before ``lines``.
+    """
+
+    temporary: str
+    file: str
+    lines: t.Sequence[bytes]
+    journal: Path | None = None
+
+
+@dataclass
+class Destination:
+    """``dest``, locked and open to be written. Errors of the operating system come as OSError."""
+
+    dest: str
+    rights: Rights
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._serial = 0
+        self._waiting: list[Whole] = []
+        self._bytes = 0
+        self._made: set[str] = set()
+        self._new: set[str] = set()
+        self.keeps_rights = True
+        self.manifest = Manifest(self.dest)
+        self.staging = Path(self.dest, STAGING)
+        self._open: t.BinaryIO | None = None
+
+    def __enter__(self) -> Destination:
+        if not Path(self.dest).exists():
+            Path(self.dest).mkdir(mode=0o700)
+            self.set_rights(self.dest, folder=True)
+        elif Path(self.dest).stat().st_mode & stat.S_IWOTH:
+            self.warnings.append(f"{self.dest}: everybody may write to it, and so change what is exported")
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, _locked(self.dest))
+            self.staging.mkdir(mode=0o700, exist_ok=True)
+            for path in self.staging.iterdir():
+                if path.suffix not in (PART, JOURNAL):
+                    path.unlink()
+            # All that is dirty on that disk is most likely ours: to wait for it is quicker than one fsync for each file.
+            self._syncer = Syncer(self.dest, slow_times=math.inf)
+            stack.callback(self._syncer.close)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def clear(self) -> None:
+        """All is done: the staging directory is not needed any more."""
+        shutil.rmtree(self.staging)
+
+    def probe(self, separator: str) -> None:
+        """Try what depends on the file system: rights, and the character in the names of a Maildir."""
+        path = self.staging / f"probe{separator}2,"
+        try:
+            os.close(os.open(path, _CREATE, 0o600))
+        except OSError as error:
+            cause = f"{self.dest} does not take {separator!r} in names ({error.strerror})"
+            raise InputError("maildir_separator", cause, "Give another one, such as ';'") from error
+        with contextlib.suppress(PermissionError):
+            self.set_rights(str(path))
+        self.keeps_rights = not self.wrong(path.stat())
+        if not self.keeps_rights:
+            self.warnings.append(
+                f"{self.dest}: owner, group or mode cannot be set there; what is mounted decides who may read it"
+            )
+        path.unlink()
+
+    # Rights
+
+    def wrong(self, facts: os.stat_result) -> bool:
+        """Whether what these are of has other rights than it should."""
+        return self.keeps_rights and self.rights.wrong(facts)
+
+    def set_rights(self, path: str | int, *, folder: bool = False) -> None:
+        """Give a file, or a directory, the rights that it should have."""
+        if self.keeps_rights:
+            if (self.rights.uid, self.rights.gid) != (-1, -1):
+                os.chown(path, self.rights.uid, self.rights.gid)
+            os.chmod(path, self.rights.folder_mode if folder else self.rights.mode)  # noqa: PTH101
+
+    def amend(self, files: t.Iterable[str]) -> None:
+        """Set the rights of what is there."""
+        for file in files:
+            path = Path(self.dest, file)
+            self.set_rights(str(path), folder=path.is_dir())
+
+    def directory(self, path: str) -> None:
+        """Have a directory below dest, and those above it."""
+        if path in self._made or not path:
+            return
+        self.directory(path.rpartition("/")[0])
+        full = Path(self.dest, path)
+        if not full.is_dir():
+            full.mkdir(mode=0o700)
+            self.set_rights(str(full), folder=True)
+            self._new.add(path)
+        self._made.add(path)
+
+    def is_new(self, file: str) -> bool:
+        """Whether the directory of a file was made by this export, so that nothing but its own files can be there."""
+        directory = file.rpartition("/")[0]
+        self.directory(directory)
+        return directory in self._new
+
+    # Files
+
+    def temporary(self) -> tuple[int, str]:
+        """A new file of the staging directory: a descriptor to write, and its path relative to dest."""
+        self._serial += 1
+        path = f"{STAGING}/{self._serial}"
+        return os.open(f"{self.dest}/{path}", _CREATE, 0o600), path
+
+    def seal(self, descriptor: int, date: int | None = None) -> None:
+        """Give a file that is written its rights, and an INTERNALDATE for its time."""
+        self.set_rights(descriptor)
+        if date is not None:
+            os.utime(descriptor, (max(0, date), max(0, date)))
+
+    def add(self, whole: Whole, size: int) -> None:
+        """Have a file given its name with the next batch."""
+        self._waiting.append(whole)
+        self._bytes += size
+        if len(self._waiting) >= BATCH_FILES or self._bytes >= BATCH_BYTES:
+            self.settle()
+
+    def note(self, line: bytes) -> None:
+        """Add a line of a file that was there already."""
+        self._appended().write(line)
+
+    def _appended(self) -> t.BinaryIO:
+        """The manifest, open to be appended to."""
+        if self._open is None:
+            self._open = self._stack.enter_context(self.manifest.open())
+            self.set_rights(self._open.fileno())
+        return self._open
+
+    def settle(self) -> None:
+        """Make what waits durable and give it its names. The lines of it become so with the next batch, or at the end."""
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        if not waiting:
+            return
+        self._syncer.sync(Written([whole.temporary for whole in waiting], {STAGING}))
+        manifest = self._appended()
+        for whole in waiting:
+            self.directory(whole.file.rpartition("/")[0])
+            os.replace(f"{self.dest}/{whole.temporary}", f"{self.dest}/{whole.file}")  # noqa: PTH105 - a Path each is slower
+            if whole.journal is not None:
+                with whole.journal.open("rb") as lines:
+                    next(lines)
+                    shutil.copyfileobj(lines, manifest)
+            manifest.writelines(whole.lines)
+        manifest.flush()
+        if journals := [whole.journal for whole in waiting if whole.journal is not None]:
+            self._syncer.sync(Written([MANIFEST], set()))
+            for journal in journals:
+                journal.unlink()
+
+    def finish(self) -> None:
+        """The same, and have all of it durable, the names too."""
+        self.settle()
+        self._appended().flush()
+        self._syncer.sync(Written([MANIFEST], {".", *self._made}))
+
+    def replace(self, name: str, write: t.Callable[[Path], Made]) -> Made:
+        """Make one of our own files anew; ``write`` writes it, durably, to a path."""
+        path = self.staging / name
+        path.unlink(missing_ok=True)
+        os.close(os.open(path, _CREATE, 0o600))
+        told = write(path)
+        self.set_rights(str(path))
+        path.replace(Path(self.dest, name))
+        self._syncer.sync(Written([name], {"."}))
+        return told
+
+    def set_aside(self, file: str) -> str:
+        """Give a file that is not ours any more another name; return that."""
+        serial = next(serial for serial in itertools.count(1) if not Path(self.dest, f"{file}.{serial}").exists())
+        Path(self.dest, file).rename(Path(self.dest, f"{file}.{serial}"))
+        return f"{file}.{serial}"
+
+
+def _locked(dest: str) -> int:
+    """A descriptor of the directory that keeps others out. Where a file system knows no locks of directories, nothing does."""
+    descriptor = os.open(dest, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BusyError(dest, "another export writes to it", "Wait until that one is over, or give another dest") from None
+    except OSError:
+        return descriptor
+    return descriptor
+
+
+def check_room(dest: str, needed: int, files: int) -> None:
+    """Raise StoreError when less is free where dest is, or will be, than is going to be written."""
+    place = dest if Path(dest).exists() else str(Path(dest).parent)
+    try:
+        free = filesystem.space(place)
+    except OSError as error:
+        raise filesystem.os_failure(error, place) from error
+    if free.bytes < needed:
+        cause = f"{free.bytes:,} bytes are free, the export takes about {needed:,}"
+        raise StoreError(dest, cause, "Make room there, give another dest, or select less", free=free.bytes, needed=needed)
+    if free.inodes is not None and free.inodes < files:
+        cause = f"{free.inodes:,} inodes are free, the export takes {files:,}"
+        raise StoreError(dest, cause, "Use format: mbox, which has one file for a folder, or another file system")

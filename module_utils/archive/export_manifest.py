@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files beside the messages of an export: the manifest, the sums, and what was asked for. ``docs/export.md``.
+
+The manifest grows while an export goes on. A line of it may speak of a file that a power loss took away, so that files are
+looked at before they are believed to be there; a line that is not whole is taken away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import typing as t
+from pathlib import Path
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_export import Item, Known
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_names import Parts, moment
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.proof_files import pieces_of, sha256_of
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
+
+MANIFEST, SUMS, ABOUT = "manifest.jsonl", "SHA256SUMS", "export.json"
+OURS = (MANIFEST, SUMS, ABOUT)
+STAGING = ".kerio-archive-export"
+VERSION = 1
+_FLAGS = {"D": "\\Draft", "F": "\\Flagged", "P": "$Forwarded", "R": "\\Answered", "S": "\\Seen"}
+
+Data = dict[str, t.Any]
+
+
+class Place(t.NamedTuple):
+    """A folder of an export: whose it is, its true name, and where it lies below dest."""
+
+    user: str
+    tree: str
+    parts: Parts
+    path: str
+
+
+def line_of(place: Place, item: Item, file: str, size: int, span: Data) -> bytes:
+    """The line of one message; ``span``: offset and length in an mbox."""
+    content = {
+        "file": file,
+        **span,
+        "sha256": item.digest.hex(),
+        "size": size,
+        "date": moment(item.date),
+        "flags": [_FLAGS[letter] for letter in item.flags if letter in _FLAGS],
+        "user": place.user,
+        "tree": place.tree,
+        "folder": place.parts,
+        "sources": [dict(zip(("server", "mailbox", "folder", "uidvalidity", "uid"), row, strict=True)) for row in item.sources],
+    }
+    # ASCII: a name may hold half a UTF-16 pair, which UTF-8 cannot.
+    return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def known_of(line: bytes, number: int | None, key_of: t.Callable[[str, str, Parts, str], int]) -> Known | None:
+    """What a line says; None for one that is not whole, or not of ours. ``key_of`` a tree, a user, a folder and a file."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        told = json.loads(line)
+        end = told["offset"] + told["length"] if "offset" in told else None
+        if any(name in ("", ".", "..") for name in told["file"].split("/")):
+            return None
+        key = key_of(told["tree"], told["user"], tuple(told["folder"]), told["file"])
+        return Known(key, bytes.fromhex(told["sha256"]), number, told["file"], int(told["size"]), end)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+class Manifest:
+    """The manifest below dest. It is read line by line, appended to, and made anew only when lines of it are wrong."""
+
+    def __init__(self, dest: str) -> None:
+        self.path = Path(dest, MANIFEST)
+
+    def lines(self) -> t.Iterator[bytes]:
+        """All that is there; nothing when there is none."""
+        try:
+            with self.path.open("rb") as file:
+                yield from file
+        except FileNotFoundError:
+            return
+
+    def open(self) -> t.BinaryIO:
+        """Open to be appended to; a last line that is not whole goes."""
+        file = self.path.open("ab")
+        torn = next((len(line) for line in self.lines() if not line.endswith(b"\n")), 0)
+        file.truncate(file.tell() - torn)
+        return file
+
+    def keep(self, numbers: t.Iterator[int], target: Path) -> None:
+        """Write the lines of these numbers to ``target``, in order."""
+        wanted = next(numbers, None)
+        with target.open("wb") as file:
+            for number, line in enumerate(self.lines()):
+                if number == wanted:
+                    file.write(line)
+                    wanted = next(numbers, None)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def sha256(self) -> str:
+        """Of the whole file."""
+        return sha256_of(self.lines())
+
+
+def sums(manifest: Manifest, dest: str, known: t.Mapping[str, str], target: Path) -> str:
+    """Write the sums of all files, as sha256sum has them, to ``target``; return their own.
+
+    ``known``: sums of mboxes that are not as in the manifest, which has those of messages; others are read.
+    """
+    total = hashlib.sha256()
+    seen = ""
+    with target.open("wb") as file:
+
+        def put(digest: str, name: str) -> None:
+            line = f"{digest}  {name}\n".encode()
+            total.update(line)
+            file.write(line)
+
+        done: set[str] = set()
+        for line in manifest.lines():
+            told = json.loads(line)
+            if "offset" not in told:
+                put(told["sha256"], told["file"])
+            elif told["file"] != seen and told["file"] not in done:
+                seen = told["file"]
+                done.add(seen)
+                put(known.get(seen) or sha256_of(pieces_of(Path(dest, seen))), seen)
+        put(manifest.sha256(), MANIFEST)
+        file.flush()
+        os.fsync(file.fileno())
+    return total.hexdigest()
+
+
+def sums_known(dest: str) -> dict[str, str]:
+    """What the sums say of mboxes; nothing when there are none."""
+    try:
+        with Path(dest, SUMS).open(encoding="utf-8") as file:
+            pairs = (line.rstrip("\n").split("  ", 1) for line in file)
+            return {pair[1]: pair[0] for pair in pairs if len(pair) > 1 and pair[1].endswith(".mbox")}
+    except (FileNotFoundError, UnicodeDecodeError):
+        return {}
+
+
+def write_about(path: Path, content: Data) -> None:
+    """Write what ``about`` reads."""
+    with path.open("w", encoding="ascii") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def about(dest: str) -> Data | None:
+    """What was asked for when dest was exported to, None when it is empty or not there. Raises StoreError for what is foreign."""
+    path = Path(dest, ABOUT)
+    try:
+        told = json.loads(path.read_bytes())
+        if told["export"] == VERSION:
+            return dict(told)
+    except FileNotFoundError:
+        _refuse_foreign(dest)
+        return None
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise StoreError(str(path), "it is not the file of an export that this release knows", "Give an empty directory as dest")
+
+
+def _refuse_foreign(dest: str) -> None:
+    # What begins an export before it is on record is its staging directory.
+    names = os.listdir(dest) if Path(dest).exists() else []  # noqa: PTH208
+    found = sorted(name for name in names if name not in (STAGING, "lost+found"))
+    if found:
+        cause = f"it is not empty and holds no export (found {', '.join(found[:3])})"
+        raise StoreError(dest, cause, "Give an empty directory, or one that is not there yet")

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Exports: what is there afterwards, what again does, what is damaged, and what an export that was cut short leaves."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import export as export_work
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_dest, export_write
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep, UserValues
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_wish import Rights
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Syncer
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, BusyError, StoreError
+from tests.unit.module_utils.archive.engine_fake import Archive, mail
+from tests.unit.module_utils.archive.export_scene import (
+    ALICE,
+    BOB,
+    ODD,
+    damage,
+    entries,
+    exported,
+    files,
+    furnished,
+    lines,
+    message,
+    of_manifest,
+    placed,
+)
+
+FORMS = ("mbox", "eml", "maildir")
+# Events of the interpreter that change a file or directory.
+CHANGING = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.utime"}
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return furnished(tmp_path)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_everything_is_there_once_and_can_be_checked_by_others(archive: Archive, tmp_path: Path, form: str) -> None:
+    dest = tmp_path / "dest"
+    would = exported(archive, dest, form, write=False)
+    assert not dest.exists()
+    done = exported(archive, dest, form)
+    assert (would.new, would.new_bytes, would.diff()) == (done.new, done.new_bytes, done.diff())
+    assert of_manifest(dest) == placed(archive)
+    assert {line["file"] for line in lines(dest)} | {"manifest.jsonl", "SHA256SUMS", "export.json"} == files(dest)
+    checked = subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=dest, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout.count(": OK\n")) == (0, len(files(dest)) - 2), checked.stdout
+    assert {path.stat().st_mode & 0o777 for path in dest.rglob("*") if path.is_file()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in (dest, *dest.rglob("*")) if path.is_dir()} == {0o700}
+
+    before = {name: (dest / name).stat().st_ino for name in files(dest)}
+    again = exported(archive, dest, form)
+    assert (again.changed, again.new, again.messages) == (False, 0, done.messages)
+    assert {name: (dest / name).stat().st_ino for name in files(dest)} == before
+    assert [entry["outcome"] for entry in entries(archive)] == ["begun", "done"]
+
+
+def test_a_line_of_the_manifest_says_where_a_message_came_from(archive: Archive, tmp_path: Path) -> None:
+    exported(archive, tmp_path / "dest", "maildir", users=(BOB,))
+    exported(archive, tmp_path / "flagged", "maildir", users=(ALICE,), since=8_000, before=8_001)
+    (shared,) = [line for line in lines(tmp_path / "dest") if line["sha256"] == hashlib.sha256(mail(1)).hexdigest()]
+    # Alice has the same message, which is none of Bob's business.
+    assert shared["sources"] == [{"server": "mail1", "mailbox": BOB, "folder": "sent/a:b", "uidvalidity": 1, "uid": 1}]
+    assert (shared["user"], shared["folder"]) == (BOB, [BOB, "sent", "a:b"])
+    (flagged,) = lines(tmp_path / "flagged")
+    assert (flagged["flags"], flagged["date"]) == (["\\Flagged", "\\Answered"], "1970-01-01T02:13:20Z")
+    assert flagged["file"].startswith(f"{ALICE}/{ALICE}/INBOX/cur/8000.") and flagged["file"].endswith(",S=105:2,FR")
+    assert (tmp_path / "flagged" / flagged["file"]).stat().st_mtime == 8_000
+    assert all((tmp_path / "flagged" / ALICE / ALICE / "INBOX" / part).is_dir() for part in ("new", "tmp"))
+
+
+def test_dates_are_half_open_and_patterns_are_for_true_names(archive: Archive, tmp_path: Path) -> None:
+    def count(**more: t.Any) -> int:
+        return exported(archive, tmp_path / "dest", write=False, **more).messages
+
+    assert count(users=("a.liddell@example.com",), since=2_000, before=4_000) == 2
+    assert count(folders=("*/sent",)) == 5
+    assert count(folders=("*/sent",), exclude=("*/CON",)) == 4
+    assert count(folders=(f"{BOB}/sent/a:b",)) == 2
+    nothing = exported(archive, tmp_path / "dest", write=False, folders=("INBOX",))
+    assert (nothing.messages, nothing.warnings) == (
+        0,
+        ["No folder of these users matches 'INBOX': a pattern is for the whole name"],
+    )
+
+
+def test_leavers_are_known_by_their_names(archive: Archive, tmp_path: Path) -> None:
+    with Catalog.open(archive.catalog_file) as catalog:
+        bob = catalog.user_by_address(BOB)
+        assert bob is not None
+        catalog.apply_users([UserStep(bob.id, UserValues(name=BOB, origin="inventory"), delete=True)])
+        assert catalog.user_by_address(BOB) is None
+    assert exported(archive, tmp_path / "dest", write=False, users=(BOB,)).messages == 3
+    assert exported(archive, tmp_path / "dest", write=False).messages == sum(placed(archive).values())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_new_is_added_and_what_is_missing_or_cut_is_written_again(archive: Archive, tmp_path: Path, form: str) -> None:
+    dest = tmp_path / "dest"
+    exported(archive, dest, form)
+    before = {(line["sha256"], line["file"]) for line in lines(dest)}
+    archive.servers.folder("mail1", ALICE).add(mail(8), mail(9))
+    archive.run(processes=1)
+    more = exported(archive, dest, form)
+    assert (more.changed, more.new) == (True, 2)
+    assert of_manifest(dest) == placed(archive)
+    assert before < {(line["sha256"], line["file"]) for line in lines(dest)}
+
+    (gone, cut) = sorted({line["file"] for line in lines(dest)})[:2]
+    (dest / gone).unlink()
+    os.truncate(dest / cut, 3)
+    would = exported(archive, dest, form, write=False)
+    mended = exported(archive, dest, form)
+    assert (would.changed, would.new, mended.new) == (True, mended.new, would.new) and mended.new >= 2
+    assert of_manifest(dest) == placed(archive)
+    assert not exported(archive, dest, form).changed
+
+
+def test_an_mbox_that_somebody_changed_stays_beside_the_new_one(archive: Archive, tmp_path: Path) -> None:
+    exported(archive, tmp_path / "dest", "mbox", users=(ALICE,))
+    path = tmp_path / "dest" / ALICE / ALICE / "Sent.mbox"
+    path.write_bytes(path.read_bytes() + b"From me\n\nsomething of my own\n\n")
+    changed = path.read_bytes()
+    done = exported(archive, tmp_path / "dest", "mbox", users=(ALICE,))
+    assert done.warnings == [f"{ALICE}/{ALICE}/Sent.mbox is not as it was written; it stays, as {ALICE}/{ALICE}/Sent.mbox.1"]
+    assert path.with_name("Sent.mbox.1").read_bytes() == changed
+    assert len(of_manifest(tmp_path / "dest")) == len(ODD) + 4
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("whole_bytes", [export_work.WHOLE_BYTES, 0])
+def test_damage_is_left_out_and_told_and_the_rest_goes_on(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, whole_bytes: int
+) -> None:
+    monkeypatch.setattr(export_work, "WHOLE_BYTES", whole_bytes)
+    dest = tmp_path / "dest"
+    path = archive.root / "objects" / hashlib.sha256(ODD[1]).hexdigest()[:2] / hashlib.sha256(ODD[1]).hexdigest()
+    whole = path.read_bytes()
+    path.chmod(0o640)
+    path.write_bytes(zstandard.compress(b"an intact frame of other bytes: only the digest tells"))
+    done = exported(archive, dest, form)
+    assert (done.failed, done.damaged, done.damage[0]["subject"]) == (True, 1, str(path))
+    assert "1 could not be exported" in done.sentence() and "Run archive_repair" in done.sentence()
+    missing = placed(archive) - of_manifest(dest)
+    assert [digest for _, _, digest in missing] == [hashlib.sha256(ODD[1]).hexdigest()]
+    again = exported(archive, dest, form)
+    assert (again.changed, again.failed, again.new) == (False, True, 0)
+    path.write_bytes(whole)
+    assert (exported(archive, dest, form).new, of_manifest(dest)) == (1, placed(archive))
+    outcomes = [entry["outcome"] for entry in entries(archive)]
+    # Of a large message some bytes may have been read before anybody could tell.
+    assert outcomes == ["begun", "incomplete", *(["begun", "incomplete"] if not whole_bytes else []), "begun", "done"]
+
+
+def test_what_is_declared_lost_is_left_out_and_counted(archive: Archive, tmp_path: Path) -> None:
+    damage(archive, ODD[0]).unlink()
+    with Catalog.open(archive.catalog_file) as catalog:
+        catalog.declare_lost({hashlib.sha256(ODD[0]).digest(): len(ODD[0])}, "admin", "gone")
+    done = exported(archive, tmp_path / "dest")
+    assert (done.failed, done.lost, done.new) == (False, 1, sum(placed(archive).values()) - 1)
+
+
+def test_rights_are_given_and_kept_up(archive: Archive, tmp_path: Path) -> None:
+    dest = tmp_path / "dest"
+    exported(archive, dest)
+    group = Rights(mode=0o640)
+    would, done, again = (exported(archive, dest, rights=group, write=write) for write in (False, True, True))
+    assert (would.changed, would.amended, done.amended, again.changed) == (True, done.amended, would.amended, False)
+    assert {path.stat().st_mode & 0o777 for path in dest.rglob("*") if path.is_file()} == {0o640}
+    assert {path.stat().st_mode & 0o777 for path in dest.rglob("*") if path.is_dir()} == {0o750}
+
+
+REFUSED: dict[str, tuple[dict[str, t.Any], str]] = {
+    "format": ({"form": "mbox"}, 'with format: "eml", not format: "mbox"'),
+    "selection": ({"users": (BOB,)}, "an export of another selection, with users: null"),
+    "user": ({"users": (BOB, "eve@example.com")}, "the archive has no user eve@example.com"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_another_export_into_the_same_dest_is_refused(archive: Archive, tmp_path: Path, name: str) -> None:
+    options, told = REFUSED[name]
+    exported(archive, tmp_path / "dest")
+    before = files(tmp_path / "dest")
+    for write in (False, True):
+        with pytest.raises(ArchiveToolError, match=told):
+            exported(archive, tmp_path / "dest", write=write, **options)
+    assert files(tmp_path / "dest") == before
+
+
+def test_another_selection_is_added_when_that_is_said(archive: Archive, tmp_path: Path) -> None:
+    dest = tmp_path / "dest"
+    assert exported(archive, dest, "mbox", users=(BOB,)).new == 3
+    assert exported(archive, dest, "mbox", extend=True).new == sum(placed(archive).values()) - 3
+    assert of_manifest(dest) == placed(archive)
+    assert not exported(archive, dest, "mbox", users=(BOB,)).changed
+
+
+def test_a_dest_with_foreign_files_a_full_disk_and_another_export(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "theirs").touch()
+    with pytest.raises(StoreError, match="it is not empty and holds no export"):
+        exported(archive, foreign)
+    with export_dest.Destination(str(tmp_path / "dest"), Rights()), pytest.raises(BusyError, match="another export writes to it"):
+        exported(archive, tmp_path / "dest")
+    monkeypatch.setattr(export_dest.filesystem, "space", lambda _path: export_dest.filesystem.Space(1000, None))
+    with pytest.raises(StoreError, match="1,000 bytes are free, the export takes about"):
+        exported(archive, tmp_path / "dest", write=False)
+    assert files(foreign) == {"theirs"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_disk_that_fills_up_is_told_and_the_next_export_goes_on(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    dest = tmp_path / "dest"
+    monkeypatch.setattr(export_dest, "BATCH_FILES", 2)
+    written = []
+
+    def settle(self: export_dest.Destination) -> None:
+        written.append(self)
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(self)
+
+    original = export_dest.Destination.settle
+    with monkeypatch.context() as patch:
+        patch.setattr(export_dest.Destination, "settle", settle)
+        with pytest.raises(StoreError, match="No space left on device"):
+            exported(archive, dest, form)
+    assert not json.loads((dest / "export.json").read_bytes())["complete"]
+    kept = {name: (dest / name).stat().st_ino for name in files(dest) if "@" in name and not name.startswith(".")}
+    assert kept
+    done = exported(archive, dest, form)
+    assert done.new < done.messages
+    assert {name: (dest / name).stat().st_ino for name in kept} == kept
+    assert of_manifest(dest) == placed(archive)
+    assert [entry["outcome"] for entry in entries(archive)] == ["begun", "failed", "begun", "done"]
+
+
+def test_bytes_are_durable_before_they_have_their_name(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[str] = set()
+    named: list[str] = []
+    sync, replace = Syncer.sync, os.replace
+
+    def syncing(self: Syncer, written: t.Any) -> None:
+        synced.update(written.files)
+        sync(self, written)
+
+    def replacing(source: str | Path, target: str) -> None:
+        if "@" in str(target):
+            assert os.path.relpath(source, tmp_path / "dest") in synced
+            named.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(Syncer, "sync", syncing)
+    monkeypatch.setattr(os, "replace", replacing)
+    done = exported(archive, tmp_path / "dest")
+    assert len(named) == done.new
+
+
+def child(archive: Archive, dest: Path, form: str, events: int) -> bool:
+    """Export in a child that is killed before it does that many changes to dest; whether it was."""
+    number = os.fork()
+    if number == 0:
+        left = events
+
+        def count(event: str, arguments: tuple[t.Any, ...]) -> None:
+            nonlocal left
+            if event in CHANGING and arguments and str(arguments[0]).startswith(str(dest)):
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        try:
+            exported(archive, dest, form)
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(number, 0)[1])
+
+
+@pytest.mark.parametrize("form", ["mbox", "eml"])
+def test_an_export_that_is_killed_anywhere_goes_on(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr(export_dest, "BATCH_FILES", 3)
+    monkeypatch.setattr(export_write, "CHECKPOINT_MESSAGES", 2)
+    bodies = {hashlib.sha256(body).hexdigest() for body in (*ODD, *map(mail, range(1, 6)))}
+    killed = 0
+    while child(archive, dest := tmp_path / f"dest{killed}", form, 1 + 4 * killed):
+        killed += 1
+        for name in files(dest) if dest.exists() else ():
+            if "@" in name and not name.startswith(".") and form != "mbox":
+                assert hashlib.sha256((dest / name).read_bytes()).hexdigest() in bodies, name
+        for line in (
+            (dest / "manifest.jsonl").read_bytes().splitlines(keepends=True) if (dest / "manifest.jsonl").exists() else ()
+        ):
+            if line.endswith(b"\n"):
+                told = json.loads(line)
+                assert hashlib.sha256(message(dest, told)).hexdigest() == told["sha256"]
+        exported(archive, dest, form)
+        assert of_manifest(dest) == placed(archive)
+        assert {line["file"] for line in lines(dest)} | {"manifest.jsonl", "SHA256SUMS", "export.json"} == files(dest)
+        assert not exported(archive, dest, form).changed
+    assert killed > 10
