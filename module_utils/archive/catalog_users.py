@@ -48,16 +48,13 @@ class UserTables(EvidenceTables):
         return dict(self.rows("SELECT address, user_id FROM user_addresses"))
 
     def ensure_user(self, name: str, *, origin: str) -> User:
-        """Get or create a user without addresses (a declared target, ``@catchall``); a leaver comes back."""
+        """Get or create a user without addresses (a declared target, ``@catchall``); a leaver comes back without any right."""
         user = self.user_by_name(name)
         if user is None:
             with self.transaction():
-                leaver = self._db.execute("SELECT id FROM users WHERE name = ?", (name,)).fetchone()
-                if leaver is None:
-                    self._insert(UserValues(name=name, origin=origin))
-                else:
-                    self._db.execute("UPDATE users SET deleted = NULL, origin = ? WHERE id = ?", (origin, leaver[0]))
-                self.note("users", by="", changes=[{"action": "created", "name": name, "origin": origin}])
+                known = next(iter(self._users("WHERE name = ?", (name,))), None)
+                if known is None or known.deleted is not None:
+                    self._apply([_target(name, origin, known)], "")
             user = self.user_by_name(name)
         if user is None:
             raise AssertionError(name)
@@ -68,24 +65,27 @@ class UserTables(EvidenceTables):
 
         ``reads`` names users as they are called after it. ``owner``: who had it done, for the ledger.
         """
-        now = int(time.time())
         with self.transaction():
-            before = self._names()
-            for step in steps:
-                self._clear(step.user_id)
-            user_ids = [self._write(step, now) for step in steps]
-            after = self._names()
-            owners = {name: user_id for user_id, (name, _) in after.items()}
-            users_rights.refuse_unknown({step.values.name: step.reads for step in steps}, owners)
-            rows = [(user_id, owners[name]) for user_id, step in zip(user_ids, steps, strict=True) for name in step.reads]
-            self._db.executemany("INSERT OR IGNORE INTO grants(reader_id, owner_id) VALUES (?, ?)", rows)
-            changes = []
-            for user_id, step in zip(user_ids, steps, strict=True):
-                was, tree = before.get(user_id), after[user_id][1]
-                archives = [after[owners[name]][1] for name in step.reads]
-                changes.append(_change(step, was[0] if was else None, tree, archives))
-            for first in range(0, len(changes), _NOTED):
-                self.note("users", by=owner, changes=changes[first : first + _NOTED])
+            self._apply(steps, owner)
+
+    def _apply(self, steps: t.Sequence[UserStep], owner: str) -> None:
+        now = int(time.time())
+        before = self._names()
+        for step in steps:
+            self._clear(step.user_id)
+        user_ids = [self._write(step, now) for step in steps]
+        after = self._names()
+        owners = {name: user_id for user_id, (name, _) in after.items()}
+        users_rights.refuse_unknown({step.values.name: step.reads for step in steps}, owners)
+        rows = [(user_id, owners[name]) for user_id, step in zip(user_ids, steps, strict=True) for name in step.reads]
+        self._db.executemany("INSERT OR IGNORE INTO grants(reader_id, owner_id) VALUES (?, ?)", rows)
+        changes = []
+        for user_id, step in zip(user_ids, steps, strict=True):
+            was, tree = before.get(user_id), after[user_id][1]
+            archives = [after[owners[name]][1] for name in step.reads]
+            changes.append(_change(step, was[0] if was else None, tree, archives))
+        for first in range(0, len(changes), _NOTED):
+            self.note("users", by=owner, changes=changes[first : first + _NOTED])
 
     def _names(self) -> dict[int, tuple[str, str]]:
         """The name and the tree of every user, leavers too."""
@@ -180,6 +180,14 @@ class UserTables(EvidenceTables):
         for user_id, text in self.rows(query):
             found.setdefault(user_id, []).append(text)
         return found
+
+
+def _target(name: str, origin: str, leaver: User | None) -> UserStep:
+    """Of a leaver stays who it was, so that nobody else can be taken for that person."""
+    if leaver is None:
+        return UserStep(None, UserValues(name, origin))
+    values = UserValues(name, origin, full_name=leaver.full_name, server=leaver.server, kerio_id=leaver.kerio_id)
+    return UserStep(leaver.id, values)
 
 
 def _change(step: UserStep, was: str | None, tree: str, archives: list[str]) -> dict[str, t.Any]:

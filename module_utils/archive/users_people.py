@@ -127,7 +127,7 @@ def _why(user: User | None, old: UserValues | None, person: Person) -> str:
     place = values.server if values.origin == DIRECTORY else "the inventory"
     if user is None or old is None:
         return f"is new in {place}"
-    if user.deleted is not None:
+    if user.deleted is not None or (user.origin == PROFILE and user.kerio_id):
         return "had left and is back" if not person.another else "takes over the archive of that name"
     if user.name != values.name:
         return f"was {user.name}"

@@ -7,6 +7,7 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import CATCHALL
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import PROFILE
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, UserPlanError
 
 LOGIN, READ, EXPORT, ARCHIVE, AUDIT, ADMINISTER, NONE = "login", "read", "export", "archive", "audit", "administer", "none"
@@ -21,8 +22,8 @@ def holds(privileges: t.Collection[str], name: str) -> bool:
 
 
 def may_log_in(user: User) -> bool:
-    """Whether the user may log in to the archive: is enabled, did not leave, and has the privilege."""
-    return user.enabled and user.deleted is None and holds(user.privileges, LOGIN)
+    """Whether the user may log in to the archive: is a person, is enabled, did not leave, and has the privilege."""
+    return user.origin != PROFILE and user.enabled and user.deleted is None and holds(user.privileges, LOGIN)
 
 
 def readable(user: User, users: t.Iterable[User]) -> tuple[str, ...]:

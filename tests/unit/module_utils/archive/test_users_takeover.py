@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What somebody could do and read never goes to another person without a word of the operator."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import access_users, users, users_rights
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_users import History
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import UserPlanError
+from tests.unit.module_utils.archive.users_scene import Scene, person, scene, why, wish
+
+__all__ = ["scene"]
+ANN, BEN = person("ann"), person("ben")
+AUDITS = [{"user": "ben@example.com", "privileges": ["login", "audit"], "reads": ["ann@example.com"]}]
+
+
+def logins(scene: Scene) -> set[str]:
+    """Who may log in, as the files of Dovecot will say."""
+    return {account.name for account in access_users.decide(scene.catalog.users(deleted=True), ())[0] if account.way}
+
+
+def left_and_target(scene: Scene) -> User:
+    """Ben audits, leaves, and his name becomes the target of a profile."""
+    scene.sync(wish(ANN, BEN, rights=AUDITS))
+    scene.sync(wish(ANN, delete=True))
+    return scene.catalog.ensure_user("ben@example.com", origin=users.PROFILE)
+
+
+def test_a_leaver_who_becomes_a_target_has_no_right_and_cannot_log_in(scene: Scene) -> None:
+    target = left_and_target(scene)
+    assert (target.deleted, target.privileges, target.reads, target.kerio_login) == (None, (), (), "")
+    assert logins(scene) == {"ann@example.com"}
+    assert scene.sync(wish(ANN, delete=True)).steps == ()
+
+
+def test_a_target_of_an_older_release_that_has_privileges_cannot_log_in_either() -> None:
+    target = User(1, "ann", "ann", privileges=("login", "audit"), server="mail1", kerio_login="ann@x", origin=users.PROFILE)
+    assert not users_rights.may_log_in(target)
+    assert access_users.decide([target], ())[0][0].way == ""
+
+
+def test_the_ledger_tells_a_leaver_who_becomes_a_target_as_a_change_of_that_tree(scene: Scene) -> None:
+    target = left_and_target(scene)
+    told = [json.loads(text) for _, text in scene.catalog.evidence_waiting()]
+    (change,) = told[-1]["changes"]
+    assert (change["action"], change["was"], change["tree"]) == ("changed", "ben@example.com", target.tree)
+    history = History([target.tree])
+    for entry in told:
+        history.play(entry["changes"], entry["at"])
+    rebuilt = history.users[target.tree]
+    assert (rebuilt.deleted, rebuilt.values.origin, rebuilt.values.privileges) == (None, "profile", ())
+    assert (rebuilt.values.server, rebuilt.values.kerio_id) == ("mail1", "id-ben")
+
+
+def test_a_target_who_is_in_the_directory_again_is_back_with_the_default_privileges(scene: Scene) -> None:
+    row = left_and_target(scene).id
+    found = scene.sync(wish(ANN, BEN))
+    back = scene.user("ben@example.com")
+    assert why(found) == {"ben@example.com": "had left and is back"}
+    assert (back.id, back.origin, back.privileges, back.reads) == (row, "directory", ("login", "read"), ())
+
+
+def test_somebody_else_under_the_name_of_a_leaver_who_became_a_target_is_for_the_operator(scene: Scene) -> None:
+    left_and_target(scene)
+    with pytest.raises(UserPlanError, match=r"under the name of somebody else \(mail1 id id-ben\)"):
+        scene.plan(wish(ANN, {**BEN, "id": "id-other"}))
