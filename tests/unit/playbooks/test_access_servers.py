@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the role archive_access is told of the Kerio servers: how to reach them, when they act on guesses, and no secret."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+
+from tests.unit.playbooks.templating import evaluate
+
+SECRET = "not-a-secret-master"
+
+
+def servers(policy: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    reached = {"name": "one", "host": "mail1", "port": None, "access": "IMAP-TLS", "ca_file": "/ca.pem", "validate_certs": False}
+    known = {"mail1": {"kerio_connect_security_policy": policy}, "mail2": {}}
+    archive_servers = [{**reached, "master_password": SECRET, "timeout": 60}, {**reached, "name": "two", "host": "mail2"}]
+    given = {"groups": {"kerio_servers": ["mail1", "mail2"]}, "hostvars": known, "archive_servers": archive_servers}
+    found: list[dict[str, t.Any]] = evaluate("access.yml", "archive_access_servers", **given)
+    return found
+
+
+def test_servers_are_reached_as_for_archiving_and_their_secrets_stay_behind() -> None:
+    first, second = servers({})
+    assert (first["name"], second["name"], second["host"]) == ("one", "two", "mail2")
+    expected = {"port": None, "access": "IMAP-TLS", "ca_file": "/ca.pem", "validate_certs": False}
+    assert {name: first[name] for name in expected} == expected
+    assert SECRET not in json.dumps(first)
+
+
+@pytest.mark.parametrize(
+    ("policy", "lock", "block"),
+    [
+        ({}, None, None),
+        ({"failed_logins_to_lock": 5, "anti_hammering_failed_logins": 60}, 5, 60),
+        ({"lockout": False, "failed_logins_to_lock": 5}, None, None),
+        ({"anti_hammering": False, "anti_hammering_failed_logins": 60}, None, None),
+        ({"anti_hammering_exception_group": "Archive hosts", "anti_hammering_failed_logins": 60}, None, None),
+        ({"anti_hammering_exception_group": "", "anti_hammering_failed_logins": 60}, None, 60),
+    ],
+)
+def test_kerio_acts_where_its_policy_says_so(policy: dict[str, t.Any], lock: int | None, block: int | None) -> None:
+    first, second = servers(policy)
+    assert (first["failed_logins_to_lock"], first["failed_logins_to_block"]) == (lock, block)
+    assert (second["failed_logins_to_lock"], second["failed_logins_to_block"]) == (None, None)
