@@ -24,6 +24,11 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 # What Dovecot's configuration and its passwd-files would read as something else.
 _STATE = re.compile(r"/[\w@./+,-]+\Z", re.ASCII)
 
+_HIDDEN = (
+    "cannot open their own folder Archives, because the archives of others are shown under that name. Give the profile that fills"
+    " it another target_folder"
+)
+
 
 def declare(options: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
     """Do what the module's options say; returns the fields of its outcome."""
@@ -60,6 +65,8 @@ def _wanted(options: t.Mapping[str, t.Any], *, check_mode: bool) -> tuple[access
     rights = access_state.rights_of(options["owner"], options["group"], options["mail_user"])
     passwords = _passwords(options["passwords"] or {})
     accounts, warnings = access_users.decide(_users(options["root"], check_mode=check_mode), list(passwords))
+    if hidden := access_state.with_hidden_folder(options["root"], accounts):
+        warnings.append(access_users.sentence([account.name for account in hidden], _HIDDEN))
     in_use = access_files.hashes_in(access_state.read(state / access_state.LIVE / access_files.USERS) or "")
     integrated = {account.key for account in accounts if account.way == access_users.INTEGRATED}
     hashes = access_passwords.hashes(

@@ -164,6 +164,12 @@ def without_tree(root: str, accounts: t.Iterable[Account]) -> list[Account]:
     return [account for account in accounts if not Path(tree_of(root, account), layout.INBOX, layout.MAILDIR_PARTS[-1]).is_dir()]
 
 
+def with_hidden_folder(root: str, accounts: t.Iterable[Account]) -> list[Account]:
+    """People whose own tree has a folder of the name below which Dovecot shows the archives of others."""
+    hidden = access_files.PREFIX.rstrip("/")
+    return [account for account in accounts if account.way and Path(tree_of(root, account), hidden).is_dir()]
+
+
 def make_trees(root: str, accounts: t.Sequence[Account]) -> None:
     """Make the empty trees of archive users, with the owner that all trees have."""
     with Store.open(root) as store:

@@ -141,13 +141,12 @@ class Trial:
         except (OSError, imaplib.IMAP4.error, _UnfitError) as error:
             problem = str(error)
         finally:
-            self._end(process, at_once=not problem)
+            self._end(process)
         return problem
 
-    def _end(self, process: subprocess.Popen[bytes], *, at_once: bool) -> None:
-        """The master ends the others, and its log last, which takes a second; all at once they lose lines of it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM) if at_once else process.terminate()
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """The master ends the others, and its log last. All at once would have it begin a log anew, which calls that an error."""
+        process.terminate()
         try:
             process.wait(START_SECONDS)
         except subprocess.TimeoutExpired:

@@ -64,7 +64,7 @@ def decide(users: t.Sequence[User], passwords: t.Collection[str]) -> tuple[list[
             given.pop(key)
         accounts.append(_account(user, way, labels, catchall))
     told["unused"] = sorted(given.values())
-    return accounts, [_sentence(names, _REASONS[reason]) for reason, names in told.items() if names]
+    return accounts, [sentence(names, _REASONS[reason]) for reason, names in told.items() if names]
 
 
 def _without_collisions(users: t.Sequence[User]) -> tuple[list[User], list[str]]:
@@ -112,6 +112,7 @@ def _account(user: User, way: str, labels: t.Mapping[str, str], catchall: t.Sequ
     )
 
 
-def _sentence(names: t.Sequence[str], reason: str) -> str:
+def sentence(names: t.Sequence[str], reason: str) -> str:
+    """A warning that names people, and not hundreds of them."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{', '.join(names[:_NAMED])}{more} {reason}"

@@ -12,7 +12,6 @@ import imaplib
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -180,6 +179,11 @@ class Scene:
         given = {"root": str(self.root), "state": str(self.state), "group": GROUP, "mail_user": READER}
         return run_module(archive_access.main, check=check, **{**given, "passwords": {"auditor": PASSWORD}, **options})
 
+    def in_force(self) -> None:
+        """Have the module do it, for what a test is about to do then."""
+        result = self.declare()
+        assert not result["failed"], result
+
     def snapshot(self) -> dict[str, tuple[int, int, str]]:
         """Every file and link below the state directory, but for what Dovecot itself writes: inode, time, content."""
         folders = (self.state / "live", self.state / "homes", self.state / "next")
@@ -207,7 +211,7 @@ class Scene:
         finally:
             for imap in self._open:
                 imap.shutdown()
-            os.killpg(process.pid, signal.SIGTERM)
+            process.terminate()
             process.wait(START_SECONDS)
 
     def log(self) -> str:

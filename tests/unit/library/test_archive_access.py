@@ -6,6 +6,7 @@ from __future__ import annotations
 import imaplib
 import itertools
 import stat
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_check_writes_nothing_and_a_second_run_changes_nothing(archive: Scene) -
 
 def test_people_open_what_they_may_and_lose_it_with_their_sessions(archive: Scene) -> None:
     archive.users(person("carl", reads=(ALICE,)), person("blind", "login", reads=(ALICE,)))
-    archive.declare()
+    archive.in_force()
     shared = f"Archives/{ALICE}/{ALICE}/INBOX"
     with archive.serving():
         alice = archive.log_in(ALICE)
@@ -136,7 +137,7 @@ def test_people_open_what_they_may_and_lose_it_with_their_sessions(archive: Scen
 
 
 def test_another_password_counts_at_once_and_ends_sessions(archive: Scene) -> None:
-    archive.declare()
+    archive.in_force()
     with archive.serving():
         auditor = archive.log_in(AUDITOR, PASSWORD)
         hashes = access_passwords.hashes({AUDITOR: "not-a-secret-new"}, {})
@@ -201,7 +202,7 @@ BROKEN_FILES = (
 
 @pytest.mark.shows("error")
 def test_what_would_lock_people_out_or_let_them_in_does_not_go_live(archive: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive.declare()
+    archive.in_force()
     there = archive.snapshot()
     for name, text, words in BROKEN_CANDIDATES:
         path = archive.state / "candidate" / name
@@ -241,7 +242,7 @@ def test_before_anything_else_changes_nobody_can_log_in_who_has_lost_something(
     archive: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive.users(person("carl", reads=(ALICE,)), person("dora"))
-    archive.declare()
+    archive.in_force()
     archive.users(person("carl"), person("erik"))
     archive.candidate("kerio.lua", SCRIPT + "-- another one\n")
     steps: list[tuple[str, set[str]]] = []
@@ -266,7 +267,7 @@ def test_before_anything_else_changes_nobody_can_log_in_who_has_lost_something(
     monkeypatch.setattr(access_state, "write", watched)
     monkeypatch.setattr(access_apply, "_try", lambda _wanted: None)
     monkeypatch.setattr(access_apply, "_running", lambda _state: Running())
-    archive.declare()
+    archive.in_force()
     assert steps[:2] == [("users", {ALICE, BOB, AUDITOR, "dora"}), ("kick", {"carl"})]
     assert {name for name, _ in steps[2:-4]} == {"owners", "acl", "shared-mailboxes", "logins.lua", "kerio.lua"}
     assert steps[-4:] == [
@@ -280,7 +281,7 @@ def test_before_anything_else_changes_nobody_can_log_in_who_has_lost_something(
 def test_a_run_that_died_in_the_middle_is_done_again_with_its_kicks_and_its_reload(
     archive: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive.declare()
+    archive.in_force()
     monkeypatch.setattr(access_apply, "_try", lambda _wanted: None)
     with archive.serving():
         write = access_state.write
@@ -309,10 +310,31 @@ def test_a_run_that_died_in_the_middle_is_done_again_with_its_kicks_and_its_relo
         assert died > 3
 
 
+def test_a_folder_of_ones_own_under_the_name_of_the_archives_of_others_is_told(archive: Scene) -> None:
+    archive.archive(BOB, "Archives", ALICE)
+    warnings = archive.declare()["warnings"]
+    assert len(warnings) == 1 and warnings[0].startswith(f"{BOB} cannot open their own folder Archives")
+    with archive.serving():
+        assert opened(archive.log_in(BOB), f"Archives/{ALICE}", "Archives") == [None, None]
+        assert opened(archive.log_in(AUDITOR, PASSWORD), f"Archives/{BOB}/Archives/{ALICE}") == [1]
+
+
+def test_a_key_that_does_not_fit_its_certificate_is_found(archive: Scene) -> None:
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=x"]
+    for name in ("one", "other"):
+        made = archive.base / name
+        subprocess.run([*request, "-keyout", f"{made}.key", "-out", f"{made}.pem"], check=True, capture_output=True)
+    whole = (archive.state / "candidate" / "dovecot.conf").read_text()
+    for key, words in (("other", "Key is for a different cert than ssl_cert"), ("one", "changed access")):
+        pair = f"ssl_cert = <{archive.base}/one.pem\nssl_key = <{archive.base}/{key}.key\n"
+        archive.candidate("dovecot.conf", f"{whole}\nssl = required\n{pair}")
+        assert words in archive.declare()["msg"]
+
+
 def test_a_failure_after_the_trial_tells_that_something_was_changed_and_the_next_call_does_the_rest(
     archive: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive.declare()
+    archive.in_force()
     archive.candidate("kerio.lua", SCRIPT + "-- another one\n")
     with archive.serving():
         with monkeypatch.context() as patch:
@@ -332,7 +354,7 @@ def test_dovecot_sees_a_change_of_the_same_size_within_a_second(archive: Scene) 
 
 
 def test_an_unreadable_record_ends_every_session(archive: Scene) -> None:
-    archive.declare()
+    archive.in_force()
     with archive.serving():
         archive.log_in(ALICE)
         (archive.state / "live" / "applied.json").write_text("[]")
