@@ -76,18 +76,17 @@ class Manifest:
         self.path = Path(dest, MANIFEST)
 
     def lines(self) -> t.Iterator[bytes]:
-        """All that is there; nothing when there is none."""
+        """All that are whole; nothing when there is no manifest."""
         try:
             with self.path.open("rb") as file:
-                yield from file
+                yield from (line for line in file if line.endswith(b"\n"))
         except FileNotFoundError:
             return
 
     def open(self) -> t.BinaryIO:
         """Open to be appended to; a last line that is not whole goes."""
         file = self.path.open("ab")
-        torn = next((len(line) for line in self.lines() if not line.endswith(b"\n")), 0)
-        file.truncate(file.tell() - torn)
+        file.truncate(sum(map(len, self.lines())))
         return file
 
     def keep(self, numbers: t.Iterator[int], target: Path) -> None:

@@ -227,11 +227,12 @@ def end_of(path: Path, end: int) -> int:
 
 
 class Journal(t.NamedTuple):
-    """What stands in the journal of an mbox that was not finished: its folder, the size of the mbox before."""
+    """What stands in the journal of an mbox that was not finished: its folder, the size of the mbox before; ``head``: bytes."""
 
     path: Path
     place: Place
     base: int
+    head: int
 
     @property
     def part(self) -> Path:
@@ -239,19 +240,21 @@ class Journal(t.NamedTuple):
         return self.path.with_suffix(PART)
 
     def lines(self) -> t.Iterator[bytes]:
-        """Those of messages, the last one perhaps not whole."""
+        """Those of messages that are whole."""
         with self.path.open("rb") as lines:
             next(lines)
-            yield from lines
+            yield from (line for line in lines if line.endswith(b"\n"))
 
 
 def journals(dest: str) -> t.Iterator[Journal]:
     """All that an export left that was cut short."""
     for path in sorted(Path(dest, STAGING).glob(f"*{JOURNAL}")):
         with path.open("rb") as lines, contextlib.suppress(ValueError, KeyError, TypeError):
-            head = json.loads(next(lines, b""))
+            first = next(lines, b"")
+            head = json.loads(first)
             tree, user, parts = head["key"]
-            yield Journal(path, Place(user, tree, tuple(parts), head["file"].removesuffix(".mbox")), int(head["base"]))
+            place = Place(user, tree, tuple(parts), head["file"].removesuffix(".mbox"))
+            yield Journal(path, place, int(head["base"]), len(first))
 
 
 def resume(
@@ -259,7 +262,7 @@ def resume(
 ) -> Resumed | None:
     """What can be gone on with; ``know`` is told of it. None when there is nothing."""
     size = journal.part.stat().st_size if journal.part.exists() else 0
-    journal_end = journal.path.stat().st_size - sum(map(len, journal.lines()))
+    journal_end = journal.head
     known: list[Known] = []
     end = 0
     for line in journal.lines():
