@@ -197,10 +197,15 @@ def _rights(wish: Wish, entries: t.Iterable[Entry]) -> t.Iterator[tuple[str, str
 
 def _as_given(person: Person, names: _Names, wish: Wish) -> UserValues:
     user = person.user
-    # What the one before could do does not come with an archive that somebody else takes over.
-    if user is None or person.another or (user.origin == PROFILE and person.values.origin != PROFILE):
+    if user is None or (person.present and _begins_anew(person, user)):
         return dataclasses.replace(person.values, privileges=tuple(sorted(set(wish.default_privileges))), reads=())
     return dataclasses.replace(person.values, privileges=user.privileges, reads=names.renamed(user.reads))
+
+
+def _begins_anew(person: Person, user: User) -> bool:
+    """Whether what the row could do is nothing that the person of now was given."""
+    by_name_alone = user.deleted is not None and not user.kerio_id and not person.values.kerio_id
+    return person.another or by_name_alone or (user.origin == PROFILE and person.values.origin != PROFILE)
 
 
 class _Names:

@@ -14,14 +14,24 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import layou
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_directory import Id, described
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_homes import Candidate
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_rights import OVER_OTHERS
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import (
     ADOPT,
     DIRECTORY,
     INVENTORY,
+    PROFILE,
     SEPARATE,
     Wish,
+    named,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import UserPlanError
+
+_TOLD = 10  # names in the refusal of undecided ones
+_REMEDY = (
+    "Say in reused_names, for the name or for @domain, whether the archive of that name is to be taken over (adopt) or kept apart"
+    " (separate)"
+)
+_RENAMED = "A renamed user has an archive already and cannot take over another one: say separate in reused_names"
 
 
 @dataclass
@@ -84,12 +94,15 @@ def by_name(matches: t.Sequence[Match], current: t.Sequence[User], wish: Wish) -
     """Match the others by their names, or make them wait; raises UserPlanError where the operator has to decide."""
     held = {user.name.lower(): user for user in current} | {user.name: user for user in current}
     taken = {match.user.id for match in matches if match.user is not None}
+    undecided: list[tuple[Match, str]] = []
     for match in matches:
         values = match.values
         holder = held.get(values.name) or held.get(values.name.lower()) or _nameless(values.name, held)
         if holder is not None and holder.id not in taken:
-            _decide(match, holder, wish)
+            why = _decide(match, holder, wish)
+            undecided += [(match, why)] if why else []
             taken.update([match.user.id] if match.user is not None else [])
+    _refuse_undecided(undecided)
 
 
 def _nameless(name: str, held: t.Mapping[str, User]) -> User | None:
@@ -98,28 +111,58 @@ def _nameless(name: str, held: t.Mapping[str, User]) -> User | None:
     return held.get(tree) if layout.SHORTENED in tree else None
 
 
-def _decide(match: Match, holder: User, wish: Wish) -> None:
-    """Decide whether ``holder``, a row under the wanted name that no other wanted user is, is the same person."""
+def _decide(match: Match, holder: User, wish: Wish) -> str:
+    """Decide whether ``holder``, a row under the wanted name that no other wanted user is, is the same person.
+
+    Returns why the operator has to say it, "" where that is not needed.
+    """
     values, known = match.values, match.user
-    if known is None and (not holder.kerio_id or not values.kerio_id):
-        # Declared in the inventory before, or made as the target of a profile: the name is all that is known of it.
+    own = known is None and not values.kerio_id  # declared in the inventory, under the name that was meant
+    if own or (known is None and not holder.kerio_id and not _at_stake(match, holder)):
         match.user = holder
-        return
+        return ""
     if holder.origin == DIRECTORY and holder.server in wish.unread and holder.deleted is None:
         match.waits = f"the name is that of a user of {holder.server}, whose directory could not be read"
-        return
+        return ""
     if known is None and holder.kerio_id == values.kerio_id:
         match.user = holder
-        return
+        return ""
     rule = wish.reuse(values.name)
-    if rule == SEPARATE:
-        return
     if rule == ADOPT and known is None:
         match.user, match.another = holder, True
+    if rule == SEPARATE or match.another:
+        return ""
+    if holder.kerio_id:
+        other = f"somebody else ({holder.server} id {holder.kerio_id}) who is not there any more"
+    else:
+        other = f"a user who {_at_stake(match, holder) or 'is known by the name alone'}"
+    return f"{described(values)} comes under the name of {other}"
+
+
+def _at_stake(match: Match, holder: User) -> str:
+    """What an account would get with a row that is known by its name alone, so that nothing proves that it is the same person."""
+    if holder.origin == PROFILE:
+        return ""
+    if holder.deleted is not None:
+        return "has left and is known by the name alone"
+    if match.candidate.entry is not None:
+        return ""  # The inventory still says that this name is that user.
+    powers = [power for power in OVER_OTHERS if power in holder.privileges]
+    powers += [f"reads {named(holder.reads)}"] if holder.reads else []
+    return f"the inventory declares no more, and who still has: {', '.join(powers)}" if powers else ""
+
+
+def _refuse_undecided(undecided: t.Sequence[tuple[Match, str]]) -> None:
+    """Raise UserPlanError once for all names that the operator has to decide about."""
+    if not undecided:
         return
-    other = f"{holder.server} id {holder.kerio_id}" if holder.kerio_id else "known by the name alone"
-    cause = f"{described(values)} comes under the name of somebody else ({other}) who is not there any more"
-    remedy = "Say in reused_names whether the archive of that name is to be taken over (adopt) or kept apart (separate)"
-    if rule == ADOPT:
-        remedy = "A renamed user has an archive already and cannot take over another one: say separate in reused_names"
-    raise UserPlanError(f"the user name {values.name}", cause, remedy, users=[values.name])
+    names = [match.values.name for match, _ in undecided]
+    more = f"; and {len(undecided) - _TOLD:,} more" if len(undecided) > _TOLD else ""
+    remedies = dict.fromkeys(_REMEDY if match.user is None else _RENAMED for match, _ in undecided)
+    raise UserPlanError(
+        f"the user name {names[0]}" if len(names) == 1 else f"{len(names):,} user names",
+        "; ".join(why for _, why in undecided[:_TOLD]) + more,
+        ". ".join(remedies),
+        users=names,
+        count=len(names),
+    )

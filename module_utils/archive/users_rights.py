@@ -12,6 +12,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 
 LOGIN, READ, EXPORT, ARCHIVE, AUDIT, ADMINISTER, NONE = "login", "read", "export", "archive", "audit", "administer", "none"
 PRIVILEGES = (LOGIN, READ, EXPORT, ARCHIVE, AUDIT, ADMINISTER, NONE)
+OVER_OTHERS = (AUDIT, ADMINISTER)  # what reaches the mail of others
 # What a privilege holds besides itself. Who reads every archive reads the own one.
 IMPLIED = {AUDIT: (READ,), ADMINISTER: (LOGIN, READ, EXPORT, ARCHIVE)}
 

@@ -68,3 +68,79 @@ def test_somebody_else_under_the_name_of_a_leaver_who_became_a_target_is_for_the
     left_and_target(scene)
     with pytest.raises(UserPlanError, match=r"under the name of somebody else \(mail1 id id-ben\)"):
         scene.plan(wish(ANN, {**BEN, "id": "id-other"}))
+
+
+AUDITOR = {"name": "aud@example.com", "privileges": ["login", "audit"]}
+AUD = person("aud")
+
+
+def with_auditor(scene: Scene, **more: object) -> None:
+    """An auditor whom the inventory declares, beside Ann."""
+    scene.sync(wish(ANN, users=[{**AUDITOR, **more}]))
+
+
+@pytest.mark.parametrize("privileges", [["login", "audit"], ["login", "read"]])
+def test_a_leaver_who_is_known_by_the_name_alone_is_not_the_account_of_that_name(scene: Scene, privileges: list[str]) -> None:
+    with_auditor(scene, privileges=privileges)
+    row = scene.user("aud@example.com").id
+    scene.sync(wish(ANN, users=[{"name": "aud@example.com", "state": "absent"}]))
+    with pytest.raises(UserPlanError, match=r"comes under the name of a user who has left and is known by the name alone"):
+        scene.plan(wish(ANN, AUD))
+    found = scene.sync(wish(ANN, AUD, reused_names={"aud@example.com": "adopt"}))
+    after = scene.user("aud@example.com")
+    assert why(found) == {"aud@example.com": "takes over the archive of that name"}
+    assert (after.id, after.privileges) == (row, ("login", "read"))
+
+
+def test_a_leaver_whom_the_inventory_declares_again_has_what_is_declared_then(scene: Scene) -> None:
+    with_auditor(scene)
+    row = scene.user("aud@example.com").id
+    scene.sync(wish(ANN, users=[{"name": "aud@example.com", "state": "absent"}]))
+    scene.sync(wish(ANN, users=[{"name": "aud@example.com"}]))
+    again = scene.user("aud@example.com")
+    assert (again.id, again.deleted, again.privileges) == (row, None, ("login", "read"))
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({}, "still has: audit. "),
+        ({"privileges": ["administer"]}, "still has: administer. "),
+        ({"privileges": ["login"], "reads": ["ann@example.com"]}, "still has: reads ann@example.com. "),
+    ],
+)
+def test_powers_of_a_user_whom_the_inventory_declares_no_more_do_not_go_to_an_account(
+    scene: Scene, more: dict[str, object], told: str
+) -> None:
+    with_auditor(scene, **more)
+    with pytest.raises(UserPlanError) as raised:
+        scene.plan(wish(ANN, AUD))
+    assert raised.value.subject == "the user name aud@example.com"
+    assert told in str(raised.value)
+    scene.sync(wish(ANN, AUD, reused_names={"@example.com": "adopt"}))
+    after = scene.user("aud@example.com")
+    assert (after.privileges, after.reads, after.kerio_id) == (("login", "read"), (), "id-aud")
+
+
+def test_who_is_still_declared_or_has_no_power_over_others_is_the_account_of_the_name(scene: Scene) -> None:
+    with_auditor(scene)
+    scene.sync(wish(ANN, AUD, users=[AUDITOR]))
+    kept = scene.user("aud@example.com")
+    # Kerio's password is none for the archive: as declared, it stays the one that is given there.
+    assert (kept.kerio_id, kept.privileges, kept.authentication) == ("id-aud", ("audit", "login"), "integrated")
+    scene.sync(wish(ANN, AUD, users=[AUDITOR, {"name": "ben@example.com", "privileges": ["login", "export"]}]))
+    scene.sync(wish(ANN, AUD, BEN, users=[AUDITOR]))
+    assert (scene.user("ben@example.com").kerio_id, scene.user("ben@example.com").privileges) == ("id-ben", ("export", "login"))
+
+
+def test_all_names_that_somebody_else_has_now_are_told_at_once(scene: Scene) -> None:
+    people = [person(f"p{number:02}") for number in range(12)]
+    scene.sync(wish(ANN, *people))
+    others = [{**one, "id": f"new-{one['id']}"} for one in people]
+    with pytest.raises(UserPlanError) as raised:
+        scene.plan(wish(ANN, *others))
+    text = str(raised.value)
+    assert (raised.value.subject, raised.value.details["count"]) == ("12 user names", 12)
+    assert raised.value.details["users"] == [one["address"] for one in people]
+    assert text.count("comes under the name of somebody else") == 10 and "; and 2 more" in text
+    assert text.count("Say in reused_names") == 1
