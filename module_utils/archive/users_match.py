@@ -59,10 +59,11 @@ def by_identity(candidates: t.Iterable[Candidate], current: t.Sequence[User], wi
         if user.kerio_id and (user.server in wish.gone.servers or user.origin == INVENTORY)
     }
     ids = {identity for candidate in candidates for identity in candidate.ids}
+    # A login moves from server to server with somebody who is there. Who left is known by the id alone.
     by_login = {
         user.kerio_login: user
         for user in current
-        if user.kerio_login and user.origin == DIRECTORY and (user.server, user.kerio_id) not in ids
+        if user.kerio_login and user.origin == DIRECTORY and user.deleted is None and (user.server, user.kerio_id) not in ids
     }
     matches = [Match(candidate, _of_ids(candidate, by_id)) for candidate in candidates]
     taken = {match.user.id for match in matches if match.user is not None}
@@ -83,7 +84,7 @@ def _of_ids(candidate: Candidate, by_id: t.Mapping[Id, User]) -> User | None:
 
 
 def _of_login(candidate: Candidate, by_login: t.Mapping[str, User]) -> User | None:
-    """Who had the login and came from another server, which may have had another id. On one server that is another account."""
+    """Who has the login and came from another server, which may have had another id. On one server that is another account."""
     user = by_login.get(candidate.values.kerio_login) if candidate.settled else None
     if user is None or user.server != candidate.values.server or user.kerio_id in {kerio_id for _, kerio_id in candidate.ids}:
         return user

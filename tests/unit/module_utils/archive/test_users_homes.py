@@ -148,6 +148,17 @@ def test_another_account_of_the_login_on_the_home_server_is_somebody_else(scene:
         scene.plan(rehired)
 
 
+def test_the_login_of_one_who_left_is_somebody_else_on_another_home_server(scene: Scene) -> None:
+    scene.sync(both(listed("mail1", number=1), None))
+    scene.sync(both(None, None, delete=True))
+    newcomer = {**listed("mail2", number=2), "id": "id-other"}
+    with pytest.raises(UserPlanError, match=r"under the name of somebody else \(mail1 id id-ann-1\)"):
+        scene.plan(both(None, newcomer))
+    # The id says that it is the same person, wherever the mailbox is now.
+    back = scene.sync(both(None, {**newcomer, "id": "id-ann-1"}))
+    assert why(back) == {"ann@example.com": "had left and is back"}
+
+
 def test_a_user_of_a_home_server_that_could_not_be_read_waits(scene: Scene) -> None:
     scene.sync(both(listed("mail2", number=1), listed("mail2", number=2)))
     before = scene.user("ann@example.com")
