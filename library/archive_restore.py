@@ -91,7 +91,8 @@ options:
     type: str
   target_folder:
     description:
-      - Folder below which the folders are made as they were, so that restored mail stays apart from what is there.
+      - Folder below which the folders are made as they were, so that restored mail stays apart from what is there. What was
+        archived from below it goes back to where it was.
       - With an empty value every message goes into the folder that it was archived from, beside the mail that is there now.
     type: str
     default: Restored

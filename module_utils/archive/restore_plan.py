@@ -78,7 +78,7 @@ def targets_of(user: User, folders: t.Sequence[UserFolder], choice: Choice) -> t
     """The targets by name, and the mailboxes of the tree that nobody chose. InputError when there is nothing to choose from."""
     chosen, left = _mailboxes(user, folders, choice)
     below = [folder for folder in folders if folder.parts and _mailbox(folder.parts) in chosen]
-    listed = {folder.parts: _folder(_server_parts(folder.parts)) for folder in below if _server_parts(folder.parts)}
+    listed = {folder.parts: _folder(_server_parts(folder.parts)) for folder in below}
     selected = {folder.parts for folder in select_folders(list(listed.values()), choice.include, choice.exclude, ()).selected}
     prefix = tuple(choice.target_folder.split("/")) if choice.target_folder else ()
     targets: dict[Parts, Target] = {}
@@ -87,12 +87,14 @@ def targets_of(user: User, folders: t.Sequence[UserFolder], choice: Choice) -> t
         if parts in selected:
             # INBOX is one folder, however it is spelled; below a prefix it is a folder like any other.
             head = "INBOX" if not prefix and parts[0].upper() == "INBOX" else parts[0]
-            where = (*prefix, head, *parts[1:])
+            # What a run archived from below the prefix was restored before, and is at home there.
+            at_home = prefix and len(parts) > len(prefix) and parts[: len(prefix)] == prefix
+            where = parts if at_home else (*prefix, head, *parts[1:])
             target = targets.setdefault(where, Target(where))
             target.ids.append(folder.id)
             target.names.append("/".join(folder.parts))
     if not targets:
-        names = sorted({"/".join(parts) for parts in map(_server_parts, (folder.parts for folder in below)) if parts})
+        names = sorted({"/".join(parts) for parts in map(_server_parts, (folder.parts for folder in below))})
         known = ", ".join(names[:20]) or "none"
         raise InputError("folders", "no folder of the archive is chosen", f"Choose some of these: {known}")
     return [targets[parts] for parts in sorted(targets)], left
@@ -104,8 +106,8 @@ def _mailbox(parts: Parts) -> str:
 
 
 def _server_parts(parts: Parts) -> Parts:
-    """The folder as it was on the server."""
-    return parts[1:] if _mailbox(parts) else parts
+    """The folder as it was on the server. Multidrop may file into the folder of an address itself, which is that of no other."""
+    return parts[1:] or ("INBOX",) if _mailbox(parts) else parts
 
 
 def _mailboxes(user: User, folders: t.Sequence[UserFolder], choice: Choice) -> tuple[set[str], list[str]]:

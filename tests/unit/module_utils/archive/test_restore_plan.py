@@ -38,7 +38,8 @@ def planned(user: User, parts: t.Sequence[tuple[str, ...]], **choice: t.Any) -> 
 def test_folders_lose_the_address_above_them_and_own_mailboxes_are_one() -> None:
     targets, left = planned(BOB, [*ROOT, *OWN, *LEAVER])
     assert targets == {
-        "INBOX": ["bob@example.com/INBOX", "b@example.com/inbox"],
+        # Multidrop files into the folder of an address itself where it is told to.
+        "INBOX": ["bob@example.com", "bob@example.com/INBOX", "b@example.com/inbox"],
         "Journal/In": ["Journal/In"],
         "Projects/X": ["bob@example.com/Projects/X"],
     }
@@ -53,6 +54,14 @@ def test_below_a_prefix_names_stay_as_they_are() -> None:
         "Restored/2025/Projects/X",
         "Restored/2025/inbox",
     ]
+
+
+def test_what_was_archived_from_below_the_prefix_goes_back_to_where_it_was() -> None:
+    again = [("bob@example.com", "Restored", "2025", "INBOX"), ("bob@example.com", "Restored", "2025")]
+    assert planned(BOB, [OWN[0], *again], target_folder="Restored/2025")[0] == {
+        "Restored/2025/INBOX": ["bob@example.com/INBOX", "bob@example.com/Restored/2025/INBOX"],
+        "Restored/2025/Restored/2025": ["bob@example.com/Restored/2025"],
+    }
 
 
 @pytest.mark.parametrize(
