@@ -262,7 +262,9 @@ class Restore:
     def _end(self, source: Source, facts: dict[str, t.Any], report: Report) -> None:
         if not self._begun:
             return
-        outcome = "stopped" if report.stopped else "failed" if report.total("failed") else "done"
+        # An error that ends the restore leaves messages of which nothing was counted.
+        settled = report.total("appended") + report.total("there")
+        outcome = "stopped" if report.stopped else "done" if settled == report.total("asked") else "failed"
         counts = {"asked": report.total("asked"), "messages": report.total("appended"), "bytes": report.total("bytes")}
         try:
             source.note(**facts, outcome=outcome, **counts)

@@ -136,7 +136,7 @@ class FolderWork:
         if not self.looked:
             self.report.exists, self.report.before, self.looked = True, status.messages, True
         listed = listing(conn, search_uids(conn))
-        known = self.tools.journal.entries(folder.raw, status.uidvalidity)
+        known = self._known(folder.raw, status.uidvalidity)
         matches = Finder(conn, self.tools.source, self.tools.pace, known).find(self.pending, listed)
         self._settle(matches, folder.raw, status.uidvalidity)
         self._settle_accepted(listed, matches, folder.raw, status.uidvalidity, self.uidnext)
@@ -183,14 +183,25 @@ class FolderWork:
             entries.append(Entry(one.uid, one.size, one.internaldate, digest, Came.OTHER))
         self._remember(raw, uidvalidity, entries)
 
+    def _known(self, raw: bytes, uidvalidity: int) -> dict[int, Entry]:
+        """What was compared before; without it everything is compared anew, which is not worth the end of this restore."""
+        try:
+            return self.tools.journal.entries(raw, uidvalidity)
+        except StoreError as error:
+            self._warn(str(error))
+            return {}
+
     def _remember(self, raw: bytes, uidvalidity: int, entries: t.Sequence[Entry]) -> None:
         """Keep what was compared for the next restore; on a full disk that is not worth the end of this one."""
         try:
             if self.tools.write:
                 self.tools.journal.add(raw, uidvalidity, entries)
         except StoreError as error:
-            if str(error) not in self.tools.report.warnings:
-                self.tools.report.warnings.append(str(error))
+            self._warn(str(error))
+
+    def _warn(self, text: str) -> None:
+        if text not in self.tools.report.warnings:
+            self.tools.report.warnings.append(text)
 
     def _count_appended(self, wanted: Wanted, match: Match) -> None:
         report = self.report

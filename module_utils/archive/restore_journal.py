@@ -40,11 +40,13 @@ class Journal:
     def entries(self, folder: bytes, uidvalidity: int) -> dict[int, Entry]:
         """UID -> entry; later ones win. Lines that cannot be read are passed over, such as the last one of a crash."""
         found: dict[int, Entry] = {}
+        # As ``add`` writes it: to read the lines of all folders for each of them would take minutes.
+        start = json.dumps(_place(folder, uidvalidity)).removesuffix("}").encode("ascii") + b","
         try:
             with self._path.open("rb") as lines:
                 for line in lines:
-                    place, entry = _parse(line)
-                    if entry is not None and place == (folder.decode("latin-1"), uidvalidity):
+                    entry = _parse(line) if line.startswith(start) else None
+                    if entry is not None:
                         found[entry.uid] = entry
         except FileNotFoundError:
             return {}
@@ -54,7 +56,7 @@ class Journal:
 
     def add(self, folder: bytes, uidvalidity: int, entries: t.Iterable[Entry]) -> None:
         """Append entries, durably."""
-        place = {"folder": folder.decode("latin-1"), "uidvalidity": uidvalidity}
+        place = _place(folder, uidvalidity)
         lines = [json.dumps({**place, **entry._asdict(), "digest": entry.digest.hex()}) + "\n" for entry in entries]
         if not lines:
             return
@@ -69,10 +71,14 @@ class Journal:
             raise os_failure(error, str(self._path)) from error
 
 
-def _parse(line: bytes) -> tuple[tuple[str, int] | None, Entry | None]:
+def _place(folder: bytes, uidvalidity: int) -> dict[str, t.Any]:
+    """What each line begins with."""
+    return {"folder": folder.decode("latin-1"), "uidvalidity": uidvalidity}
+
+
+def _parse(line: bytes) -> Entry | None:
     try:
         told = json.loads(line)
-        entry = Entry(int(told["uid"]), int(told["size"]), int(told["date"]), bytes.fromhex(told["digest"]), str(told["came"]))
-        return (str(told["folder"]), int(told["uidvalidity"])), entry
+        return Entry(int(told["uid"]), int(told["size"]), int(told["date"]), bytes.fromhex(told["digest"]), str(told["came"]))
     except (ValueError, LookupError, TypeError):
-        return None, None
+        return None

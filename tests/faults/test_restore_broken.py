@@ -14,9 +14,10 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import restore_folder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore import PAUSES, Restore
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_find import Finder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_report import Report
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import LoginRefusedError, NetworkError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import LoginRefusedError, NetworkError, StoreError
 from tests.faults.imap_script import Chunk, Command, bad, before, bye, close, cut, edit, hang, no, raw
 from tests.faults.restore_scene import ALL, INBOX, PROJECTS, Scene, body_of, causes, counts, make_archive, once
 
@@ -252,6 +253,29 @@ def test_a_restore_that_is_asked_to_stop_ends_and_says_so(scene: Scene) -> None:
     assert scene.entries()[-1]["outcome"] == "stopped"
     assert report.kinds == {"not_tried": ALL - len(INBOX)}
     finish(scene, without=ALL - len(INBOX))
+
+
+def test_a_journal_that_cannot_be_read_costs_time_and_a_warning(scene: Scene) -> None:
+    scene.restore()
+    (path,) = (scene.root / "jobs" / "archive_restore.known").iterdir()
+    path.unlink()
+    path.mkdir()
+    try:
+        report = scene.restore()
+    finally:
+        scene.forget()
+    assert (report.total("there"), scene.held()) == (ALL, once())
+    assert [str(path) in warning for warning in report.warnings] == [True]
+
+
+def test_the_ledger_calls_a_restore_failed_that_an_error_ended(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> t.NoReturn:
+        raise StoreError("the archive", "Input/output error", "Check it")
+
+    scene.script.on("EXAMINE", before(lambda _command: monkeypatch.setattr(Finder, "find", fail)), folder="Projects/X")
+    with pytest.raises(StoreError, match="Input/output error"):
+        scene.restore()
+    assert [scene.entries()[-1][key] for key in ("outcome", "asked", "messages")] == ["failed", ALL, ALL - len(PROJECTS)]
 
 
 def test_a_killed_restore_goes_on_without_duplicates_and_the_ledger_knows_of_it(scene: Scene) -> None:
