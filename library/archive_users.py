@@ -188,7 +188,8 @@ options:
       - For a name that belonged to somebody who is not there any more and that somebody else has now. Without an entry the
         module stops. C(@) and a domain is for all names in it.
       - V(adopt) gives the archive of that name to the new user, with O(default_privileges). V(separate) keeps it apart and begins
-        a new one.
+        a new one; who had the name leaves, which counts for O(delete_limit) and O(delete_limit_share) whatever O(delete) says.
+      - An entry for a whole domain is for one run. Left in, it decides about every later name without asking.
     type: dict
     default: {}
   owner:

@@ -85,10 +85,12 @@ def plan_users(root: str, wish: Wish, current: t.Sequence[User]) -> UserPlan:
     users_leavers.refuse_incomplete(users_leavers.unmatched(current, matches + waiting), accounts, wish)
     users_match.by_name(matches, current, wish)
     rest = users_leavers.unmatched(current, matches + waiting)
-    leaving = users_leavers.leavers(rest, accounts, matches, wish)
-    if wish.delete:
-        users_leavers.refuse_too_many(leaving, current, wish)
-    gone = users_leavers.dismissed(rest, matches, absent) + (leaving if wish.delete else [])
+    displaced = users_leavers.displaced(rest, matches)
+    out = {leaver.user.id for leaver in displaced}
+    leaving = users_leavers.leavers((user for user in rest if user.id not in out), accounts, matches, wish)
+    going = displaced + (leaving if wish.delete else [])
+    users_leavers.refuse_too_many(going, current, wish)
+    gone = users_leavers.dismissed(rest, matches, absent) + going
     people, warnings = users_people.people_of(current, matches, rest, gone, wish)
     warnings += users_declared.apply_rights(people, wish, entries)
     warnings += homes.warnings() + users_directory.scope_warnings(wish) + users_leavers.gone_warnings(accounts, wish)

@@ -108,6 +108,16 @@ def leavers(users: t.Iterable[User], accounts: t.Iterable[Account], matches: t.I
     return found
 
 
+def displaced(users: t.Iterable[User], matches: t.Iterable[Match]) -> list[Leaver]:
+    """Users whose name somebody else gets (``separate``): they leave, whether or not users are to be deleted."""
+    names = {match.values.name.lower(): match.values.name for match in matches if not match.waits}
+    return [
+        Leaver(user, f"left; somebody else is {names[user.name.lower()]} now")
+        for user in users
+        if user.deleted is None and user.name.lower() in names
+    ]
+
+
 def dismissed(users: t.Iterable[User], matches: t.Iterable[Match], absent: t.Mapping[str, Entry]) -> list[Leaver]:
     """Users whom the inventory declares to be absent; raises InputError for one whom a directory has."""
     for match in matches:
@@ -132,7 +142,8 @@ def gone_warnings(accounts: t.Sequence[Account], wish: Wish) -> list[str]:
 
 def refuse_too_many(gone: t.Sequence[Leaver], current: t.Iterable[User], wish: Wish) -> None:
     """Raise UserPlanError when more would be deleted than may be at a time. One may always be, unless the number is 0."""
-    total = sum(map(from_kerio, current))
+    ids = {leaver.user.id for leaver in gone}
+    total = sum(from_kerio(user) or user.id in ids for user in current)
     allowed = min(wish.delete_limit, max(1, total * wish.delete_limit_share // 100))
     names = [leaver.user.name for leaver in gone]
     if len(names) <= allowed:

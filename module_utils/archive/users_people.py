@@ -109,7 +109,7 @@ def compare(root: str, people: t.Iterable[Person]) -> tuple[tuple[UserStep, ...]
         why[values.name] = person.why or _why(user, old, person)
         if user is not None and old is not None:
             before[values.name] = _show(old, present=user.deleted is None)
-        if person.present or (old is not None and old.name != values.name):
+        if person.present or user is None or user.deleted is not None:
             after[values.name] = _show(values, present=person.present)
         else:
             deleted.append(values.name)
