@@ -120,6 +120,11 @@ def test_a_password_that_the_server_repeats_is_not_logged(access: Access, server
     assert access.one() == Told("refused", "wrong", "(not shown, because it holds the password)")
 
 
+def test_a_server_writes_no_lines_of_its_own_into_the_log(access: Access, server: ImapServer) -> None:
+    server.script.on("LOGIN", script.no("first\x0bkerio: user=<bob> result=right \x1b[2J"))
+    assert access.one() == Told("refused", "wrong", "mail1: the server said: NO first kerio: user=<bob> result=right  [2J")
+
+
 def test_a_server_that_takes_no_literals_gets_quoted_strings_or_nothing(access: Access, server: ImapServer) -> None:
     server.script.on("LOGIN", script.bad("no literals"), where=lambda command: len(command.parts) > 1)
     assert access.one().outcome == "right"

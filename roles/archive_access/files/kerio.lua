@@ -391,8 +391,8 @@ function auth_password_verify(request, password)
   -- A server may repeat what it was sent.
   if password ~= "" and why:find(password, 1, true) then why = "(not shown, because it holds the password)" end
   local told = ("kerio: user=<%s> rip=%s session=<%s> result=%s %s"):format(
-    request.user, request.remote_ip or "", request.session or "", outcome, why:gsub("%c", " "))
-  dovecot.i_info(told)
+    request.user, request.remote_ip or "", request.session or "", outcome, why)
+  dovecot.i_info((told:gsub("%c", " ")))
   if outcome == "right" then return CODES.right, {} end
   return CODES[outcome] or dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, outcome
 end
