@@ -141,8 +141,8 @@ def overlay(values: UserValues, entry: Entry) -> UserValues:
     )
 
 
-def refuse_collisions(candidates: t.Iterable[Candidate]) -> None:
-    """Raise UserPlanError for two users with one name or address."""
+def refuse_collisions(candidates: t.Sequence[Candidate]) -> None:
+    """Raise UserPlanError for two users with one name or address, or one whose name is an address of the other."""
     owners: dict[tuple[str, str], UserValues] = {}
     for values in (candidate.values for candidate in candidates):
         for what in (("name", values.name), *(("address", address) for address in values.addresses)):
@@ -154,6 +154,20 @@ def refuse_collisions(candidates: t.Iterable[Candidate]) -> None:
                     "Take it from one of them on the server, or leave one out with scope or not_users",
                     users=[other.name, values.name],
                 )
+    for values in (candidate.values for candidate in candidates if candidate.values.origin == INVENTORY):
+        other = owners.get(("address", values.name.lower()), values)
+        if other is not values:
+            raise declared_under_former_name(values, other, "it is an address of")
+
+
+def declared_under_former_name(values: UserValues, other: UserValues, relation: str) -> UserPlanError:
+    """The error of an entry of the inventory that ``other``, who is called otherwise, is or may be."""
+    return UserPlanError(
+        f"users: {values.name}",
+        f"{relation} {described(other)}, so that one person would become two users",
+        f"If {other.name} is meant, declare that name; if not, give the entry another one",
+        users=[values.name, other.name],
+    )
 
 
 def apply_rights(people: t.Sequence[Person], wish: Wish, entries: t.Iterable[Entry]) -> list[str]:

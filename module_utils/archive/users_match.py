@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, users_declared
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_directory import Id, described
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_homes import Candidate
@@ -94,7 +94,7 @@ def _of_login(candidate: Candidate, by_login: t.Mapping[str, User]) -> User | No
 def by_name(matches: t.Sequence[Match], current: t.Sequence[User], wish: Wish) -> None:
     """Match the others by their names, or make them wait; raises UserPlanError where the operator has to decide."""
     held = {user.name.lower(): user for user in current} | {user.name: user for user in current}
-    taken = {match.user.id for match in matches if match.user is not None}
+    taken = {match.user.id: match for match in matches if match.user is not None}
     undecided: list[tuple[Match, str]] = []
     for match in matches:
         values = match.values
@@ -102,7 +102,9 @@ def by_name(matches: t.Sequence[Match], current: t.Sequence[User], wish: Wish) -
         if holder is not None and holder.id not in taken:
             why = _decide(match, holder, wish)
             undecided += [(match, why)] if why else []
-            taken.update([match.user.id] if match.user is not None else [])
+            taken.update({match.user.id: match} if match.user is not None else {})
+        elif holder is not None and values.origin == INVENTORY:
+            raise users_declared.declared_under_former_name(values, taken[holder.id].values, "that user is now")
     _refuse_undecided(undecided)
 
 

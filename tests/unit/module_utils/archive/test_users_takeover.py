@@ -144,3 +144,27 @@ def test_all_names_that_somebody_else_has_now_are_told_at_once(scene: Scene) -> 
     assert raised.value.details["users"] == [one["address"] for one in people]
     assert text.count("comes under the name of somebody else") == 10 and "; and 2 more" in text
     assert text.count("Say in reused_names") == 1
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["the old address is kept", "the old address is gone"])
+def test_a_declared_user_who_is_renamed_at_kerio_is_not_split_in_two(scene: Scene, keeps: bool) -> None:
+    entry = {"name": "ann@example.com"}
+    scene.sync(wish(ANN, BEN, users=[entry]))
+    row = scene.user("ann@example.com").id
+    anna = person("anna", id="id-ann", addresses=["anna@example.com", *(["ann@example.com"] if keeps else [])])
+    with pytest.raises(UserPlanError) as raised:
+        scene.plan(wish(anna, BEN, users=[entry]))
+    assert raised.value.subject == "users: ann@example.com"
+    assert "anna@example.com (mail1 id id-ann)" in str(raised.value)
+    assert "If anna@example.com is meant, declare that name" in str(raised.value)
+    found = scene.sync(wish(anna, BEN, users=[{"name": "anna@example.com"}]))
+    assert why(found) == {"anna@example.com": "was ann@example.com"}
+    assert (scene.user("anna@example.com").id, scene.user("anna@example.com").authentication) == (row, "integrated")
+
+
+def test_a_user_of_the_inventory_may_be_called_by_an_own_address(scene: Scene) -> None:
+    entry = {"name": "Info@example.com", "addresses": ["info@example.com"]}
+    scene.sync(wish(ANN, users=[entry]))
+    assert scene.user("Info@example.com").addresses == ("info@example.com",)
+    with pytest.raises(UserPlanError, match=r"users: Info@example.com: it is an address of ann@example.com"):
+        scene.plan(wish(person("ann", addresses=["ann@example.com", "info@example.com"]), users=[{"name": "Info@example.com"}]))
