@@ -187,8 +187,11 @@ options:
     description:
       - For a name that belonged to somebody who is not there any more and that somebody else has now. Without an entry the
         module stops. C(@) and a domain is for all names in it.
-      - V(adopt) gives the archive of that name to the new user, with O(default_privileges). V(separate) keeps it apart and begins
-        a new one; who had the name leaves, which counts for O(delete_limit) and O(delete_limit_share) whatever O(delete) says.
+      - V(same) says that it is the same person under another id, as after Kerio was set up anew; privileges and grants stay.
+      - V(adopt) gives the archive of that name to the new user, with O(default_privileges). Who was granted to read it may not any
+        more, unless it is declared again.
+      - V(separate) keeps it apart and begins a new one. Who had the name leaves, which counts for O(delete_limit) and
+        O(delete_limit_share) whatever O(delete) says.
       - An entry for a whole domain is for one run. Left in, it decides about every later name without asking.
     type: dict
     default: {}
@@ -236,7 +239,7 @@ EXAMPLES = r"""
     gone:
       servers: [mail1]
     reused_names:
-      "@example.com": adopt
+      "@example.com": same
 """
 
 RETURN = r"""

@@ -19,10 +19,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish i
     Entry,
     Wish,
     lowered,
+    named,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, UserPlanError
 
 MASKS = ("********", "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER")
+_NAMED = 20  # users in one warning
 _MASK_REMEDY = "Choose a password that is not part of a name or an address, then read the directory again"
 
 
@@ -189,7 +191,23 @@ def apply_rights(people: t.Sequence[Person], wish: Wish, entries: t.Iterable[Ent
             found.values = dataclasses.replace(found.values, privileges=tuple(sorted(set(right["privileges"]))))
         if "reads" in keys:
             found.values = dataclasses.replace(found.values, reads=names.owners(subject, right["reads"], found))
-    return names.warnings
+    return names.warnings + _lost_grants(people)
+
+
+def _lost_grants(people: t.Iterable[Person]) -> list[str]:
+    """One sentence about who could read an archive that is somebody else's now, and cannot any more."""
+    people = list(people)
+    taken = {person.user.name: person.values.name for person in people if person.user is not None and person.another}
+    lost = [
+        f"{person.values.name} that of {taken[name]}"
+        for person in people
+        if person.user is not None and person.present and not person.another
+        for name in person.user.reads
+        if name in taken and taken[name] not in person.values.reads
+    ]
+    if not lost:
+        return []
+    return [f"reused_names: with adopt, these may not read an archive any more: {named(lost, _NAMED)}. Declare in reads who may"]
 
 
 def _may_be_given(subject: str, person: Person, names: _Names) -> bool:
@@ -232,6 +250,7 @@ class _Names:
         self._found |= {address: person for person in present for address in person.values.addresses}
         self._found |= {person.values.name.lower(): person for person in present}
         self._after = {person.user.name: person.values.name for person in people if person.user is not None}
+        self._another = {person.user.name for person in people if person.user is not None and person.another}
         self._unread = ", ".join(sorted(wish.unread))
         self.warnings: list[str] = []
 
@@ -245,8 +264,8 @@ class _Names:
         return person
 
     def renamed(self, names: t.Iterable[str]) -> tuple[str, ...]:
-        """What users are called after the plan who are called so now."""
-        return tuple(sorted(self._after[name] for name in names))
+        """What users are called after the plan who are called so now; not those whose archive somebody else takes over."""
+        return tuple(sorted(self._after[name] for name in names if name not in self._another))
 
     def owners(self, subject: str, names: t.Iterable[str], reader: Person) -> tuple[str, ...]:
         """The names of the users whose archives are to be read, sorted."""

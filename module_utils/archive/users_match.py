@@ -28,8 +28,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import UserPl
 
 _TOLD = 10  # names in the refusal of undecided ones
 _REMEDY = (
-    "Say in reused_names, for the name or for @domain, whether the archive of that name is to be taken over (adopt) or kept apart"
-    " (separate)"
+    "Say in reused_names, for the name or for @domain, whether it is the same person under another id (same), or somebody else,"
+    " and whether the archive of that name is to be taken over (adopt) or kept apart (separate)"
 )
 _RENAMED = "A renamed user has an archive already and cannot take over another one: say separate in reused_names"
 
@@ -131,9 +131,10 @@ def _decide(match: Match, holder: User, wish: Wish) -> str:
         match.user = holder
         return ""
     rule = wish.reuse(values.name)
-    if rule == ADOPT and known is None:
-        match.user, match.another = holder, True
-    if rule == SEPARATE or match.another:
+    if rule == SEPARATE:
+        return ""
+    if rule and known is None:
+        match.user, match.another = holder, rule == ADOPT
         return ""
     if holder.kerio_id:
         other = f"somebody else ({holder.server} id {holder.kerio_id}) who is not there any more"

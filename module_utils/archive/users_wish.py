@@ -14,8 +14,9 @@ INVENTORY = "inventory"
 PROFILE = "profile"
 # How the password of a user of the inventory is checked: against a hash on the archive host, or by a Kerio server.
 INTEGRATED, KERIO = "integrated", "kerio"
-ADOPT, SEPARATE = "adopt", "separate"
-REUSED_RULES = (ADOPT, SEPARATE)
+# Who comes under a known name with another id: somebody else, who takes the archive over or begins a new one, or the same person.
+ADOPT, SEPARATE, SAME = "adopt", "separate", "same"
+REUSED_RULES = (ADOPT, SEPARATE, SAME)
 
 Entry = t.Mapping[str, t.Any]
 
@@ -50,7 +51,7 @@ class Wish:
 
     ``rights``: privileges and grants of users, wherever they come from. ``unread``: servers whose directory could not be read;
     their users stay as they are. ``home_servers``: a login (``login@domain``), a domain, or what a directory calls a home server
-    -> the server, all in lower case but the last. ``reused_names``: a name, or ``@domain`` for all in it -> ADOPT or SEPARATE.
+    -> the server, all in lower case but the last. ``reused_names``: a name, or ``@domain`` for all in it -> one of REUSED_RULES.
     """
 
     directories: t.Sequence[Entry] = ()

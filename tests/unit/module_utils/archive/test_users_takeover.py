@@ -168,3 +168,45 @@ def test_a_user_of_the_inventory_may_be_called_by_an_own_address(scene: Scene) -
     assert scene.user("Info@example.com").addresses == ("info@example.com",)
     with pytest.raises(UserPlanError, match=r"users: Info@example.com: it is an address of ann@example.com"):
         scene.plan(wish(person("ann", addresses=["ann@example.com", "info@example.com"]), users=[{"name": "Info@example.com"}]))
+
+
+RESTORED = [{**one, "id": f"new-{one['id']}"} for one in (ANN, BEN)]
+
+
+@pytest.mark.parametrize("names", ["@example.com", "ben@example.com"])
+def test_the_same_person_under_another_id_keeps_archive_privileges_and_grants(scene: Scene, names: str) -> None:
+    scene.sync(wish(ANN, BEN, rights=[*AUDITS, {"user": "ann@example.com", "reads": ["ben@example.com"]}]))
+    before = {user.name: user for user in scene.catalog.users()}
+    scene.sync(wish(*RESTORED, reused_names={names: "same", "ann@example.com": "same"}, delete=True))
+    after = {user.name: user for user in scene.catalog.users(deleted=True)}
+    assert set(after) == set(before)
+    for name, user in after.items():
+        assert user.kerio_id == f"new-{before[name].kerio_id}"
+        assert (user.id, user.tree, user.privileges, user.reads) == (
+            before[name].id,
+            before[name].tree,
+            before[name].privileges,
+            before[name].reads,
+        )
+
+
+def test_a_leaver_may_be_the_same_person_too_and_a_renamed_user_may_not(scene: Scene) -> None:
+    scene.sync(wish(ANN, BEN, rights=AUDITS))
+    scene.sync(wish(ANN, delete=True))
+    same = {"reused_names": {"ben@example.com": "same"}}
+    with pytest.raises(UserPlanError, match=r"cannot take over another one: say separate in reused_names"):
+        scene.plan(wish({**BEN, "id": "id-ann"}, **same))
+    scene.sync(wish(ANN, RESTORED[1], **same))
+    assert (scene.user("ben@example.com").privileges, scene.user("ben@example.com").deleted) == (("audit", "login"), None)
+
+
+def test_who_was_granted_to_read_an_archive_does_not_read_the_mail_of_who_takes_it_over(scene: Scene) -> None:
+    carl = person("carl")
+    rights = [{"user": name, "reads": ["ann@example.com"]} for name in ("ben@example.com", "carl@example.com")]
+    scene.sync(wish(ANN, BEN, carl, rights=rights))
+    found = scene.sync(wish(RESTORED[0], BEN, carl, rights=rights[1:], reused_names={"ann@example.com": "adopt"}))
+    assert [scene.user(name).reads for name in ("ben@example.com", "carl@example.com")] == [(), ("ann@example.com",)]
+    assert (
+        "reused_names: with adopt, these may not read an archive any more: ben@example.com that of ann@example.com."
+        " Declare in reads who may"
+    ) in found.warnings
