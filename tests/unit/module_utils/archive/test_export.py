@@ -162,7 +162,9 @@ def test_damage_is_left_out_and_told_and_the_rest_goes_on(
     missing = placed(archive) - of_manifest(dest)
     assert [digest for _, _, digest in missing] == [hashlib.sha256(ODD[1]).hexdigest()]
     if form == "mbox":
-        assert len(mboxrd(dest / ALICE / ALICE / "INBOX.mbox")) == len(ODD) + 1
+        left = [body for body in (*ODD, mail(1), mail(2)) if body != ODD[1]]
+        ended = [body if body.endswith(b"\n") else body + b"\n" for body in left]
+        assert mboxrd(dest / ALICE / ALICE / "INBOX.mbox") == ended
     again = exported(archive, dest, form)
     assert (again.changed, again.failed, again.new) == (False, True, 0)
     path.write_bytes(whole)
