@@ -191,7 +191,7 @@ def apply_rights(people: t.Sequence[Person], wish: Wish, entries: t.Iterable[Ent
             found.values = dataclasses.replace(found.values, privileges=tuple(sorted(set(right["privileges"]))))
         if "reads" in keys:
             found.values = dataclasses.replace(found.values, reads=names.owners(subject, right["reads"], found))
-    return names.warnings + _lost_grants(people)
+    return names.told() + _lost_grants(people)
 
 
 def _lost_grants(people: t.Iterable[Person]) -> list[str]:
@@ -252,6 +252,14 @@ class _Names:
         self._after = {person.user.name: person.values.name for person in people if person.user is not None}
         self._another = {person.user.name for person in people if person.user is not None and person.another}
         self._unread = ", ".join(sorted(wish.unread))
+        # Who is called as somebody else was before the plan -> what that one is called now, "" where the archive was taken over.
+        self._newcomers = {
+            person.user.name.lower(): "" if person.another else f" ({person.values.name} is the one before)"
+            for person in people
+            if person.user is not None and (person.another or (not person.present and person.values.name != person.user.name))
+        }
+        self._of_newcomers: list[str] = []
+        self._by_address: list[str] = []
         self.warnings: list[str] = []
 
     def find(self, subject: str, name: str, unknown: str) -> Person | None:
@@ -261,7 +269,28 @@ class _Names:
             self.warnings.append(f"{subject}: {unknown}, but {self._unread} could not be read, so that this waits")
         elif person is None:
             raise UserPlanError(subject, unknown, "Correct the name, or take it out", users=[name])
+        else:
+            self._look_at(subject, name, person.values.name)
         return person
+
+    def _look_at(self, subject: str, name: str, called: str) -> None:
+        """Remember what is declared for somebody whom the operator may not have meant."""
+        place = subject if subject.endswith(name) else f"{subject} reads {name}"
+        if called.lower() in self._newcomers:
+            self._of_newcomers.append(f"{place}{self._newcomers[called.lower()]}")
+        if name.lower() != called.lower():
+            self._by_address.append(f"{place}, which is {called}")
+
+    def told(self) -> list[str]:
+        """What is to be told about the declarations that were looked at."""
+        warnings = list(self.warnings)
+        if self._of_newcomers:
+            whose = named(self._of_newcomers, _NAMED)
+            warnings.append(f"declared for a name that somebody else has now: {whose}. Check that the newcomer is meant")
+        if self._by_address:
+            by = named(self._by_address, _NAMED)
+            warnings.append(f"declared by an address, so that it goes to whoever gets the address: {by}. Declare the name")
+        return warnings
 
     def renamed(self, names: t.Iterable[str]) -> tuple[str, ...]:
         """What users are called after the plan who are called so now; not those whose archive somebody else takes over."""

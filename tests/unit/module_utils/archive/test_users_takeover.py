@@ -210,3 +210,24 @@ def test_who_was_granted_to_read_an_archive_does_not_read_the_mail_of_who_takes_
         "reused_names: with adopt, these may not read an archive any more: ben@example.com that of ann@example.com."
         " Declare in reads who may"
     ) in found.warnings
+
+
+@pytest.mark.parametrize(("rule", "before"), [("separate", " (ann@example.com (left, 1) is the one before)"), ("adopt", "")])
+def test_what_is_declared_for_a_name_that_somebody_else_has_now_is_told_once(scene: Scene, rule: str, before: str) -> None:
+    rights = [{"user": "ben@example.com", "reads": ["Ann@example.com"]}, {"user": "ann@example.com", "privileges": ["login"]}]
+    assert scene.sync(wish(ANN, BEN, rights=rights)).warnings == ()
+    desired = wish(RESTORED[0], BEN, rights=rights, reused_names={"ann@example.com": rule})
+    assert scene.sync(desired).warnings == (
+        "declared for a name that somebody else has now: rights: ben@example.com reads Ann@example.com"
+        f"{before}, rights: ann@example.com{before}. Check that the newcomer is meant",
+    )
+    assert scene.plan(desired).warnings == ()
+
+
+def test_rights_that_follow_an_address_are_told(scene: Scene) -> None:
+    ann = person("ann", addresses=["ann@example.com", "help@example.com"])
+    rights = [{"user": "HELP@example.com", "privileges": ["audit"]}, {"user": "ben@example.com", "reads": ["help@example.com"]}]
+    assert scene.sync(wish(ann, BEN, rights=rights)).warnings == (
+        "declared by an address, so that it goes to whoever gets the address: rights: HELP@example.com, which is ann@example.com,"
+        " rights: ben@example.com reads help@example.com, which is ann@example.com. Declare the name",
+    )
