@@ -75,6 +75,7 @@ class Session:
     folder: Folder
     appender: Appender
     uidvalidity: int = 0
+    messages: int = 0
     permanent: frozenset[str] = frozenset()
 
 
@@ -120,7 +121,10 @@ class FolderWork:
             self._would(folders)
         elif self.pending:
             self.tools.begin()
-            self._fill(conn, folders)
+            session = self._open(conn, folders)
+            if folder is None and session.messages:  # it was there all the same: a server without case calls it otherwise
+                self._look(conn, session.folder)
+            self._fill(session, conn, folders)
 
     def _would(self, folders: TargetFolders) -> None:
         self.report.appended = len(self.pending)
@@ -214,8 +218,7 @@ class FolderWork:
 
     # What is not
 
-    def _fill(self, conn: Connection, folders: TargetFolders) -> None:
-        session = self._open(conn, folders)
+    def _fill(self, session: Session, conn: Connection, folders: TargetFolders) -> None:
         while self.pending and not self.tools.full and not self.tools.reporter.stop_requested:
             self._append(session, self._batch())
             if self.vanished:
@@ -231,7 +234,7 @@ class FolderWork:
         if any(has_keywords(one.letters) for one in self.pending.values()):
             session.permanent = permanent_flags(conn, folder)
         status = examine(conn, folder)
-        session.uidvalidity, self.uidnext = status.uidvalidity, max(1, status.uidnext)
+        session.uidvalidity, session.messages, self.uidnext = status.uidvalidity, status.messages, max(1, status.uidnext)
         return session
 
     def _make_again(self, conn: Connection, folders: TargetFolders) -> Session:

@@ -84,7 +84,8 @@ class TargetFolders:
 
     def _adopt(self, raw: bytes, *, leaf: bool) -> bool:
         """After a refused CREATE: take the folder that somebody made meanwhile, or that is the same for a server without case."""
-        alike = [folder for folder in self._folders.values() if folder.raw.lower() == raw.lower()]
+        name = names.decode(raw).lower()  # of modified UTF-7 as it travels, other letters would seem alike
+        alike = [folder for folder in self._folders.values() if names.decode(folder.raw).lower() == name]
         if not alike:
             return False
         exact = next((folder for folder in alike if folder.raw == raw), alike[0])

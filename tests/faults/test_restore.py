@@ -240,3 +240,13 @@ def test_names_of_folders_travel_as_the_server_writes_them(scene: Scene) -> None
     scene.script.on("CREATE", lambda command: [command.fill(b"{tag} NO it is there\r\n")], folder="Letters")
     assert counts(scene.restore(choice=Choice(include=("Letters",)))) == {"appended": 1}
     assert scene.bodies(b"letters")[1:] == [BARE]
+    assert counts(scene.restore(choice=Choice(include=("Letters",)))) == {"there": 1}
+    assert scene.bodies(b"letters")[1:] == [BARE]
+
+
+def test_a_folder_whose_name_only_looks_alike_as_it_travels_is_another_one(scene: Scene) -> None:
+    scene.server.state.folder(ALICE, b"&aOQ-")
+    scene.server.state.folder(ALICE, b"&aOQ-/Letters")
+    scene.script.on("CREATE", no("not allowed"))
+    report = scene.restore(choice=Choice(include=("Letters",), target_folder="\N{LATIN SMALL LETTER A WITH DIAERESIS}"))
+    assert (causes(report), scene.bodies(b"&aOQ-/Letters")) == ([("\xe4/Letters", "folder", 1)], [])
