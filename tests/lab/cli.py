@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.lab import cli_lab, logins, ports, service, switches
+from tests.lab.access import Access
 from tests.lab.generate import fill
 
 
@@ -41,7 +42,7 @@ def _start_options(command: argparse.ArgumentParser) -> None:
 
 def start(options: argparse.Namespace, folder: Path) -> int:
     chosen = dict(map(switches.parse_switch, options.switch))
-    cli_lab.stop(folder, remove_mail=not options.keep)
+    end(folder, remove=not options.keep)
     wanted = options.servers, options.users, chosen, options.distributed
     lab = cli_lab.read(folder) if options.keep else cli_lab.make(folder, *wanted)
     try:
@@ -56,8 +57,15 @@ def start(options: argparse.Namespace, folder: Path) -> int:
     return 0
 
 
+def end(folder: Path, *, remove: bool) -> None:
+    """The servers, and the archive's Dovecot if the lab has one."""
+    if access := Access.of(folder):
+        access.stop()
+    cli_lab.stop(folder, remove_mail=remove)
+
+
 def stop(options: argparse.Namespace, folder: Path) -> int:
-    cli_lab.stop(folder, remove_mail=options.remove)
+    end(folder, remove=options.remove)
     print("The lab has ended")
     return 0
 

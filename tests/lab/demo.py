@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make demo`: the lab, three runs of playbooks/site.yml, a summary that a person can read, and build/demo.json."""
+"""`make demo`: the lab, three runs of playbooks/site.yml, somebody who reads her archive, a summary, and build/demo.json."""
 
 from __future__ import annotations
 
+import imaplib
 import json
+import os
+import pwd
 import shutil
 import smtplib
 import sys
@@ -14,7 +17,9 @@ from email.message import EmailMessage
 import requests
 
 from tests.lab import cli
+from tests.lab.access import Access, AccessError
 from tests.lab.demo_report import Expectation, problems, summary, totals
+from tests.lab.dovecot import can_traverse
 from tests.lab.playbooks import ROOT, PlaybookRun, run_playbook
 
 BUILD = ROOT / "build"
@@ -26,6 +31,8 @@ INVENTORY = ROOT / "inventory" / "lab"
 SITE = ROOT / "playbooks" / "site.yml"
 MESSAGES = 3000
 NEW_MAILS = (("mail1", "alice"), ("mail1", "dora"), ("mail2", "ines"))
+READER = ("mail1", "alice")
+WORDS = "delivered by SMTP"  # in the body of the new mails alone
 APPLICATION = {"name": "demo", "vendor": "kerio-archive", "version": "1"}
 
 
@@ -42,7 +49,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         return start()
-    except (DemoError, OSError) as error:
+    except (AccessError, DemoError, imaplib.IMAP4.error, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
 
@@ -50,8 +57,9 @@ def main(arguments: list[str]) -> int:
 def start() -> int:
     """Run the whole demo; return 0 only when each run did exactly what it should."""
     began = time.monotonic()
-    prepare()
+    access = prepare()
     runs = [run_site("Run 1: two servers as they come from the installer, nothing archived yet")]
+    access.start()
     runs.append(run_site("Run 2: nothing happened in between"))
     deliver_new_mail()
     change_behind_our_back()
@@ -60,20 +68,51 @@ def start() -> int:
         "runs": [totals(run) for run in runs],
         "seconds": round(time.monotonic() - began, 1),
         "archive": str(DEMO / "archive"),
+        "reader": read_archive(access),
     }
-    report["problems"] = problems(report["runs"], Expectation(messages=MESSAGES, new_mails=len(NEW_MAILS)))
+    report["problems"] = problems(report, Expectation(messages=MESSAGES, new_mails=len(NEW_MAILS)))
     REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(summary(report, servers()))
     return 1 if report["problems"] else 0
 
 
-def prepare() -> None:
-    """Start a fresh lab with generated mail, and forget the archive of an earlier demo."""
-    shutil.rmtree(DEMO, ignore_errors=True)
-    DEMO.mkdir(parents=True)
+def prepare() -> Access:
+    """Start a fresh lab with generated mail and a place for the archive's Dovecot, and forget the archive of an earlier demo."""
     print(f"==== The lab: two Kerio Connect doubles with {MESSAGES:,} generated messages\n", flush=True)
     if cli.main(["start", "--dir", str(LAB), "--servers", "2", "--messages", str(MESSAGES)]):
         raise DemoError(f"the lab did not start; its logs are below {LAB}")
+    access = Access.provide(LAB)
+    make_work_dir(access)
+    return access
+
+
+def make_work_dir(access: Access) -> None:
+    """An empty DEMO; elsewhere if this checkout lies where Dovecot, which does not run as root, cannot read the archive."""
+    if DEMO.is_symlink():
+        DEMO.unlink()
+    shutil.rmtree(DEMO, ignore_errors=True)
+    DEMO.parent.mkdir(exist_ok=True)
+    if os.geteuid() or can_traverse(DEMO, pwd.getpwnam(access.entry["user"])):
+        DEMO.mkdir()
+    else:
+        (access.folder / "demo").mkdir()
+        DEMO.symlink_to(access.folder / "demo")
+    DEMO.chmod(0o755)
+
+
+def read_archive(access: Access) -> dict[str, t.Any]:
+    """Log in to the archive with somebody's Kerio password and search all folders; return how, and how many are found."""
+    server, login = READER
+    users = next(one["users"] for one in servers() if one["name"] == server)
+    user = next(one for one in users if one["login"] == login)
+    found = 0
+    with access.login(user["address"], user["password"]) as client:
+        for flags, _, name in client.list_folders():
+            if b"\\Noselect" not in flags:
+                client.select_folder(name, readonly=True)
+                found += len(client.search(["BODY", WORDS]))
+    reached = {"host": access.entry["host"], "port": access.port, "ca_file": access.ca_file}
+    return {**reached, "user": user["address"], "password": user["password"], "words": WORDS, "found": found}
 
 
 def servers() -> list[dict[str, t.Any]]:

@@ -37,8 +37,9 @@ def all_profiles(run: dict[str, t.Any], count: str) -> int:
     return sum(profile[count] for profile in run["profiles"].values())
 
 
-def problems(runs: list[dict[str, t.Any]], expected: Expectation) -> list[str]:
+def problems(report: dict[str, t.Any], expected: Expectation) -> list[str]:
     """Return one sentence for everything that is not as the demo promises."""
+    runs, reader = report["runs"], report["reader"]
     first, second, third = runs
     found = []
     if all_profiles(first, "seen") < expected.messages:
@@ -53,6 +54,8 @@ def problems(runs: list[dict[str, t.Any]], expected: Expectation) -> list[str]:
     settings = [task for task in third["changed"] if task["action"] != "archive_run"]
     if len(settings) != 1:
         found.append(f"run 3 put {len(settings)} settings right instead of 1: {settings}")
+    if reader["found"] != 1:
+        found.append(f"{reader['user']} found {reader['found']} messages with {reader['words']!r} in the archive instead of 1")
     return found
 
 
@@ -66,6 +69,15 @@ def run_line(number: int, run: dict[str, t.Any]) -> str:
     """Return one line of the summary's table."""
     counts = "".join(f"{all_profiles(run, name):>9,}" for name in ("seen", "new", "known", "copies", "failed"))
     return f"  run {number} {len(run['changed']):>9}{counts}{run['seconds']:>9.1f}"
+
+
+def reading(reader: dict[str, t.Any]) -> list[str]:
+    """Return who read the archive, and how to do the same."""
+    return [
+        f'{reader["user"]} logs in, finds {reader["found"]} message with "{reader["words"]}". By hand:',
+        f"  openssl s_client -quiet -crlf -connect {reader['host']}:{reader['port']}",
+        f"  a LOGIN {reader['user']} {reader['password']}",
+    ]
 
 
 def summary(report: dict[str, t.Any], servers: list[dict[str, t.Any]]) -> str:
@@ -89,6 +101,7 @@ def summary(report: dict[str, t.Any], servers: list[dict[str, t.Any]]) -> str:
         "Look at it (build/lab.json says how to log in to the servers):",
         f"  ls {shown}/mail",
         f"  zstdcat {shown}/mail/alice*/alice*/INBOX/cur/* | more",
+        *reading(report["reader"]),
         "Then change something in inventory/lab, and see what a run would do:",
         "  .venv/bin/ansible-playbook playbooks/site.yml --check --diff",
         "`make demo-stop` ends the lab; README.md goes on with your own servers.",

@@ -132,7 +132,7 @@ class Dovecot:
         with contextlib.suppress(DovecotError):
             if self.home.is_dir():
                 return self.home
-        fits = len(str(self.directory)) <= LONGEST_HOME and _can_traverse(self.directory, account)
+        fits = len(str(self.directory)) <= LONGEST_HOME and can_traverse(self.directory, account)
         home = self.directory if fits else Path(tempfile.mkdtemp(prefix="kerio-lab-", dir=Path("/var") / "tmp"))
         for folder in (home, home / "run", home / "state", home / "mail", home / "log"):
             folder.mkdir(mode=0o755 if folder.name == "run" else 0o700, exist_ok=True)
@@ -199,7 +199,7 @@ def _write_owned(path: Path, text: str, account: pwd.struct_passwd) -> None:
     os.chown(path, account.pw_uid, account.pw_gid)
 
 
-def _can_traverse(folder: Path, account: pwd.struct_passwd) -> bool:
+def can_traverse(folder: Path, account: pwd.struct_passwd) -> bool:
     """May the account pass every folder above this one? (The folder itself will belong to it.)"""
     for parent in folder.resolve().parents:
         status = parent.stat()
