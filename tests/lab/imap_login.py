@@ -239,7 +239,7 @@ def _no_setuser(connection: Connection, name: str) -> str:
     if user is None:
         return "unknown"
     causes = {
-        "disabled": not user.enabled,
+        "disabled": how.disabled_setuser == "no" and not user.enabled,
         "locked": how.locked_setuser == "no" and state.guard.locked(user.address.lower()),
         "foreign": how.foreign_mailbox != "empty" and state.elsewhere(user),
     }

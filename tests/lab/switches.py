@@ -74,6 +74,7 @@ class LoginSwitches:
     lock_admin: bool = True  # the built-in administrator can be locked out too
     locked_attempts_count: bool = False  # an attempt at a locked account counts for the address
     locked_setuser: Literal["accept", "no"] = "accept"  # X-SETUSER for an account that is locked
+    disabled_setuser: Literal["accept", "no"] = "no"  # X-SETUSER for an account that is disabled
     md5_failure_counts: bool = True  # CRAM-MD5, DIGEST-MD5 for an account that cannot use them is a failed login
     clock_ahead: float = 0.0  # minutes by which the clock of lockout and anti-hammering is ahead
     refusal_words: Literal["same", "telling"] = "same"  # NO says the cause: disabled, locked, ...

@@ -84,12 +84,16 @@ def test_imap_035_unknown_user_is_no_and_another_may_be_tried(rig: Rig, name: by
     assert wire.ask(b"X-SETUSER bob") == [b"t OK X-SETUSER completed\r\n"]
 
 
-def test_imap_048_disabled_user_cannot_be_set(rig: Rig) -> None:
+@pytest.mark.parametrize(("switch", "answer", "examined"), [("no", b"t NO ", b"t BAD "), ("accept", b"t OK ", b"t OK ")])
+def test_imap_048_a_master_at_a_disabled_account(rig: Rig, switch: str, answer: bytes, examined: bytes) -> None:
+    rig.switch(disabled_setuser=switch)
     rig.master()
     rig.state.directory.users[0]["isEnabled"] = False
     wire = rig.greeted()
     master(wire)
-    assert wire.ask(b"X-SETUSER alice")[-1].startswith(b"t NO ")
+    assert wire.ask(b"X-SETUSER alice")[-1].startswith(answer)
+    assert wire.ask(b"EXAMINE INBOX")[-1].startswith(examined)
+    assert rig.greeted().ask(b"LOGIN alice not-a-secret-alice")[-1].startswith(b"t NO ")
 
 
 def test_imap_036_setuser_needs_the_master(rig: Rig) -> None:
