@@ -157,12 +157,15 @@ options:
     type: bool
     default: false
   delete_limit:
-    description: How many users may be deleted at a time. 0 is none.
+    description:
+      - How many users may be deleted within 24 hours, over all and of each server. Who left in the last 24 hours counts.
+      - With 0 the module fails whenever somebody would be deleted. To delete nobody, leave O(delete) off.
     type: int
     default: 20
   delete_limit_share:
     description:
-      - How many percent of the users of the directories may be deleted at a time, rounded down. One user always may.
+      - How many percent of the users of the directories may be deleted within 24 hours, over all and of each server, rounded down.
+        One user always may. A server in O(gone) counts in the whole alone.
       - The smaller one of this and O(delete_limit) counts.
     type: int
     default: 10

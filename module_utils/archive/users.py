@@ -14,6 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils import plan
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     users_declared,
     users_directory,
+    users_guard,
     users_homes,
     users_leavers,
     users_match,
@@ -71,8 +72,11 @@ def listed(reasons: t.Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "why": reasons[name]} for name in sorted(reasons)]
 
 
-def plan_users(root: str, wish: Wish, current: t.Sequence[User]) -> UserPlan:
-    """Plan the whole set; ``current`` holds the leavers too. After UserPlanError or InputError nothing may be written."""
+def plan_users(root: str, wish: Wish, current: t.Sequence[User], now: int = 0) -> UserPlan:
+    """Plan the whole set; ``current`` holds the leavers too. After UserPlanError or InputError nothing may be written.
+
+    ``now``: seconds since the epoch. Who left within the day before counts for the limits of deletions; with 0, who ever left.
+    """
     for name in _MASKABLE:
         users_declared.refuse_masked(getattr(wish, name), name)
     accounts = users_directory.accounts_of(wish)
@@ -89,7 +93,7 @@ def plan_users(root: str, wish: Wish, current: t.Sequence[User]) -> UserPlan:
     out = {leaver.user.id for leaver in displaced}
     leaving = users_leavers.leavers((user for user in rest if user.id not in out), accounts, matches, wish)
     going = displaced + (leaving if wish.delete else [])
-    users_leavers.refuse_too_many(going, current, wish)
+    users_guard.refuse_too_many(going, current, wish, now)
     gone = users_leavers.dismissed(rest, matches, absent) + going
     people, warnings = users_people.people_of(current, matches, rest, gone, wish)
     warnings += users_declared.apply_rights(people, wish, entries)

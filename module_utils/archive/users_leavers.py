@@ -138,25 +138,3 @@ def gone_warnings(accounts: t.Sequence[Account], wish: Wish) -> list[str]:
     """One sentence for each server and domain that is declared to be gone and is there."""
     there = {domain for domains in domains_of(accounts).values() for domain in domains} & wish.gone.domains
     return [f"gone: {name} is there. Take it out" for name in sorted((wish.gone.servers & wish.read) | there)]
-
-
-def refuse_too_many(gone: t.Sequence[Leaver], current: t.Iterable[User], wish: Wish) -> None:
-    """Raise UserPlanError when more would be deleted than may be at a time. One may always be, unless the number is 0."""
-    ids = {leaver.user.id for leaver in gone}
-    total = sum(from_kerio(user) or user.id in ids for user in current)
-    allowed = min(wish.delete_limit, max(1, total * wish.delete_limit_share // 100))
-    names = [leaver.user.name for leaver in gone]
-    if len(names) <= allowed:
-        return
-    share = -(-100 * len(names) // total)
-    raise UserPlanError(
-        "deletion of archive users",
-        f"{len(names):,} of {total:,} users of the directories would be deleted ({named(names)}), and {allowed:,} may be at a"
-        f" time (delete_limit {wish.delete_limit:,}, delete_limit_share {wish.delete_limit_share} %)",
-        f"Check the directories and the scope; if it is right, run once with -e archive_users_delete_limit={len(names)}"
-        f" -e archive_users_delete_limit_share={share}",
-        users=names,
-        count=len(names),
-        total=total,
-        allowed=allowed,
-    )

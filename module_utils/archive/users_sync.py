@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def synchronise(root: str, desired: users.Wish, *, check_mode: bool, owner: str 
     if not filesystem.check_format(root):
         raise StoreError(root, "it holds no archive", "Create the archive with archive_store, or mount its disk")
     with Catalog.of(root, readonly=check_mode) as catalog:
-        plan = users.plan_users(root, desired, catalog.users(deleted=True))
+        plan = users.plan_users(root, desired, catalog.users(deleted=True), int(time.time()))
         if plan.steps and not check_mode:
             catalog.apply_users(plan.steps, owner)
         return plan

@@ -81,7 +81,12 @@ class Wish:
 
 def from_kerio(user: User) -> bool:
     """Whether the user is there because a directory has or had him, so that the directory may take him away."""
-    return user.deleted is None and user.origin == DIRECTORY and user.authentication != INTEGRATED
+    return user.deleted is None and of_directory(user)
+
+
+def of_directory(user: User) -> bool:
+    """Whether a directory has or had the user, a leaver too, and his password."""
+    return user.origin == DIRECTORY and user.authentication != INTEGRATED
 
 
 def domain_of(user: User) -> str:

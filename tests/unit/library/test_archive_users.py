@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import typing as t
 from pathlib import Path
 
@@ -98,6 +99,17 @@ def test_a_deleted_user_can_come_back(root: Path) -> None:
     back = run(root, person("ann"), person("ben"))
     assert back["users"] == [{"name": "ben@example.com", "action": "change", "why": "had left and is back"}]
     assert names(root)["ben@example.com"] == before
+
+
+def test_who_left_within_a_day_counts_for_the_limits(root: Path) -> None:
+    run(root, person("ann"), person("ben"), person("carl"))
+    assert not run(root, person("ann"), person("ben"), delete=True)["failed"]
+    refused = run(root, person("ann"), delete=True)
+    assert refused["failed"] and "1 left in the last 24 hours, and 1 may be within 24 hours" in refused["msg"]
+    with sqlite3.connect(root / "catalog.sqlite3") as database:
+        database.execute("UPDATE users SET deleted = deleted - 86401 WHERE deleted IS NOT NULL")
+    database.close()
+    assert run(root, person("ann"), delete=True)["counts"]["delete"] == 1
 
 
 @pytest.mark.parametrize("mask", ["********@example.com", "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"])

@@ -168,7 +168,7 @@ def test_the_smaller_of_number_and_share_bounds_deletions(there: int, leave: int
     }
     text = str(raised.value)
     assert f"{leave:,} of {there:,} users of the directories would be deleted (p0000@example.com" in text
-    assert f"and {allowed:,} may be at a time" in text
+    assert f"and {allowed:,} may be within 24 hours" in text
     # What it says to give for once is enough.
     once = dict(
         word.removeprefix("archive_users_").rstrip(".").split("=") for word in text.split() if word.startswith("archive_users_")
