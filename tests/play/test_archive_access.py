@@ -11,27 +11,50 @@ from pathlib import Path
 import imapclient
 import pytest
 
+from tests.lab.access import Access
 from tests.lab.cli_lab import make_certificates
 from tests.lab.fixtures import Factory, LabServer
-from tests.lab.playbooks import PlaybookRun
-from tests.play.access_stand import Stand
-from tests.play.archive_site import Watch, furnish, send
-from tests.play.helpers import SECRET
+from tests.lab.playbooks import ROOT, PlaybookRun
+from tests.play.archive_site import MAILBOXES, Site, Watch, furnish, send
+from tests.play.helpers import SECRET, Step, play, run
 from tests.play.trees import tree
 
 ORDER = 4711
-UIDS = [1]
+
+
+class Stand:
+    """An archive of two servers, and playbooks/access.yml over it."""
+
+    def __init__(self, site: Site, access: Access) -> None:
+        self.site = site
+        self.access = access
+        self.root = access.folder / "archive"
+        self.state = access.state
+
+    def fill(self) -> None:
+        """Make the archive and its users, and archive the mailboxes."""
+        for server in self.site.servers:
+            send(server, server.users[0]["address"], number=ORDER)
+        store, users = self.site.ready(self.root)
+        store = Step(store.module, {**store.options, "group": self.access.entry["archive_group"]})
+        for answer in play(store, users, self.site.run(self.root, MAILBOXES)):
+            assert not answer.failed, answer.result
+
+    def serve(self, *args: str, **changed: t.Any) -> PlaybookRun:
+        lab = {"KERIO_LAB_JSON": str(self.site.lab.file), "KERIO_LAB_WORK_DIR": str(self.access.folder)}
+        return run(ROOT / "playbooks/access.yml", "-e", json.dumps(changed), *args, inventory=ROOT / "inventory/lab", **lab)
 
 
 @pytest.fixture(scope="module")
 def stand(lab_factory: Factory) -> t.Iterator[Stand]:
     site = furnish(lab_factory(servers=2, users=2), 0)
-    stand = Stand(site)
-    for server in site.servers:
-        send(server, server.users[0]["address"], number=ORDER)
-    stand.fill()
-    yield stand
-    stand.stop()
+    access = Access.provide(site.lab.folder)
+    try:
+        stand = Stand(site, access)
+        stand.fill()
+        yield stand
+    finally:
+        access.stop()
 
 
 def changed(done: PlaybookRun) -> list[str]:
@@ -41,7 +64,7 @@ def changed(done: PlaybookRun) -> list[str]:
 
 
 def refusal(stand: Stand, user: str, password: str) -> str:
-    with pytest.raises(imapclient.exceptions.LoginError) as refused, stand.login(user, password):
+    with pytest.raises(imapclient.exceptions.LoginError) as refused, stand.access.login(user, password):
         pass
     return str(refused.value).partition("]")[0]
 
@@ -85,14 +108,14 @@ def assert_logins(stand: Stand, server: LabServer) -> None:
     """A person of a server: reads, changes nothing, is refused with a wrong password."""
     person = server.users[0]
     user, password = person["address"], person["password"]
-    with stand.login(user, password) as client:
+    with stand.access.login(user, password) as client:
         ((folder, uid),) = found(client, f"send {ORDER} of these")
         assert folder.startswith(f"{user}/")
         status = assert_read_only(client, folder, uid)
-    with stand.login(user.upper(), password) as again:
+    with stand.access.login(user.upper(), password) as again:
         assert again.folder_status(folder, ["MESSAGES", "UIDVALIDITY"]) == status
     assert refusal(stand, user, f"{SECRET}-wrong") == "b'[AUTHENTICATIONFAILED"
-    log = stand.logged()
+    log = stand.access.logged()
     assert f"kerio: user=<{user}> rip=127.0.0.1" in log
     assert f"result=wrong {server.name}: the server said: NO" in log
     commands = [json.loads(line.partition("Info: ")[2])["fields"] for line in log.splitlines() if '{"event"' in line]
@@ -108,7 +131,7 @@ def test_people_read_their_mail_with_their_kerio_passwords_and_change_nothing(st
     assert not stand.state.exists()
     first = stand.serve()
     assert changed(first) == [*candidates, "archive_access"]
-    stand.start()
+    stand.access.start()
 
     archived, watch = tree(stand.root / "mail", stand.root / "objects"), Watch(*stand.site.servers)
     for server in stand.site.servers:
@@ -124,7 +147,7 @@ def test_people_read_their_mail_with_their_kerio_passwords_and_change_nothing(st
 
     assert changed(stand.serve()) == []
     before = tree(stand.state / "candidate", stand.state / "live")
-    make_certificates(stand.folder / "pem", "renewed.example.com")
+    make_certificates(stand.access.folder / "tls", "renewed.example.com")
     assert changed(stand.serve("--check")) == ["template"]
     assert tree(stand.state / "candidate", stand.state / "live") == before
 
