@@ -131,7 +131,9 @@ options:
     choices: [address, login]
     default: address
   not_users:
-    description: Addresses or login names of accounts that are no people, such as the archive mailbox.
+    description:
+      - Default addresses or login names of accounts that are no people, such as the archive mailbox. A further address of an
+        account leaves nobody out.
     type: list
     elements: str
     default: []

@@ -31,6 +31,11 @@ class Account:
     def id(self) -> Id:
         return self.values.server, self.values.kerio_id
 
+    @property
+    def names(self) -> set[str]:
+        """What it is called by: the login, alone and with the domain, and the default address. An alias may be anybody's."""
+        return _names(self.values)
+
 
 def accounts_of(wish: Wish) -> list[Account]:
     """All accounts of all servers; raises InputError where a directory is none."""
@@ -67,7 +72,11 @@ def _account(server: str, entry: Entry, wish: Wish) -> Account:
         groups=tuple(sorted(str(group) for group in entry.get("groups") or ())),
         kerio_login=f"{login}@{domain}",
     )
-    return Account(values, domain, str(entry.get("home_server") or ""), _why_not(entry, {login, *values.addresses}, wish))
+    return Account(values, domain, str(entry.get("home_server") or ""), _why_not(entry, _names(values), wish))
+
+
+def _names(values: UserValues) -> set[str]:
+    return {values.kerio_login, values.kerio_login.rpartition("@")[0], values.addresses[0]}
 
 
 def _why_not(entry: Entry, names: set[str], wish: Wish) -> str:
@@ -86,6 +95,22 @@ def scope_warnings(wish: Wish) -> list[str]:
         for kind, name, scope in alone
         if entries and not wish.unread and not any(map(scope.takes, entries))
     ]
+
+
+def excluded_warnings(accounts: t.Sequence[Account], wish: Wish) -> list[str]:
+    """One sentence for each entry of ``not_users`` that leaves nobody out. An archive mailbox may be on a server elsewhere."""
+    if not accounts or wish.unread:
+        return []
+    owners = {address: account.values.name for account in accounts for address in account.values.addresses}
+    domains = {domain for of_server in domains_of(accounts).values() for domain in of_server} | {""}
+    found = []
+    for name in sorted(wish.not_users - {name for account in accounts for name in account.names}):
+        if name in owners:
+            cause = f"{name} is a further address of {owners[name]}, whom that does not leave out"
+            found.append(f"not_users: {cause}. Name the login or the default address, or take it out")
+        elif name.partition("@")[2] in domains:
+            found.append(f"not_users: no account of the directories is called {name}. Correct the name, or take it out")
+    return found
 
 
 def described(values: UserValues) -> str:

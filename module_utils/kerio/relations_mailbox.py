@@ -106,7 +106,8 @@ def _named_as_archive_user(state: State, address: str, account: Account) -> str:
 
 def _in_scope(state: State, account: Account) -> bool:
     scope = state.archive.get("users_scope")
-    if scope is None or account.names & names_in(state.archive.get("users_excluded")):
+    # As users.yml does it: a further address leaves nobody out.
+    if scope is None or {account.address, account.login} & names_in(state.archive.get("users_excluded")):
         return False
     domains, groups = names_in(scope.get("domains")), names_in(scope.get("groups"))
     return not (domains or groups) or account.domain in domains or bool(account.groups & groups)

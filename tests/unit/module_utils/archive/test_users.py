@@ -65,6 +65,27 @@ def test_accounts_that_are_no_people_are_left_out() -> None:
     assert found.left_out == ("archive@example.com", "robot@example.com")
 
 
+def test_nobody_is_left_out_for_a_further_address_and_entries_that_fit_nobody_are_told() -> None:
+    ann = person("ann", addresses=["ann@example.com", "postmaster@example.com"])
+    told = frozenset({"postmaster@example.com", "robto", "robot@example.com", "archive@elsewhere.example", "skaner@example.com"})
+    found = plan(wish(ann, person("robot"), not_users=told))
+    assert (set(actions(found)), found.left_out) == ({"ann@example.com"}, ("robot@example.com",))
+    assert found.warnings == (
+        "not_users: postmaster@example.com is a further address of ann@example.com, whom that does not leave out."
+        " Name the login or the default address, or take it out",
+        "not_users: no account of the directories is called robto. Correct the name, or take it out",
+        "not_users: no account of the directories is called skaner@example.com. Correct the name, or take it out",
+    )
+    # The account may be on the server that could not be read.
+    assert plan(wish(ann, not_users=told, unread=frozenset({"mail2"}))).warnings == ()
+
+
+def test_an_account_is_left_out_by_its_login_with_the_domain_whatever_it_is_called() -> None:
+    robot = person("robot", address="r2d2@example.com", addresses=[])
+    found = plan(wish(person("ann"), robot, user_name="login", not_users=frozenset({"robot@example.com"})))
+    assert (found.left_out, found.warnings) == (("robot",), ())
+
+
 def test_default_privileges_are_for_new_users_alone() -> None:
     current = applied(plan(wish(person("ann"))).steps)
     assert current[0].privileges == ("login", "read")

@@ -99,6 +99,11 @@ def test_account_with_exactly_this_address_is_the_archive_mailbox() -> None:
     assert [identity for identity, _ in found(sent_to("alice@example.com"))] == ["archive-mailbox-gets-other-mail"]
 
 
+def test_a_further_address_in_users_excluded_leaves_nobody_out() -> None:
+    expected = [("archive-mailbox-is-nobodys", of_alice("info@example.com", "is an alias of alice@example.com"))]
+    assert found(sent_to("info@example.com", archive={"users_excluded": ["a.smith@example.com"]})) == expected
+
+
 @pytest.mark.parametrize(
     "side",
     [
