@@ -74,6 +74,15 @@ def test_who_is_asked_about_whom_counts_at_once(access: Access, server: ImapServ
     assert passwords_sent(server) == 1
 
 
+def test_who_loses_the_right_to_log_in_while_the_server_is_asked_stays_out(access: Access, server: ImapServer) -> None:
+    def revoked(_command: t.Any) -> t.Iterator[t.Any]:
+        (access.folder / "logins.lua").write_text("return {}", encoding="utf-8")
+        yield b"l OK done\r\n"
+
+    server.script.on("LOGIN", revoked)
+    assert access.one() == Told("refused", "unknown", "the right to log in was lost meanwhile")
+
+
 @pytest.mark.parametrize(
     ("verb", "action", "outcome", "words"),
     [

@@ -381,6 +381,11 @@ local function verify(request, password)
   end
   local outcome, why = ask(server, login.login, password)
   settle(attempt, outcome)
+  -- Who was taken out while Kerio thought about it would have a session that nobody ends.
+  local now = read("logins.lua")[request.user] or {}
+  if outcome == "right" and (now.server ~= login.server or now.login ~= login.login) then
+    return "unknown", "the right to log in was lost meanwhile"
+  end
   if not server.validate_certs then why = why .. " (its certificate is not verified)" end
   return outcome, ("%s: %s"):format(login.server, why)
 end
