@@ -21,6 +21,8 @@ description:
   - A message, folder, mailbox or server that fails stops no other. Everything else is archived, then the module fails with a
     message that counts and names, see O(fail_on_errors). What failed is tried again by the next run.
   - A server that refuses the master password is not asked again in this run.
+  - A mailbox that the server does not open to the master password, and whose archive user is disabled, is a warning and no
+    failure. Its mail is read once the server opens it again.
   - One run at a time per archive. When another one is under way, the module ends without a change and says who holds it.
   - B(Filing, mailbox methods.) A message goes to C(<address>/<folder as on the server>) in the tree of the mailbox's owner, or
     of the declared target user.
@@ -105,7 +107,8 @@ options:
       - V(compare) asks the servers for the UIDs of every selected folder and tells which of them have no bytes in the archive,
         and why; and what the archive has that the servers do not have any more. It changes nothing, and may go on beside a run.
         Not in check mode, it writes all of its result to C(reports/compare.json) below O(root). It fails if the object of a
-        message that the catalog has as archived is not there, if bytes or sizes differ, or if a mailbox or folder cannot be read.
+        message that the catalog has as archived is not there, if bytes or sizes differ, or if a mailbox or folder cannot be read
+        (a mailbox of a disabled user is a warning).
     type: str
     choices: [archive, test, estimate, stop, compare]
     default: archive
@@ -240,6 +243,8 @@ profiles:
     - C(seen) are UIDs on the server, C(new) archived now, C(copies) stored but not filed again, C(known) archived before,
       C(excluded), C(left) and C(failed) not archived, C(gone) disappeared during the run.
     - C(left_out) are users without the privilege that the profile asks for, at most 200; C(left_out_count) are all of them.
+    - C(withheld) counts mailboxes of disabled users that the server did not open. Each has C(withheld) V(true), a warning of its
+      own, and no place among the errors.
   returned: when the run has ended
   type: list
   elements: dict
@@ -276,8 +281,8 @@ test:
       V(not tried)), C(folders_selected), C(folders_excluded), C(unreadable_folders), C(messages), C(message), and C(verdict).
     - C(verdict) is V(fine), V(out_of_reach), V(certificate), V(turned_away), V(protocol), V(declared_wrong), V(wrong_group),
       V(wrong_master_password), V(master_off), V(no_such_mailbox), V(wrong_mailbox_password), V(needs_tls),
-      V(unreadable_folder), V(cannot_tell) when the server's answer fits several of them, which are in C(can_be), or
-      V(not_tried) when the server had refused before.
+      V(unreadable_folder), V(user_disabled), V(cannot_tell) when the server's answer fits several of them, which are in
+      C(can_be), or V(not_tried) when the server had refused before.
   returned: in the mode V(test)
   type: list
   elements: dict

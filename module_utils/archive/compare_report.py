@@ -114,6 +114,7 @@ class MailboxResult:
         """Plain data, without the folders."""
         report = self.report
         data: Data = {"server": report.server, "mailbox": report.mailbox, "user": report.user, "error": report.error}
+        data["withheld"] = report.withheld
         return {**data, **figures(self.folders), "folders_compared": len(self.folders)}
 
 
@@ -171,7 +172,7 @@ class Comparison:
         text += f"; in the archive alone: {alone:,}" if alone else ""
         text += f"; gone and never archived: {away[UNARCHIVED]:,}" if away[UNARCHIVED] else ""
         text += "; stopped before the end" if self.report.stopped else ""
-        return text + self.report.problem_text()
+        return text + self.report.closing_text()
 
     def table(self) -> list[str]:
         """A line for each mailbox, those with a problem first, and one for all. What is 0 everywhere has no column."""

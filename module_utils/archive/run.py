@@ -44,6 +44,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_schedule import Schedule
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import BlockedError, Gate, Survey, Surveyed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import Tools
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_withheld import give_up
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sweep import recover
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
@@ -219,7 +220,7 @@ class Run:
             evidence.seal_after(error)
             raise
         self.report.miss(self._options.mailbox)
-        self.report.warnings += self._masters.warnings()
+        self.report.warnings += self._masters.warnings() + self.report.withheld_warnings()
         self.report.warnings += useless(catalog, self._options.acknowledged)
         self._checkpoint("ending")
         totals = committer.totals
@@ -337,7 +338,7 @@ def note_error(found: Surveyed, gate: Gate, server_errors: dict[str, ArchiveTool
     if of_server is not None and (isinstance(error, BlockedError) or error is of_server):
         server_errors.setdefault(mailbox.server.name, of_server)
         mailbox.report.blocked = True
-    mailbox.report.error = str(error)
+    give_up(mailbox, error, (isinstance(error, BlockedError) and gate.refusal(mailbox)) or error)
 
 
 def server_problems(

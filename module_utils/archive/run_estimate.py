@@ -242,7 +242,7 @@ def sentence(estimate: Estimate) -> str:
     text += "mailbox" if mailboxes == 1 else "mailboxes"
     if estimate.messages:
         text += f"; {_time_sentence(estimate)}; they need about {size_text(estimate.room['disk_bytes'])} of disk"
-    return text + report.problem_text()
+    return text + report.closing_text()
 
 
 def _time_sentence(estimate: Estimate) -> str:

@@ -64,7 +64,7 @@ class Looker:
             for profile in self._options.chosen():
                 self.report.profiles.append(self._profile(profile))
             self._finish()
-            self.report.warnings += self._masters.warnings()
+            self.report.warnings += self._masters.warnings() + self.report.withheld_warnings()
         self.report.miss(self._options.mailbox)
         self.report.seconds = watch.seconds
         return self.report

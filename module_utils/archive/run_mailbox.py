@@ -117,14 +117,23 @@ def mailboxes_of(
     if profile.method == MULTIPLE:
         return _multiple(profile, servers, secrets, people)
     server = servers[profile.servers[0]]
-    target = _find(people.users(), profile.target_user)
+    users = people.users()
+    target = _find(users, profile.target_user)
     user_id = target.id if target else people.ensure(profile.target_user)
-    return [_by_user(profile, server, secrets, profile.mailbox, user_id, profile.target_user)], []
+    made = _by_user(profile, server, secrets, profile.mailbox, user_id, profile.target_user)
+    owner = _find(users, profile.mailbox)
+    if owner and owner.server in ("", server.name):
+        made.report.disabled = _disabled(owner)
+    return [made], []
 
 
 def _find(users: t.Iterable[User], name: str) -> User | None:
     wanted = name.lower()
     return next((user for user in users if user.name.lower() == wanted or wanted in user.addresses), None)
+
+
+def _disabled(owner: User) -> str:
+    return "" if owner.enabled else owner.name
 
 
 def _multiple(
@@ -158,6 +167,7 @@ def _multiple(
         if home:
             one = _by_user(profile, servers[home], secrets, user.addresses[0], user.id, user.name)
             one.names = frozenset({user.name.lower(), *user.addresses})
+            one.report.disabled = _disabled(user)
             found.append(one)
         else:
             wrong.append((user.name, "the archive user has no server, and the profile names several; set the user's server"))

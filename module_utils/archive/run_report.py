@@ -17,6 +17,7 @@ STOPPED = "the run was stopped before this folder was done"
 LISTED_NOTES = 20
 LISTED_ADDRESSES = 200
 LISTED_USERS = 200
+LISTED_WITHHELD = 20
 
 
 def _mailboxes(count: int) -> str:
@@ -60,6 +61,8 @@ class MailboxReport:
     """One mailbox. ``blocked``: it was not tried, because its server had refused or was out of reach.
 
     ``selected``: the names of the folders that the run is to account for, None before the server was asked.
+    ``disabled``: whose mailbox it is, if that user is disabled; ``withheld``: the server does not open it therefore. Then
+    ``error`` says so, which keeps its messages from being deleted, and it is a warning instead of a problem.
     """
 
     server: str
@@ -71,6 +74,8 @@ class MailboxReport:
     blocked: bool = False
     seconds: float = 0.0
     selected: frozenset[str] | None = None
+    disabled: str = ""
+    withheld: bool = False
 
     @property
     def finished(self) -> bool:
@@ -99,10 +104,15 @@ class MailboxReport:
         """Messages that were old enough to be deleted and stayed, by reason."""
         return joined(folder.spared for folder in self.folders)
 
+    @property
+    def where(self) -> str:
+        """How it is named in messages."""
+        return f"{self.server} {self.mailbox}"
+
     def problems(self, profile: str) -> list[Problem]:
         """Everything that did not work in this mailbox."""
-        where = f"{self.server} {self.mailbox}"
-        found = [Problem(profile, where, self.error)] if self.error and not self.blocked else []
+        where = self.where
+        found = [Problem(profile, where, self.error)] if self.error and not (self.blocked or self.withheld) else []
         for folder in self.folders:
             place = printable(f"{where} {folder.name}")
             if folder.error and folder.error != STOPPED:
@@ -116,6 +126,7 @@ class MailboxReport:
         """The plain data of the result."""
         data: dict[str, t.Any] = {"server": self.server, "mailbox": self.mailbox, "user": self.user, **self.accounts().as_data()}
         data.update(bytes=self.bytes, seconds=round(self.seconds, 3), error=self.error, blocked=self.blocked)
+        data["withheld"] = self.withheld
         data.update(deleted=self.deleted, spared=dict(self.spared()))
         data["folders"] = [folder.as_data() for folder in self.folders]
         data["excluded_folders"] = self.excluded_folders
@@ -167,6 +178,11 @@ class ProfileReport:
         """How many mailboxes are left for the next run because of a stop, or of the window."""
         return sum(1 for mailbox in self.mailboxes if not mailbox.finished)
 
+    @property
+    def withheld(self) -> list[MailboxReport]:
+        """The mailboxes of disabled users that their server does not open."""
+        return [mailbox for mailbox in self.mailboxes if mailbox.withheld]
+
     def window_text(self) -> str:
         """What is to be said of the profile's window, "" when nothing."""
         if self.outside:
@@ -217,7 +233,7 @@ class ProfileReport:
         data["unknown_addresses"] = [{"address": address, "messages": count} for address, count in named]
         data["unknown_address_count"] = len(self.unknown)
         data.update(outside_window=self.outside, window_closed=self.closed)
-        data.update(left_out=self.left_out[:LISTED_USERS], left_out_count=len(self.left_out))
+        data.update(left_out=self.left_out[:LISTED_USERS], left_out_count=len(self.left_out), withheld=len(self.withheld))
         if mailboxes:
             data["mailboxes"] = [mailbox.as_data() for mailbox in self.mailboxes]
         return data
@@ -251,6 +267,23 @@ class RunReport:
         """Everything that did not work."""
         found = [problem for profile in self.profiles for problem in profile.problems()]
         return found + ([Problem("", "ledger", self.ledger_problem)] if self.ledger_problem else [])
+
+    @property
+    def withheld(self) -> dict[str, str]:
+        """What is told of each mailbox of a disabled user that its server does not open, once for all profiles."""
+        return {mailbox.where: mailbox.error for profile in self.profiles for mailbox in profile.withheld}
+
+    def withheld_text(self) -> str:
+        """The part of a sentence on them, "" when there are none."""
+        count = len(self.withheld)
+        return f"; {_mailboxes(count)} of disabled users could not be read" if count else ""
+
+    def withheld_warnings(self) -> list[str]:
+        """A warning for each of them, and one for those beyond the first."""
+        told = [f"{where}: {words}" for where, words in self.withheld.items()]
+        left = len(told) - LISTED_WITHHELD
+        more = [f"and {_mailboxes(left)} more of disabled users; the result has them with withheld: true"] if left > 0 else []
+        return told[:LISTED_WITHHELD] + more
 
     def miss(self, mailbox: str) -> None:
         """Make it a problem that the one mailbox that was asked for is in none of the profiles."""
@@ -300,7 +333,7 @@ class RunReport:
             text += "; stopped on request before the end" + self._left_text()
         texts = [text for profile in self.profiles for text in (profile.window_text(), profile.left_out_text())]
         text += "".join(f"; {told}" for told in texts if told)
-        return text + self.problem_text()
+        return text + self.closing_text()
 
     def _left_text(self) -> str:
         """What a stop leaves for the next run."""
@@ -319,8 +352,12 @@ class RunReport:
         kept = f" and {spared.total():,} that are old enough were spared ({', '.join(reasons)})" if spared else ""
         return f", {self.deleted:,} {verb}{kept}"
 
+    def closing_text(self) -> str:
+        """The end of a sentence: what could not be read, and what did not work."""
+        return self.withheld_text() + self.problem_text()
+
     def problem_text(self) -> str:
-        """The end of a sentence: how many problems there are, and the first of them by name."""
+        """How many problems there are, and the first of them by name."""
         problems = self.problems()
         if not problems:
             return ""
@@ -338,6 +375,7 @@ class RunReport:
             stored_bytes=self.stored_bytes,
             deleted=self.deleted,
             spared=dict(self.spared()),
+            withheld=len(self.withheld),
             damaged_objects=self.damaged,
             errors=[problem.as_data() for problem in self.problems()],
             profiles=[profile.as_data(mailboxes=mailboxes) for profile in self.profiles],

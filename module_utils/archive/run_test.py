@@ -130,6 +130,9 @@ class Test(Looker):
     def _explain(self, one: Found, error: ArchiveToolError) -> None:
         mailbox = one.mailbox
         one.blocked = isinstance(error, BlockedError)
+        if mailbox.report.withheld:
+            one.codes, one.message = (verdict.USER_DISABLED,), mailbox.report.error
+            return
         cause = (self._gate.refusal(mailbox) if one.blocked else None) or error
         one.codes, one.message = self._explained(mailbox.server.name, cause)
         mailbox.report.error = one.message
@@ -149,7 +152,7 @@ def sentence(report: RunReport, found: t.Sequence[Found]) -> str:
     """What the test found out, in one sentence that names the failures."""
     fine = sum(1 for one in found if one.verdict == verdict.FINE)
     mailboxes = "mailbox" if len(found) == 1 else "mailboxes"
-    return f"{fine:,} of {len(found):,} {mailboxes} can be read" + report.problem_text()
+    return f"{fine:,} of {len(found):,} {mailboxes} can be read" + report.closing_text()
 
 
 def as_data(report: RunReport, found: t.Sequence[Found]) -> dict[str, t.Any]:

@@ -31,6 +31,7 @@ NO_MAILBOX, WRONG_PASSWORD, LOGIN_LOCKED, NEEDS_TLS = (
     "needs_tls",
 )
 UNREADABLE = "unreadable_folder"
+USER_DISABLED = "user_disabled"  # told by what the catalog knows of the user (run_withheld), not by the answer
 
 
 class Meaning(t.NamedTuple):
