@@ -16,6 +16,7 @@ LONG = (
     "play/test_rotation.py",
     "play/test_role_everywhere.py",
     "play/test_role_configure.py",
+    "play/test_access_site.py",
     "play/test_site.py",
     "play/test_versions.py",
     "play/test_archive_modes_site.py",
