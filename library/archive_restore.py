@@ -87,7 +87,9 @@ options:
     description: The server to restore to, by its name in O(servers). Unless given, the user's own, or the only one.
     type: str
   mailbox:
-    description: The mailbox to restore to, by its login. Unless given, the user's own (primary address).
+    description:
+      - The mailbox to restore to, by its login. Unless given, the user's own (primary address). Required for a user who has left,
+        because somebody else may have the address by now.
     type: str
   target_folder:
     description:

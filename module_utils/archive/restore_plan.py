@@ -147,7 +147,10 @@ def server_of(user: User, name: str, servers: t.Mapping[str, Server]) -> Server:
 
 
 def mailbox_of(user: User, name: str) -> str:
-    """The login of the mailbox to restore to: the one that is named, else the user's own."""
+    """The login of the mailbox to restore to: the one that is named, else the user's own; one who has left has none."""
+    if not name and user.deleted is not None:
+        cause = f"the archive user {user.name} has left, and whoever has that name by now would get the mail"
+        raise InputError("mailbox", cause, "Name the mailbox to restore to by its login")
     found = name or next(iter(user.addresses), user.name if "@" in user.name else "")
     if not found:
         remedy = "Name the mailbox to restore to by its login"

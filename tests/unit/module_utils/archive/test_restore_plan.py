@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import typing as t
 
@@ -87,6 +88,13 @@ def test_whose_mail_is_meant_is_never_guessed() -> None:
     with pytest.raises(InputError, match="no folder of the archive is chosen") as caught:
         planned(BOB, OWN, include=("Sent*",))
     assert "Projects/X" in caught.value.remedy
+
+
+def test_the_mail_of_one_who_left_goes_to_nobody_unless_a_mailbox_is_named() -> None:
+    gone = dataclasses.replace(BOB, addresses=(), deleted=1_700_000_000)
+    assert mailbox_of(gone, "carol@example.com") == "carol@example.com"
+    with pytest.raises(InputError, match=r"bob@example\.com has left"):
+        mailbox_of(gone, "")
 
 
 def test_server_and_mailbox_are_the_users_own_unless_they_are_named() -> None:
