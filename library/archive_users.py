@@ -141,8 +141,8 @@ options:
     description:
       - For domains that are on several servers. On which server a mailbox is, where the home server that the directory names is
         neither the name of a server nor its host, nor the first part of one of them.
-      - The key is a login (C(login@domain)), what the directory calls the home server, or a domain, for those of its users of whom
-        the directory names no home server. The value is a server.
+      - The key is a login (C(login@domain)), what the directory calls the home server, or a domain, for those of its users of
+        whom the directory names no home server. The value is a server.
     type: dict
     default: {}
   default_privileges:
@@ -166,8 +166,8 @@ options:
     default: 20
   delete_limit_share:
     description:
-      - How many percent of the users of the directories may be deleted within 24 hours, over all and of each server, rounded down.
-        One user always may. A server in O(gone) counts in the whole alone.
+      - How many percent of the users of the directories may be deleted within 24 hours, over all and of each server, rounded
+        down. One user always may. A server in O(gone) counts in the whole alone.
       - The smaller one of this and O(delete_limit) counts.
     type: int
     default: 10
@@ -193,8 +193,8 @@ options:
       - For a name that belonged to somebody who is not there any more and that somebody else has now. Without an entry the
         module stops. C(@) and a domain is for all names in it.
       - V(same) says that it is the same person under another id, as after Kerio was set up anew; privileges and grants stay.
-      - V(adopt) gives the archive of that name to the new user, with O(default_privileges). Who was granted to read it may not any
-        more, unless it is declared again.
+      - V(adopt) gives the archive of that name to the new user, with O(default_privileges). Who was granted to read it may not
+        any more, unless it is declared again.
       - V(separate) keeps it apart and begins a new one. Who had the name leaves, which counts for O(delete_limit) and
         O(delete_limit_share) whatever O(delete) says.
       - An entry for a whole domain is for one run. Left in, it decides about every later name without asking.

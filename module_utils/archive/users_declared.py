@@ -194,20 +194,20 @@ def apply_rights(people: t.Sequence[Person], wish: Wish, entries: t.Iterable[Ent
     return names.told() + _lost_grants(people)
 
 
-def _lost_grants(people: t.Iterable[Person]) -> list[str]:
-    """One sentence about who could read an archive that is somebody else's now, and cannot any more."""
-    people = list(people)
+def _lost_grants(people: t.Sequence[Person]) -> list[str]:
+    """One sentence about who could read an archive that is somebody else's now, and cannot any more; they get it as their why."""
     taken = {person.user.name: person.values.name for person in people if person.user is not None and person.another}
-    lost = [
-        f"{person.values.name} that of {taken[name]}"
-        for person in people
-        if person.user is not None and person.present and not person.another
-        for name in person.user.reads
-        if name in taken and taken[name] not in person.values.reads
-    ]
-    if not lost:
+    told = []
+    for person in people:
+        if person.user is None or not person.present or person.another:
+            continue
+        lost = [taken[name] for name in person.user.reads if name in taken and taken[name] not in person.values.reads]
+        if lost:
+            person.why = f"may not read {named(lost)} any more, whose archive somebody else took over"
+            told.append(f"{person.values.name} that of {named(lost)}")
+    if not told:
         return []
-    return [f"reused_names: with adopt, these may not read an archive any more: {named(lost, _NAMED)}. Declare in reads who may"]
+    return [f"reused_names: with adopt, these may not read an archive any more: {named(told, _NAMED)}. Declare in reads who may"]
 
 
 def _may_be_given(subject: str, person: Person, names: _Names) -> bool:

@@ -139,7 +139,7 @@ def _decide(match: Match, holder: User, wish: Wish) -> str:
     if holder.kerio_id:
         other = f"somebody else ({holder.server} id {holder.kerio_id}) who is not there any more"
     else:
-        other = f"a user who {_at_stake(match, holder) or 'is known by the name alone'}"
+        other = f"a user {_at_stake(match, holder) or 'who is known by the name alone'}"
     return f"{described(values)} comes under the name of {other}"
 
 
@@ -148,12 +148,12 @@ def _at_stake(match: Match, holder: User) -> str:
     if holder.origin == PROFILE:
         return ""
     if holder.deleted is not None:
-        return "has left and is known by the name alone"
+        return "who has left and is known by the name alone"
     if match.candidate.entry is not None:
         return ""  # The inventory still says that this name is that user.
     powers = [power for power in OVER_OTHERS if power in holder.privileges]
     powers += [f"reads {named(holder.reads)}"] if holder.reads else []
-    return f"the inventory declares no more, and who still has: {', '.join(powers)}" if powers else ""
+    return f"whom the inventory declares no more, and who still has: {', '.join(powers)}" if powers else ""
 
 
 def _refuse_undecided(undecided: t.Sequence[tuple[Match, str]]) -> None:

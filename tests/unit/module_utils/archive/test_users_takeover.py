@@ -104,7 +104,7 @@ def test_a_leaver_whom_the_inventory_declares_again_has_what_is_declared_then(sc
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({}, "still has: audit. "),
+        ({}, "whom the inventory declares no more, and who still has: audit. "),
         ({"privileges": ["administer"]}, "still has: administer. "),
         ({"privileges": ["login"], "reads": ["ann@example.com"]}, "still has: reads ann@example.com. "),
     ],
@@ -206,6 +206,7 @@ def test_who_was_granted_to_read_an_archive_does_not_read_the_mail_of_who_takes_
     scene.sync(wish(ANN, BEN, carl, rights=rights))
     found = scene.sync(wish(RESTORED[0], BEN, carl, rights=rights[1:], reused_names={"ann@example.com": "adopt"}))
     assert [scene.user(name).reads for name in ("ben@example.com", "carl@example.com")] == [(), ("ann@example.com",)]
+    assert why(found)["ben@example.com"] == "may not read ann@example.com any more, whose archive somebody else took over"
     assert (
         "reused_names: with adopt, these may not read an archive any more: ben@example.com that of ann@example.com."
         " Declare in reads who may"
