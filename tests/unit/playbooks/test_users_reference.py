@@ -42,7 +42,8 @@ GUIDE = (
 
 def options() -> dict[str, str]:
     """Variable of the inventory -> option of the module, as users.yml has them."""
-    (task,) = (task for play in PLAYBOOK for task in play.get("tasks", []) if "mailops.kerio.archive_users" in task)
+    blocks = (task.get("block", []) for play in PLAYBOOK for task in play.get("tasks", []))
+    (task,) = (task for block in blocks for task in block if "mailops.kerio.archive_users" in task)
     given = {option: re.findall(r"archive_users_[a-z_]+", text) for option, text in task["mailops.kerio.archive_users"].items()}
     return {names[0]: option for option, names in given.items() if names and option not in ("directories", "unread")}
 
