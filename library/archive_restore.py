@@ -84,7 +84,9 @@ options:
     elements: str
     default: []
   server:
-    description: The server to restore to, by its name in O(servers). Unless given, the user's own, or the only one.
+    description:
+      - The server to restore to, by its name in O(servers). Unless given, the user's own. The only one, if the archive does not
+        know which server that is.
     type: str
   mailbox:
     description:

@@ -134,15 +134,14 @@ def _folder(parts: Parts) -> Folder:
 
 
 def server_of(user: User, name: str, servers: t.Mapping[str, Server]) -> Server:
-    """The server to restore to: the one that is named, else the user's own, else the only one."""
+    """The server to restore to: the one that is named, else the user's own; the only one if it is not known which that is."""
     known = ", ".join(servers) or "none is declared"
-    wanted = name or (user.server if user.server in servers else "")
-    if not wanted and len(servers) == 1:
-        wanted = next(iter(servers))
+    wanted = name or user.server or (next(iter(servers)) if len(servers) == 1 else "")
     if not wanted:
         raise InputError("server", f"it is not known on which server {user.name} is", f"Name one of these: {known}")
     if wanted not in servers:
-        raise InputError("server", f"there is no server {wanted}", f"Name a declared server ({known})")
+        cause = f"there is no server {wanted}" if name else f"{user.name} is on the server {wanted}, which is not declared"
+        raise InputError("server", cause, f"Declare it, or name a declared server ({known})")
     return servers[wanted]
 
 

@@ -107,6 +107,10 @@ def test_server_and_mailbox_are_the_users_own_unless_they_are_named() -> None:
         server_of(nowhere, "", servers)
     with pytest.raises(InputError, match="there is no server mail3"):
         server_of(BOB, "mail3", servers)
+    only = parse_servers([{"name": "mail2"}])
+    with pytest.raises(InputError, match=r"bob@example\.com is on the server mail1, which is not declared.*\(mail2\)"):
+        server_of(BOB, "", only)
+    assert server_of(BOB, "mail2", only).name == "mail2"
     assert mailbox_of(BOB, "") == "bob@example.com"
     assert mailbox_of(BOB, "other@example.com") == "other@example.com"
     assert mailbox_of(User(4, "left@example.com", "x"), "") == "left@example.com"
