@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import typing as t
 from pathlib import Path
@@ -104,6 +105,18 @@ def assert_read_only(client: imapclient.IMAPClient, folder: str, uid: int) -> di
     return status
 
 
+def assert_nobody_is_betrayed(client: imapclient.IMAPClient, somebody: str) -> None:
+    """The archive of somebody else and that of nobody answer alike; commands for rights would not."""
+    assert b"ACL" not in client.capabilities()
+    for command in ('STATUS "{}" (MESSAGES)', 'EXAMINE "{}"', 'LIST "" "{}/*"', 'SUBSCRIBE "{}"'):
+        answers = []
+        for name in (somebody, "nobody@example.com"):
+            verb, arguments = command.format(f"Archives/{name}").split(" ", 1)
+            answer = str(client._imap.xatom(verb, arguments)).replace(name, "NAME")
+            answers.append(re.sub(r"[0-9.]+ \+ .*secs", "", answer))
+        assert answers[0] == answers[1]
+
+
 def assert_logins(stand: Stand, server: LabServer) -> None:
     """A person of a server: reads, changes nothing, is refused with a wrong password."""
     person = server.users[0]
@@ -111,6 +124,7 @@ def assert_logins(stand: Stand, server: LabServer) -> None:
     with stand.access.login(user, password) as client:
         ((folder, uid),) = found(client, f"send {ORDER} of these")
         assert folder.startswith(f"{user}/")
+        assert_nobody_is_betrayed(client, server.users[1]["address"])
         status = assert_read_only(client, folder, uid)
     with stand.access.login(user.upper(), password) as again:
         assert again.folder_status(folder, ["MESSAGES", "UIDVALIDITY"]) == status
