@@ -16,11 +16,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import resto
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Server
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Stopwatch
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_folder import FolderWork, Tools
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_folder import FolderWork
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_journal import Journal
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice, Target
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_report import FolderReport, Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_source import Source
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_tools import Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets, endpoint_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap

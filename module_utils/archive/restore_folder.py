@@ -13,25 +13,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import restore_report as kinds
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rehearse_compare import Came
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_find import Finder, Match, Matches
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_journal import Entry, Journal
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import (
-    Choice,
-    Target,
-    Wanted,
-    flags_of,
-    has_keywords,
-)
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_report import Failure, FolderReport, Report
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_source import Source
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_journal import Entry
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Target, Wanted, flags_of, has_keywords
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_report import Failure, FolderReport
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_tools import Session, Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, NetworkError, StoreError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.append import Answer, Appender, Outgoing, limit
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import LOST as CHECK_NETWORK
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import Listed, examine, listing, search_uids
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.selection import Folder
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.target import TargetFolders, permanent_flags
 
@@ -46,37 +38,6 @@ TOO_LARGE_CODES = frozenset({"TOOBIG", "LIMIT"})
 
 ALTERED = "the server took it, and gives it back with another content"
 MISSING = "the server took it, and does not give it back"
-
-
-@dataclass
-class Tools:
-    """What the folders of a restore share. ``percent``: of how many appended messages the bytes are read back.
-
-    ``begin`` is called before the first change on the server. ``full``: what the server said when the mailbox was full.
-    """
-
-    source: Source
-    journal: Journal
-    choice: Choice
-    report: Report
-    reporter: Reporter
-    begin: t.Callable[[], None]
-    pace: Pace | None = None
-    percent: int = 100
-    write: bool = True
-    full: str = ""
-
-
-@dataclass
-class Session:
-    """One connection in the target folder."""
-
-    conn: Connection
-    folder: Folder
-    appender: Appender
-    uidvalidity: int = 0
-    messages: int = 0
-    permanent: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -140,13 +101,13 @@ class FolderWork:
         if not self.looked:
             self.report.exists, self.report.before, self.looked = True, status.messages, True
         listed = listing(conn, search_uids(conn))
-        known = self._known(folder.raw, status.uidvalidity)
+        known = self.tools.known(folder.raw, status.uidvalidity)
         matches = Finder(conn, self.tools.source, self.tools.pace, known).find(self.pending, listed)
         self._settle(matches, folder.raw, status.uidvalidity)
         self._settle_accepted(listed, matches, folder.raw, status.uidvalidity, self.uidnext)
         if matches.unreadable:
             told = f"{self.target.name}: the server does not give {len(matches.unreadable)} messages that may be archived ones"
-            self.tools.report.warnings.append(told)
+            self.tools.warn(told)
 
     def _settle(self, matches: Matches, raw: bytes, uidvalidity: int) -> None:
         """Count what was found: appended if it was sent in this restore, else there already."""
@@ -163,7 +124,7 @@ class FolderWork:
             if match.compared:
                 one = match.listed
                 entries.append(Entry(one.uid, one.size, one.internaldate, digest, match.came))
-        self._remember(raw, uidvalidity, entries)
+        self.tools.remember(raw, uidvalidity, entries)
 
     def _settle_accepted(self, listed: t.Sequence[Listed], matches: Matches, raw: bytes, uidvalidity: int, uidnext: int) -> None:
         """What the server took and was not found: it is not to be put in once more, or it would be there twice.
@@ -185,27 +146,7 @@ class FolderWork:
                 continue
             self._fail(digest, kinds.ALTERED, ALTERED)
             entries.append(Entry(one.uid, one.size, one.internaldate, digest, Came.OTHER))
-        self._remember(raw, uidvalidity, entries)
-
-    def _known(self, raw: bytes, uidvalidity: int) -> dict[int, Entry]:
-        """What was compared before; without it everything is compared anew, which is not worth the end of this restore."""
-        try:
-            return self.tools.journal.entries(raw, uidvalidity)
-        except StoreError as error:
-            self._warn(str(error))
-            return {}
-
-    def _remember(self, raw: bytes, uidvalidity: int, entries: t.Sequence[Entry]) -> None:
-        """Keep what was compared for the next restore; on a full disk that is not worth the end of this one."""
-        try:
-            if self.tools.write:
-                self.tools.journal.add(raw, uidvalidity, entries)
-        except StoreError as error:
-            self._warn(str(error))
-
-    def _warn(self, text: str) -> None:
-        if text not in self.tools.report.warnings:
-            self.tools.report.warnings.append(text)
+        self.tools.remember(raw, uidvalidity, entries)
 
     def _count_appended(self, wanted: Wanted, match: Match) -> None:
         report = self.report
