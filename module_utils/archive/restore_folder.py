@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import restore_report as kinds
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rehearse_compare import Came
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_find import Finder, Match, Matches
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_form import same_in_form
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_journal import Entry
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Target, Wanted, flags_of, has_keywords
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_report import Failure, FolderReport
@@ -102,12 +103,23 @@ class FolderWork:
             self.report.exists, self.report.before, self.looked = True, status.messages, True
         listed = listing(conn, search_uids(conn))
         known = self.tools.known(folder.raw, status.uidvalidity)
-        matches = Finder(conn, self.tools.source, self.tools.pace, known).find(self.pending, listed)
+        finder = Finder(conn, self.tools.source, self.tools.pace, known)
+        matches = finder.find(self.pending, listed)
+        self._settle_forms(finder, matches)
         self._settle(matches, folder.raw, status.uidvalidity)
         self._settle_accepted(listed, matches, folder.raw, status.uidvalidity, self.uidnext)
         if matches.unreadable:
             told = f"{self.target.name}: the server does not give {len(matches.unreadable)} messages that may be archived ones"
             self.tools.warn(told)
+
+    def _settle_forms(self, finder: Finder, matches: Matches) -> None:
+        """What is there already in another form. What this restore sent stands for itself alone, and is looked for as such."""
+        there = [self.pending[digest] for digest, match in matches.found.items() if match.came != Came.OTHER]
+        left = [one for digest, one in self.pending.items() if digest not in matches.found]
+        there, left = ([one for one in some if one.digest not in self.sent] for some in (there, left))
+        for digest in same_in_form(finder, left, there):
+            del self.pending[digest]
+            self.report.there += 1
 
     def _settle(self, matches: Matches, raw: bytes, uidvalidity: int) -> None:
         """Count what was found: appended if it was sent in this restore, else there already."""

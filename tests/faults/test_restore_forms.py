@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a server makes of restored mail is archived by the next run; no restore behind it may put that message in again."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import typing as t
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.faults.imap_script import close
+from tests.faults.imap_server import ImapServer
+from tests.faults.imap_state import DATE, Folder
+from tests.faults.raw_run import RawRun
+from tests.faults.restore_scene import ALICE, BARE, Scene, body_of, changed, counts
+from tests.unit.module_utils.archive.engine_fake import mail
+
+MORE = b"X-More: yes\r\n" + mail(1)  # a message of its own that differs from another one in its header alone
+LATER = [b"X-More: yes\r\n" + mail(2), mail(3)]  # of another date
+MAIL = [BARE, mail(1), MORE, mail(2), *LATER]
+
+
+def crlf(body: bytes) -> bytes:
+    return body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def stamping() -> t.Callable[[bytes], bytes]:
+    """A field on top that no two messages have alike."""
+    numbers = itertools.count()
+    return lambda body: b"X-Server-Id: %d\r\n" % next(numbers) + crlf(body)
+
+
+@pytest.fixture
+def archived(tmp_path: Path) -> t.Iterator[tuple[RawRun, Scene]]:
+    """The archive of a mailbox that was lost behind it, and its server."""
+    with ImapServer() as server:
+        server.state.folder(ALICE).add(*MAIL[: -len(LATER)])
+        server.state.folder(ALICE).add(*LATER, date=DATE + datetime.timedelta(days=1))
+        run = RawRun(tmp_path / "archive", {"mail1": server})
+        run.go()
+        server.state.restore({ALICE: {b"INBOX": Folder(uidvalidity=2)}})
+        scene = Scene(run.archive.root)
+        scene.server.stop()
+        scene.server = server
+        yield run, scene
+
+
+@pytest.mark.parametrize(("change", "more"), [(crlf, 1), (stamping(), len(MAIL))])
+@pytest.mark.parametrize("notes", [True, False])
+def test_a_message_that_was_archived_in_another_form_is_not_put_in_again(
+    archived: tuple[RawRun, Scene], change: t.Callable[[bytes], bytes], more: int, notes: bool
+) -> None:
+    run, scene = archived
+    scene.script.on("APPEND", changed(change))
+    assert scene.restore().total("appended") == len(MAIL)
+    held = scene.bodies(b"INBOX")
+    assert run.go().placements == more
+    for _again in range(2):
+        if not notes:
+            scene.forget()
+        assert counts(scene.restore(write=False)) == counts(scene.restore()) == {"there": len(MAIL) + more}
+        assert scene.bodies(b"INBOX") == held
+        assert run.go().placements == 0
+
+
+def test_messages_that_differ_in_a_header_field_are_two_for_a_restore_that_put_one_of_them_in(
+    archived: tuple[RawRun, Scene],
+) -> None:
+    _run, scene = archived
+    scene.script.on("APPEND", close, where=lambda command: body_of(command) == MORE, times=1)
+    assert counts(scene.restore()) == {"appended": len(MAIL)}
+    assert Counter(scene.bodies(b"INBOX")) == Counter(MAIL)
+
+
+def test_a_message_with_more_fields_is_another_one_if_its_date_is_another(archived: tuple[RawRun, Scene]) -> None:
+    _run, scene = archived
+    scene.server.state.folder(ALICE).add(mail(1), mail(2), mail(3))
+    assert counts(scene.restore()) == {"appended": 2, "there": 4}  # MORE may be what a server made of mail(1)
+    assert Counter(scene.bodies(b"INBOX")) == Counter([BARE, mail(1), mail(2), *LATER])
