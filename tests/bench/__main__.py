@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make bench`: the archiving engine beside other archivers on one Dovecot, what the role kerio_connect and archive_users cost.
+"""`make bench`: the archiving engine beside other archivers on one Dovecot, and what roles, users and searches cost.
 
 python -m tests.bench [--rounds N] [case ...]; without a case all of them. It prints figures and asserts none.
 """
@@ -15,7 +15,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from tests.bench import machine, peers, role_cost, users_cost
+from tests.bench import machine, peers, role_cost, search_cost, users_cost
 from tests.bench.cases import CASES, Bench
 from tests.bench.figures import Json, Result, lines
 from tests.bench.server import BenchServer
@@ -25,7 +25,11 @@ REPORT = ROOT / "build" / "bench.json"
 RUNS = ROOT / "build" / "bench"
 SERVER_PLACE = Path("/var") / "tmp"  # whose folders the mail user may pass
 # Cases without mail: what they are called in the report, and what measures and prints them.
-COSTS = {"roles": ("role_kerio_connect", role_cost.measured), "users": ("archive_users", users_cost.measured)}
+COSTS = {
+    "roles": ("role_kerio_connect", role_cost.measured),
+    "users": ("archive_users", users_cost.measured),
+    "search": ("imap_search", search_cost.measured),
+}
 
 
 def main() -> int:
