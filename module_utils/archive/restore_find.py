@@ -2,7 +2,8 @@
 """Which of the wanted messages a folder on the server has already: by size, date and bytes, never by a Message-ID.
 
 Servers change mail that is put into them: line ends become CRLF (Dovecot), some add header fields. Such a message is the same one
-all the same, or every restore would put it in again. One that is marked as deleted is as good as gone, and does not count.
+all the same, or every restore would put it in again. One of which the text alone is left (Dovecot and NUL, or CR CR LF) is there,
+but altered. One that is marked as deleted is as good as gone, and does not count.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Finder:
         search.by_journal()
         for alike in (_size_and_date, _size, _date):
             search.by_bytes(alike)
+        search.altered()
         return search.matches
 
     def prints(self, digest: bytes) -> Prints | None:
@@ -177,6 +179,22 @@ class _Search:
             return compare(b"".join(self.finder.source.content(digest).pieces), came) is Came.HEADERS
         except StoreError:
             return False
+
+    def altered(self) -> None:
+        """After all that is better: what has the size or the date of a wanted message, and the text that a server may leave."""
+        by_text = defaultdict(list)
+        touched = {key for uid in self.other for key in _keys(self.there[uid])}
+        for one in self.wanted.values():
+            alike = (_size(one) | _date(one)) & touched if self._open(one.digest) else ()
+            prints = self.finder.prints(one.digest) if alike else None
+            if prints is not None:
+                for key in alike:
+                    by_text[key, prints.text].append(one.digest)
+        for uid, prints in list(self.other.items()):
+            same = (digest for key in _keys(self.there[uid]) for digest in by_text.get((key, prints.text), ()))
+            digest = next(filter(self._open, same), None)
+            if digest is not None:
+                self._found(digest, uid, Came.OTHER)
 
     def _open(self, digest: bytes) -> bool:
         return digest in self.wanted and digest not in self.matches.found

@@ -38,6 +38,7 @@ GIVE_UP = 100
 TOO_LARGE_CODES = frozenset({"TOOBIG", "LIMIT"})
 
 ALTERED = "the server took it, and gives it back with another content"
+ALTERED_BEFORE = "it is there, but the server changed its content when it was restored before"
 MISSING = "the server took it, and does not give it back"
 
 
@@ -128,7 +129,7 @@ class FolderWork:
             wanted = self.pending.pop(digest)
             self.accepted.pop(digest, None)
             if match.came == Came.OTHER:
-                self._fail(digest, kinds.ALTERED, "it is there, but the server changed its content when it was restored before")
+                self._fail(digest, kinds.ALTERED, ALTERED if digest in self.sent else ALTERED_BEFORE)
             elif digest in self.sent:
                 self._count_appended(wanted, match)
             else:

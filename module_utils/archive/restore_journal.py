@@ -3,7 +3,7 @@
 
 It is never believed alone. A message under a UID cannot change while UIDVALIDITY is the same (RFC 3501, section 2.3.1.1), and an
 entry counts only if the server has that UID, with the size and the date that the entry has. A lost journal costs time; but a
-message that the server changed when it was put in is known again by the journal alone.
+message whose text the server changed when it was put in (see ``restore_prints``) is known again by the journal alone.
 """
 
 from __future__ import annotations

@@ -12,22 +12,28 @@ import typing as t
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _HEADER_END = b"\r\n\r\n"
+_NUL_AS_80 = bytes.maketrans(b"\0", b"\x80")
 
 
 class Prints(t.NamedTuple):
-    """Digests of a message with all line ends as CRLF: of all of it, and of what follows its header."""
+    """Digests of a message with all line ends as CRLF: of all of it, and of what follows its header.
+
+    ``text`` is that of all of it without CR and LF, with NUL as 0x80: what Dovecot leaves of a message that it alters.
+    """
 
     lines: bytes
     body: bytes
+    text: bytes
 
 
 def prints_of(pieces: t.Iterable[bytes]) -> Prints:
     """The prints of a message that comes in pieces."""
-    lines, body = hashlib.sha256(), hashlib.sha256()
+    lines, body, text = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
     # A blank line ends the header, also when it is the first one.
     tail, in_body = b"\r\n", False
     for piece in _with_crlf(pieces):
         lines.update(piece)
+        text.update(piece.translate(_NUL_AS_80, b"\r\n"))
         if in_body:
             body.update(piece)
             continue
@@ -36,7 +42,7 @@ def prints_of(pieces: t.Iterable[bytes]) -> Prints:
         if in_body:
             body.update(rest)
         tail = head[-len(_HEADER_END) + 1 :]
-    return Prints(lines.digest(), body.digest())
+    return Prints(lines.digest(), body.digest(), text.digest())
 
 
 def _with_crlf(pieces: t.Iterable[bytes]) -> t.Iterator[bytes]:

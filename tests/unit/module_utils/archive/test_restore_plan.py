@@ -169,6 +169,12 @@ def test_prints_tell_header_and_body_apart() -> None:
     assert prints_of([b"\r\n" + PLAIN.partition(b"\r\n\r\n")[2]]).body == more.body  # a message without a header
 
 
+def test_prints_know_the_text_that_a_server_leaves_of_nul_and_of_too_many_cr() -> None:
+    sent = prints_of([PLAIN.replace(b"one", b"o\0e").replace(b"two\r", b"two\r\r")])
+    assert sent.text == prints_of([PLAIN.replace(b"one", b"o\x80e")]).text
+    assert sent.text != prints_of([PLAIN]).text
+
+
 def test_prints_do_not_depend_on_where_a_message_is_cut() -> None:
     text = b"a: b\r\nc: d\n\r\n\rbody\r\r\n\nend"
     whole = prints_of([text])
