@@ -10,6 +10,7 @@ import contextlib
 import os
 import time
 import typing as t
+from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_manifest, export_wish
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_export import AMEND, ExportCatalog, Item
@@ -23,7 +24,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_write
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import MEGABYTE, Reporter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, StoreError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, BusyError, StoreError
 
 # A message up to this size is read at once, a larger one piece by piece.
 WHOLE_BYTES = 8 << 20
@@ -47,6 +48,8 @@ def export(wish: Wish, reporter: Reporter, *, write: bool = True) -> Report:
             catalog.prepare()
             if write:
                 with Destination(wish.dest, wish.rights, report.warnings) as dest:
+                    if export_manifest.about(wish.dest) != about:
+                        raise BusyError(wish.dest, "another export wrote to it just now", "Run this again")
                     _Work(wish, reporter, report, store, catalog, dest, _About(wish, about, selection)).run(folders)
             else:
                 rights = wish.rights.wrong if (about or {}).get("rights", True) else _never
@@ -123,7 +126,13 @@ class _Work:
         self._standing = Standing(self._wish, self._catalog, about)
         self._standing.load()
         plan = Plan(self._wish, self._catalog, self._standing, report, dest.wrong)
-        plan.make(folders, sources=True)
+        try:
+            plan.make(folders, sources=True)
+        except StoreError:
+            # Too little room: what is told to do about it may be another selection, or form.
+            if self._about.before is None:
+                Path(dest.dest, export_manifest.ABOUT).unlink()
+            raise
         if report.changed:
             try:
                 self._do(plan)
@@ -200,7 +209,8 @@ class _Work:
         self._about.write(dest, complete=complete, manifest=self._report.manifest, sums=sums, damaged=self._report.damaged)
 
     def _tell(self, outcome: str) -> None:
-        if self._began:
+        # What ends an export that was cut short says so, although all messages were there.
+        if self._began or (self._about.before or {}).get("complete") is False:
             self._note(outcome, self._report.new, self._report.new_bytes)
 
     def _note(self, outcome: str, messages: int, size: int) -> None:

@@ -51,7 +51,11 @@ class Standing:
     def key(self, tree: str, user: str, parts: Parts) -> int:
         """The number of a folder, which gets its name now unless it has one."""
         found = self._keys.get((tree, parts))
-        return self._add(Place(user, tree, parts, self._names.path(tree, user, parts))) if found is None else found
+        if found is None:
+            return self._add(Place(user, tree, parts, self._names.path(tree, user, parts)))
+        # The manifest has the name that the user had then.
+        self.places[found] = self.places[found]._replace(user=user)
+        return found
 
     def _key_of(self, tree: str, user: str, parts: Parts, file: str) -> int:
         """The number of a folder that has ``file``."""
@@ -75,13 +79,17 @@ class Standing:
         if self.wish.format == MBOX:
             self._look_at_mboxes()
         told = {"complete": True, "manifest": manifest, "sums": self._sums()}
-        self.complete = self.right and not self.resumed and all(self.about.get(name) == value for name, value in told.items())
+        whole = self.right and not self.resumed and not self._tail
+        self.complete = whole and all(self.about.get(name) == value for name, value in told.items())
 
     def _read(self) -> str:
         total = hashlib.sha256()
         page: list[Known] = []
-        for number, line in enumerate(Manifest(self.wish.dest).lines()):
+        manifest = Manifest(self.wish.dest)
+        self._tail = manifest.path.stat().st_size if manifest.path.exists() else 0
+        for number, line in enumerate(manifest.lines()):
             total.update(line)
+            self._tail -= len(line)
             one = export_manifest.known_of(line, number, self._key_of)
             self._torn = self._torn or one is None
             page += [] if one is None else [one]
@@ -93,6 +101,7 @@ class Standing:
         return total.hexdigest()
 
     _torn = False
+    _tail = 0  # bytes of a last line that is not whole; they go when the manifest is written to
 
     def _know(self, page: t.Sequence[Known]) -> None:
         if self.catalog.know(page) != len(page):

@@ -68,7 +68,7 @@ class Report:
         selected = f"{self.messages:,} messages ({size_text(self.bytes)})"
         if self.stopped:
             text = f"stopped before the end; {self.new:,} of {selected} were written. Export again, it goes on"
-        elif self.new or not self.messages:
+        elif self.new or self.damaged or not self.messages:
             text = f"{self.new:,} of {selected} {'would be' if check_mode else 'were'} written"
         else:
             text = f"all of {selected} are there"

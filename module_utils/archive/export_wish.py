@@ -91,7 +91,7 @@ def wish_of(params: Data) -> Wish:
         raise InputError("before", "it is not later than since", "Give a later time; before itself is left out")
     refuse_place(params["root"], params["dest"])
     return Wish(
-        root=params["root"],
+        root=str(Path(params["root"])),
         dest=str(Path(params["dest"])),
         users=None if params["all_users"] else tuple(params["users"]),
         folders=tuple(params["folders"]),

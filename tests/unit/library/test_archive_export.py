@@ -23,7 +23,9 @@ def archive(tmp_path: Path) -> Archive:
 
 
 def export(archive: Archive, dest: Path, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
-    return run_module(archive_export.main, check=check, root=str(archive.root), dest=str(dest), **{"all_users": True, **options})
+    return run_module(
+        archive_export.main, check=check, dest=str(dest), **{"root": str(archive.root), "all_users": True, **options}
+    )
 
 
 @pytest.mark.shows("change", "again", "check", "diff")
@@ -48,6 +50,12 @@ def test_an_export_is_a_job_that_changes_nothing_the_second_time(archive: Archiv
     ]
     assert (told[1]["messages"], told[1]["bytes"]) == (done["exported"]["messages"], done["exported"]["bytes"])
     assert told[1]["manifest"] == done["exported"]["manifest"] == manifest
+
+
+def test_an_archive_is_the_same_with_a_slash_behind_its_name(archive: Archive, tmp_path: Path) -> None:
+    export(archive, tmp_path / "dest")
+    again = export(archive, tmp_path / "dest", root=f"{archive.root}/")
+    assert (again["failed"], again["changed"]) == (False, False), again["msg"]
 
 
 def test_the_ledger_finds_an_export_by_whose_mail_it_was(archive: Archive, tmp_path: Path) -> None:

@@ -174,6 +174,12 @@ def test_damage_is_left_out_and_told_and_the_rest_goes_on(
     assert outcomes == ["begun", "incomplete", *(["begun", "incomplete"] if not whole_bytes else []), "begun", "done"]
 
 
+def test_where_all_that_is_left_to_do_is_damaged_nobody_is_told_that_all_is_there(archive: Archive, tmp_path: Path) -> None:
+    damage(archive, ODD[0])
+    told = [exported(archive, tmp_path / "dest").sentence() for _ in range(2)]
+    assert ("12 of 13 messages" in told[0], "0 of 13 messages" in told[1]) == (True, True), told
+
+
 def test_what_is_declared_lost_is_left_out_and_counted(archive: Archive, tmp_path: Path) -> None:
     damage(archive, ODD[0]).unlink()
     with Catalog.open(archive.catalog_file) as catalog:
@@ -293,6 +299,75 @@ def test_a_file_that_only_the_manifest_lacks_is_not_written_again(archive: Archi
     done = exported(archive, tmp_path / "dest")
     assert (done.changed, done.new, (tmp_path / "dest" / last["file"]).stat().st_ino) == (True, 0, inode)
     assert of_manifest(tmp_path / "dest") == placed(archive)
+
+
+def test_a_user_who_was_renamed_has_the_new_name_in_new_lines_and_the_old_directory(archive: Archive, tmp_path: Path) -> None:
+    exported(archive, tmp_path / "dest")
+    with Catalog.open(archive.catalog_file) as catalog:
+        (alice,) = (user for user in catalog.users() if user.name == ALICE)
+        values = UserValues(name="liddell@example.com", origin="inventory", addresses=(ALICE,), server="mail1")
+        catalog.apply_users([UserStep(alice.id, values)])
+    archive.servers.folder("mail1", ALICE).add(mail(50))
+    archive.servers.folder("mail1", ALICE, "Fresh").add(mail(51))
+    archive.run(processes=1)
+    exported(archive, tmp_path / "dest")
+    told = {(line["user"], line["tree"], line["file"].split("/")[0]) for line in lines(tmp_path / "dest")[-2:]}
+    assert told == {("liddell@example.com", ALICE, ALICE)}
+
+
+@pytest.mark.parametrize("other", [{"form": "mbox"}, {"users": (BOB,)}])
+def test_after_too_little_room_there_may_be_another_selection_or_form(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, t.Any]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(export_dest.filesystem, "space", lambda _path: export_dest.filesystem.Space(1 << 30, 2))
+        with pytest.raises(StoreError, match="2 inodes are free"):
+            exported(archive, tmp_path / "dest")
+    assert not files(tmp_path / "dest")
+    done = exported(archive, tmp_path / "dest", **other)
+    assert done.new == done.messages > 0
+
+
+def test_an_export_that_came_to_its_end_while_another_began_is_not_mixed_with_it(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(self: export_work.ExportCatalog) -> None:
+        original(self)
+        patch.undo()
+        exported(archive, tmp_path / "dest", "mbox", users=(ALICE,))
+
+    original = export_work.ExportCatalog.prepare
+    with monkeypatch.context() as patch:
+        patch.setattr(export_work.ExportCatalog, "prepare", prepare)
+        with pytest.raises(BusyError, match="another export wrote to it just now"):
+            exported(archive, tmp_path / "dest", "eml", users=(BOB,))
+    assert {line["user"] for line in lines(tmp_path / "dest")} == {ALICE}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_export_that_was_cut_short_when_all_was_there_still_gets_its_last_entry(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(export_work.export_manifest, "sums", killed)
+        exported(archive, tmp_path / "dest", form)
+    done, again = (exported(archive, tmp_path / "dest", form) for _ in range(2))
+    assert (done.changed, done.new, again.changed) == (True, 0, False)
+    told = [(entry["outcome"], entry.get("manifest", "")) for entry in entries(archive)]
+    assert told == [("begun", ""), ("done", hashlib.sha256((tmp_path / "dest/manifest.jsonl").read_bytes()).hexdigest())]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_somebody_wrote_behind_the_last_line_of_the_manifest_goes(archive: Archive, tmp_path: Path, form: str) -> None:
+    exported(archive, tmp_path / "dest", form)
+    manifest = tmp_path / "dest/manifest.jsonl"
+    before = manifest.read_bytes()
+    manifest.write_bytes(before + b'{"torn')
+    done, again = (exported(archive, tmp_path / "dest", form) for _ in range(2))
+    assert (done.changed, done.new, again.changed, manifest.read_bytes() == before) == (True, 0, False, True)
 
 
 def soil(dest: Path) -> None:
