@@ -71,6 +71,7 @@ class Destination:
             self.warnings.append(f"{self.dest}: everybody may write to it, and so change what is exported")
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, _locked(self.dest))
+            _refuse_links(self.dest)
             self.staging.mkdir(mode=0o700, exist_ok=True)
             for path in self.staging.iterdir():
                 if path.suffix not in (PART, JOURNAL):
@@ -230,6 +231,16 @@ def _locked(dest: str) -> int:
     except OSError:
         return descriptor
     return descriptor
+
+
+def _refuse_links(folder: str, but: str = "lost+found") -> None:
+    """Raise StoreError: whose files these are could have this process, which may do more, write and change owners elsewhere."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                raise StoreError(entry.path, "it is a symbolic link, and an export makes none", "Remove it, then export again")
+            if entry.is_dir() and entry.name != but:
+                _refuse_links(entry.path, "")
 
 
 def check_room(dest: str, needed: int, files: int) -> None:

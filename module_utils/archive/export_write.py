@@ -253,6 +253,8 @@ def journals(dest: str) -> t.Iterator[Journal]:
             first = next(lines, b"")
             head = json.loads(first)
             tree, user, parts = head["key"]
+            if any(name in ("", ".", "..") for name in head["file"].split("/")):
+                continue
             place = Place(user, tree, tuple(parts), head["file"].removesuffix(".mbox"))
             yield Journal(path, place, int(head["base"]), len(first))
 

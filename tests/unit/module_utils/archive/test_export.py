@@ -370,6 +370,38 @@ def test_what_somebody_wrote_behind_the_last_line_of_the_manifest_goes(archive: 
     assert (done.changed, done.new, again.changed, manifest.read_bytes() == before) == (True, 0, False, True)
 
 
+@pytest.mark.parametrize(
+    "name", ["SHA256SUMS", "export.json", "manifest.jsonl", ".kerio-archive-export", f"{ALICE}/{ALICE}/Sent"]
+)
+def test_whom_an_export_belongs_to_cannot_have_it_reach_elsewhere(archive: Archive, tmp_path: Path, name: str) -> None:
+    dest, theirs = tmp_path / "dest", tmp_path / "theirs"
+    exported(archive, dest)
+    if (dest / name).exists():
+        (dest / name).rename(theirs)
+    else:
+        theirs.mkdir()
+        (theirs / "file").touch()
+    (dest / name).symlink_to(theirs)
+    before = {path: (path.stat().st_ctime_ns, path.stat().st_size) for path in (theirs, *theirs.rglob("*"))}
+    with pytest.raises(StoreError, match="it is a symbolic link, and an export makes none"):
+        exported(archive, dest, rights=Rights(mode=0o640))
+    assert {path: (path.stat().st_ctime_ns, path.stat().st_size) for path in (theirs, *theirs.rglob("*"))} == before
+
+
+def test_the_journal_of_an_mbox_cannot_name_a_file_outside(archive: Archive, tmp_path: Path) -> None:
+    dest = tmp_path / "dest"
+    exported(archive, dest, "mbox")
+    staging = dest / ".kerio-archive-export"
+    staging.mkdir()
+    head = {"key": ["tree", "user", ["folder"]], "base": 0, "file": "../outside.mbox"}
+    line = {**lines(dest)[0], "tree": "tree", "folder": ["folder"]}
+    stem = hashlib.sha256(b"../outside.mbox").hexdigest()[:32]
+    (staging / f"{stem}.jsonl").write_text(f"{json.dumps(head)}\n{json.dumps(line)}\n", "ascii")
+    (staging / f"{stem}.part").write_bytes(b"x" * 1_000)
+    exported(archive, dest, "mbox")
+    assert not (tmp_path / "outside.mbox").exists() and of_manifest(dest) == placed(archive)
+
+
 def soil(dest: Path) -> None:
     """What a power loss may leave at the end of files that were being written."""
     for path in (*dest.glob(".*/*.part"), *dest.glob(".*/*.jsonl"), *dest.glob("manifest.jsonl")):
