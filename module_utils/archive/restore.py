@@ -40,6 +40,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.target import T
 
 # Seconds before each attempt to reach a server again that was lost.
 PAUSES = (0.0, 2.0, 10.0)
+# Seconds for what was sent before the connection broke to come into the folder, before it is looked for: after a break, and after
+# the server was silent, because it may be slow.
+LANDING, LANDING_SILENT = 2.0, 15.0
 # So many messages in a row at which the connection breaks are no bad messages.
 LOST_IN_ROW = 3
 _SHOWN = 20  # digests of single messages in the ledger
@@ -227,11 +230,14 @@ class Restore:
                 return ""
             except (NetworkError, ProtocolError) as error:
                 line.drop()
+                unsure = work.unsure
                 if not work.lost():
                     work.give_up(restore_report.LOST, f"the connection breaks in this folder again and again: {error.cause}")
                     return ""
                 if work.lost_in_row >= LOST_IN_ROW:
                     return f"the connection breaks at every message: {error.cause}"
+                if unsure:
+                    self.sleep(LANDING_SILENT if error.details.get("silent") else LANDING)
 
     def _facts(self, user: User, server: Server, mailbox: str) -> dict[str, t.Any]:
         """What the ledger says of the restore, whatever comes of it."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import typing as t
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rehearse_compare import Came, compare
@@ -65,6 +65,16 @@ class Finder:
             search.by_bytes(alike)
         search.altered()
         return search.matches
+
+    def copies(self, wanted: t.Mapping[bytes, Wanted], listed: t.Iterable[Listed]) -> Counter[bytes]:
+        """How often each of the wanted messages is there."""
+        counted: Counter[bytes] = Counter()
+        left = list(listed)
+        while found := self.find(wanted, left).found:
+            counted.update(found.keys())
+            taken = {match.listed.uid for match in found.values()}
+            left = [one for one in left if one.uid not in taken]
+        return counted
 
     def prints(self, digest: bytes) -> Prints | None:
         """The prints of an archived message; None when it is damaged, which is told when it is to be sent."""

@@ -45,8 +45,9 @@ MISSING = "the server took it, and does not give it back"
 @dataclass
 class FolderWork:
     """One target. ``pending`` is what is neither there nor failed; ``accepted`` are those of them that the server took, with
-    their UIDVALIDITY and UID where it told them; ``sent`` are those that it may have, because they were sent. What has the UID
-    ``uidnext`` or a higher one came since they were last read back."""
+    their UIDVALIDITY and UID where it told them; ``sent`` are those that it may have, because they were sent; ``again`` are
+    those that were sent more than once. What has the UID ``uidnext`` or a higher one came since they were last read back;
+    ``start`` is UIDVALIDITY and UIDNEXT from before the first one."""
 
     tools: Tools
     target: Target
@@ -54,6 +55,8 @@ class FolderWork:
     pending: dict[bytes, Wanted] = field(default_factory=dict)
     accepted: dict[bytes, tuple[int, int] | None] = field(default_factory=dict)
     sent: set[bytes] = field(default_factory=set)
+    again: dict[bytes, Wanted] = field(default_factory=dict)
+    start: tuple[int, int] = (0, 1)
     suspects: list[bytes] = field(default_factory=list)
     tries: Counter[bytes] = field(default_factory=Counter)
     looked: bool = False
@@ -88,6 +91,8 @@ class FolderWork:
             if folder is None and session.messages:  # it was there all the same: a server without case calls it otherwise
                 self._look(conn, session.folder)
             self._fill(session, conn, folders)
+        if self.again:
+            self._warn_of_surplus(conn, folders)
 
     def _would(self, folders: TargetFolders) -> None:
         self.report.appended = len(self.pending)
@@ -189,6 +194,8 @@ class FolderWork:
             session.permanent = permanent_flags(conn, folder)
         status = examine(conn, folder)
         session.uidvalidity, session.messages, self.uidnext = status.uidvalidity, status.messages, max(1, status.uidnext)
+        if self.start[0] != status.uidvalidity:
+            self.start = (status.uidvalidity, 1 if self.sent else self.uidnext)
         return session
 
     def _make_again(self, conn: Connection, folders: TargetFolders) -> Session:
@@ -245,6 +252,8 @@ class FolderWork:
         flags = flags_of(one.letters, session.permanent)
         left_out = has_keywords(one.letters) and len(flags) < len(one.letters)
         self.report.flags_left_out += left_out and one.digest not in self.sent
+        if one.digest in self.sent:
+            self.again[one.digest] = one
         self.sent.add(one.digest)
         try:
             session.appender.put(Outgoing(one.digest, content.size, content.pieces, one.date, flags))
@@ -328,6 +337,24 @@ class FolderWork:
         self._left_at_break = len(self.pending)
         self.breaks = 0 if moved else self.breaks + 1
         return self.breaks < BREAKS
+
+    @property
+    def unsure(self) -> bool:
+        """Whether something was sent whose answer did not come; the server may still be about to put it into the folder."""
+        return bool(self._waiting)
+
+    def _warn_of_surplus(self, conn: Connection, folders: TargetFolders) -> None:
+        """What was sent again may have come twice: the first one after the look for it."""
+        folder = folders.find(self.target.parts)
+        if folder is None:
+            return
+        first = self.start[1] if examine(conn, folder).uidvalidity == self.start[0] else 1
+        listed = listing(conn, search_uids(conn, "UID", f"{first}:*"))
+        copies = Finder(conn, self.tools.source, self.tools.pace).copies(self.again, listed)
+        surplus = copies.total() - len(copies)
+        if surplus:
+            cause = "it took messages behind the end of the connection on which they were sent, and they were sent again"
+            self.tools.warn(f"{self.target.name}: surplus copies on the server: {surplus:,}; {cause}. Remove them by hand")
 
     def give_up(self, kind: str, cause: str) -> None:
         """Nothing more can be done for what is pending."""

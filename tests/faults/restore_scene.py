@@ -50,13 +50,17 @@ def make_archive(root: Path) -> Path:
 
 
 class Scene:
-    """``restore`` runs one and asserts what holds after every one: the figures add up, and nothing was removed or marked."""
+    """``restore`` runs one and asserts what holds after every one: the figures add up, and nothing was removed or marked.
+
+    ``meanwhile`` is what happens while it sleeps, for which it takes no time.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.server = ImapServer()
         self.server.state.folder(ALICE)
         self.slept: list[float] = []
+        self.meanwhile: t.Callable[[], object] = lambda: None
         self.forget()
 
     @property
@@ -70,12 +74,17 @@ class Scene:
         return Wish(str(self.root), ALICE, servers, Secrets(), password=PASSWORD, by="operator", **more)
 
     def restore(self, *, write: bool = True, reporter: Reporter | None = None, **more: t.Any) -> Report:
-        report = Restore(self.wish(**more), reporter or Silent(), write, sleep=self.slept.append).run()
+        report = Restore(self.wish(**more), reporter or Silent(), write, sleep=self.sleep).run()
         sums = [report.total(key) for key in ("asked", "appended", "there", "failed")]
         assert sums[0] == sum(sums[1:])
         assert sum(report.kinds.values()) == report.total("failed")
         assert {entry.verb for entry in self.server.log} <= SAID
         return report
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        if seconds:
+            self.meanwhile()
 
     def forget(self) -> None:
         """Lose the journal."""

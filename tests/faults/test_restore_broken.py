@@ -13,13 +13,13 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import restore_folder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore import PAUSES, Restore
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore import LANDING, LANDING_SILENT, PAUSES, Restore
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_find import Finder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_report import Report
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import LoginRefusedError, NetworkError, StoreError
-from tests.faults.imap_script import Chunk, Command, bad, before, bye, close, cut, edit, hang, no, raw
-from tests.faults.restore_scene import ALL, INBOX, PROJECTS, Scene, body_of, causes, counts, make_archive, once
+from tests.faults.imap_script import Action, Chunk, Command, bad, before, bye, close, cut, edit, hang, no, raw
+from tests.faults.restore_scene import ALICE, ALL, INBOX, PROJECTS, Scene, body_of, causes, counts, make_archive, once
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,28 @@ def test_a_message_whose_answer_is_lost_is_looked_for_before_it_is_sent_again(
     finish(scene)
 
 
+@pytest.mark.parametrize(("action", "seconds"), [(close, LANDING), (hang, LANDING_SILENT)])
+def test_a_message_that_lands_after_its_connection_is_gone_is_waited_for(scene: Scene, action: Action, seconds: float) -> None:
+    scene.script.on("APPEND", action, where=is_third, times=1)
+    scene.meanwhile = lambda: scene.server.state.folder(ALICE).add(INBOX[2])
+    report = scene.restore(choice=Choice(include=("INBOX",)), timeout=0.3 if action is hang else 10.0)
+    assert (counts(report), report.warnings) == ({"appended": len(INBOX), "dates_changed": 1}, [])
+    assert scene.slept == [0.0, seconds, 0.0]
+    assert Counter(scene.bodies(b"INBOX")) == Counter(INBOX)
+
+
+def test_a_message_that_lands_after_the_look_for_it_is_told(scene: Scene) -> None:
+    inbox = scene.server.state.folder(ALICE)
+    inbox.add(INBOX[2], INBOX[3], flags=("\\Deleted",))  # those were there before
+    scene.script.on("APPEND", close, where=is_third, times=1)
+    scene.script.on("APPEND", before(lambda _command: inbox.add(INBOX[2])), where=is_third, nth=2, times=1)
+    report = scene.restore(choice=Choice(include=("INBOX",)))
+    assert report.total("appended") == len(INBOX)
+    assert [warning.partition(";")[0] for warning in report.warnings] == ["INBOX: surplus copies on the server: 1"]
+    assert Counter(scene.bodies(b"INBOX")) == Counter([*INBOX, *INBOX[2:4], INBOX[2]])
+    assert scene.restore(choice=Choice(include=("INBOX",))).warnings == []
+
+
 def test_the_connection_is_lost_while_messages_are_read_back(scene: Scene) -> None:
     scene.script.on("UID FETCH", cut(300), where=lambda command: command.bodies, times=1)
     assert scene.restore().total("appended") == ALL
@@ -115,7 +137,7 @@ def test_a_server_that_does_not_answer_again_is_asked_a_few_times(scene: Scene) 
     scene.script.on("APPEND", close, where=is_third)
     scene.script.on("CONNECT", close, nth=2)
     report = scene.restore()
-    assert tuple(scene.slept) == (0.0, *PAUSES)
+    assert tuple(scene.slept) == (0.0, LANDING, *PAUSES)
     assert report.kinds == {"connection_lost": 2, "not_tried": ALL - 2}
 
 
