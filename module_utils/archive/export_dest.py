@@ -113,7 +113,20 @@ class Destination:
         return self.keeps_rights and self.rights.wrong(facts)
 
     def set_rights(self, path: str | int, *, folder: bool = False) -> None:
-        """Give a file, or a directory, the rights that it should have."""
+        """Give a file, or a directory, the rights that it should have. What a symbolic link leads to keeps its own."""
+        if isinstance(path, str):
+            descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                self._set_rights(f"/proc/self/fd/{descriptor}", folder=folder)
+            except OSError as error:
+                error.filename = path
+                raise
+            finally:
+                os.close(descriptor)
+        else:
+            self._set_rights(path, folder=folder)
+
+    def _set_rights(self, path: str | int, *, folder: bool) -> None:
         if self.keeps_rights:
             if (self.rights.uid, self.rights.gid) != (-1, -1):
                 os.chown(path, self.rights.uid, self.rights.gid)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -386,6 +387,18 @@ def test_whom_an_export_belongs_to_cannot_have_it_reach_elsewhere(archive: Archi
     with pytest.raises(StoreError, match="it is a symbolic link, and an export makes none"):
         exported(archive, dest, rights=Rights(mode=0o640))
     assert {path: (path.stat().st_ctime_ns, path.stat().st_size) for path in (theirs, *theirs.rglob("*"))} == before
+
+
+def test_what_becomes_a_link_while_an_export_goes_on_does_not_have_rights_set_elsewhere(tmp_path: Path) -> None:
+    theirs, link, closed = tmp_path / "theirs", tmp_path / "dest/link", tmp_path / "dest/closed"
+    theirs.touch(0o600)
+    with export_dest.Destination(str(tmp_path / "dest"), Rights(os.geteuid(), os.getegid(), 0o640)) as dest:
+        link.symlink_to(theirs)
+        closed.touch(0o000)
+        with contextlib.suppress(OSError):  # some kernels have modes of links
+            dest.set_rights(str(link))
+        dest.set_rights(str(closed))
+    assert (theirs.stat().st_mode & 0o777, closed.stat().st_mode & 0o777) == (0o600, 0o640)
 
 
 def test_the_journal_of_an_mbox_cannot_name_a_file_outside(archive: Archive, tmp_path: Path) -> None:
