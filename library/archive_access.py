@@ -15,6 +15,8 @@ description:
     configuration that the role C(archive_access) has made, and puts them in force.
   - The trial is a Dovecot of its own that listens on no port. Probes log in to it, open an archive and are refused. Only when all
     of that is as it must be is anything in use touched. What failed stays below O(state) in C(next).
+  - A lost right does not wait for that. When the trial fails, whoever may do less than before cannot log in until one succeeds,
+    the sessions of such people end, and the error names them.
   - Whoever may do less than before cannot log in any more before anything else changes, and the sessions of such people end. At
     no instant does anybody have more than before or after.
   - Dovecot is reloaded only when its configuration or its Lua script has changed; users and rights count at once. It is neither

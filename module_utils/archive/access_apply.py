@@ -11,12 +11,19 @@ import contextlib
 import hashlib
 import json
 import shutil
+import time
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import plan
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import access_files, access_state, access_trial, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
+    access_files,
+    access_state,
+    access_trial,
+    access_users,
+    layout,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_instance import Instance
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_names import in_passwd_file
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_state import (
@@ -32,6 +39,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_users
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import AccessError, ArchiveToolError
 
+# Dovecot looks once in a second whether a passwd-file has changed.
+SETTLE_SECONDS = 1.1
 _RECORD: dict[str, t.Any] = {"loaded": {}, "rights": None}
 
 
@@ -102,7 +111,15 @@ def read_candidates(state: Path, *, check_mode: bool) -> dict[str, str]:
         raise os_failure(error, str(folder)) from error
     if CONFIGURATION not in names and not check_mode:
         raise AccessError(str(folder / CONFIGURATION), "it is not there", "Run the role archive_access, which makes it")
-    taken = {access_files.USERS, access_files.OWNERS, access_files.ACL, access_files.SHARED, access_files.LOGINS, RECORD}
+    taken = {
+        access_files.USERS,
+        access_files.OWNERS,
+        access_files.ACL,
+        access_files.ACL_OF_AUDITORS,
+        access_files.SHARED,
+        access_files.LOGINS,
+        RECORD,
+    }
     if clash := sorted(taken & set(names)):
         raise AccessError(str(folder / clash[0]), "a file of that name is made from the catalog", "Remove it from the candidates")
     return {name: access_state.read(folder / name) or "" for name in names}
@@ -162,7 +179,22 @@ def _people(before: access_files.People, after: access_files.People) -> list[pla
 
 
 def apply(wanted: Wanted, difference: Difference, *, kick: bool) -> Done:
-    """Try what is wanted, then put it in force. AccessError: the trial failed, and nothing in use was touched."""
+    """Try what is wanted, then put it in force. When the trial fails, what was lost counts all the same, and nothing else."""
+    losers = None if difference.before is None else access_files.lost(difference.before, wanted.people)
+    try:
+        _prepare(wanted, difference)
+    except ArchiveToolError as error:
+        _revoke(wanted, difference, losers, error, kick=kick)
+        raise
+    try:
+        return _put_in_force(wanted, difference, losers, kick=kick)
+    except ArchiveToolError as error:
+        error.details["done"] = True  # something is in force; the next call does the rest
+        raise
+
+
+def _prepare(wanted: Wanted, difference: Difference) -> None:
+    """Everything that takes effect for nobody yet."""
     for name in (LIVE, HOMES):
         access_state.directory(wanted.state / name, 0o755, wanted.rights.uid, wanted.rights.gid)
     if difference.trees:
@@ -171,11 +203,24 @@ def apply(wanted: Wanted, difference: Difference, *, kick: bool) -> Done:
         access_state.make_home(wanted.home(account), access_state.tree_of(wanted.root, account), wanted.rights)
     if difference.files:
         _try(wanted)
+
+
+def _revoke(wanted: Wanted, difference: Difference, losers: list[str] | None, error: ArchiveToolError, *, kick: bool) -> None:
+    """A lost right does not wait until a trial succeeds: its owner stays out until then. ``error`` tells so."""
+    before = difference.before or {}
+    narrowed = _narrow(wanted, before.keys() - set(losers or ()))
+    instance = _running(wanted.state)
     try:
-        return _put_in_force(wanted, difference, kick=kick)
-    except ArchiveToolError as error:
-        error.details["done"] = True  # something is in force; the next call does the rest
-        raise
+        kicked = _settle(instance, losers, kick=kick)
+    except AccessError as failed:
+        failed.details["done"] = narrowed
+        raise failed from error
+    if narrowed or kicked:
+        error.details["done"] = True
+    if losers or (losers is None and narrowed):
+        who = access_users.sentence(losers, "cannot") if losers else "Nobody can"
+        ended = ", and their sessions have ended" if instance and kick else ""
+        error.remedy += f". Until then {who} log in, because of rights that were lost{ended}"
 
 
 def _try(wanted: Wanted) -> None:
@@ -209,14 +254,13 @@ def _remove(folder: Path) -> None:
         raise os_failure(error, str(folder)) from error
 
 
-def _put_in_force(wanted: Wanted, difference: Difference, *, kick: bool) -> Done:
+def _put_in_force(wanted: Wanted, difference: Difference, losers: list[str] | None, *, kick: bool) -> Done:
     live = wanted.state / LIVE
     instance = _running(wanted.state)
-    losers = None if difference.before is None else access_files.lost(difference.before, wanted.people)
     kicked: set[str] = set()
-    _narrow(wanted, difference)
-    if instance and kick:
-        kicked |= _end_sessions(instance, losers)
+    before = difference.before or {}
+    _narrow(wanted, {key for key, entry in wanted.people.items() if before.get(key) == entry})
+    kicked |= _settle(instance, losers, kick=kick)
     for name, text in wanted.everything.items():
         if name != access_files.USERS and name in difference.files:
             access_state.write(live / name, text, wanted.rights)
@@ -224,9 +268,10 @@ def _put_in_force(wanted: Wanted, difference: Difference, *, kick: bool) -> Done
         instance.reload()
     if not access_state.same(live / access_files.USERS, wanted.files[access_files.USERS], wanted.rights):
         access_state.write(live / access_files.USERS, wanted.files[access_files.USERS], wanted.rights)
+    # Whoever was logging in at that moment; and whoever Dovecot had let in, without a session yet.
     if instance and kick:
-        # Whoever was logging in at that moment.
         kicked |= _end_sessions(instance, losers)
+    kicked |= _settle(instance, losers, kick=kick)
     if difference.record:
         access_state.write(live / RECORD, wanted.record, wanted.rights)
     return Done(sorted(kicked), reloaded=bool(instance and difference.reload), running=instance is not None)
@@ -241,22 +286,25 @@ def _running(state: Path) -> Instance | None:
     return None
 
 
-def _narrow(wanted: Wanted, difference: Difference) -> None:
-    """Leave those in the users file in use for whom nothing changes."""
+def _narrow(wanted: Wanted, keys: t.Collection[str]) -> bool:
+    """Leave nobody else in the users file in use; returns whether that was a change."""
     path = wanted.state / LIVE / access_files.USERS
-    text = access_state.read(path)
-    if text is None:
-        return
-    before = difference.before or {}
-    unchanged = {in_passwd_file(key) for key, entry in wanted.people.items() if before.get(key) == entry}
-    narrow = access_files.narrowed(text, unchanged)
-    if narrow != text:
-        access_state.write(path, narrow, wanted.rights)
+    text = access_state.read(path) or ""
+    narrow = access_files.narrowed(text, set(map(in_passwd_file, keys)))
+    if narrow == text:
+        return False
+    access_state.write(path, narrow, wanted.rights)
+    return True
 
 
-def _end_sessions(instance: Instance, losers: t.Collection[str] | None) -> set[str]:
+def _settle(instance: Instance | None, losers: list[str] | None, *, kick: bool) -> set[str]:
+    """Let it count that files have changed, then end the sessions of those who lost something; returns whose there were."""
+    if instance is None or (losers is not None and not losers):
+        return set()
+    time.sleep(SETTLE_SECONDS)
+    return _end_sessions(instance, losers) if kick else set()
+
+
+def _end_sessions(instance: Instance, losers: list[str] | None) -> set[str]:
     """End the sessions of those who lost something, or of everybody when nobody knows who did."""
-    there = instance.sessions()
-    there = there if losers is None else there & set(losers)
-    instance.kick(sorted(there))
-    return there
+    return set() if losers is not None and not losers else instance.end_sessions(losers)

@@ -14,9 +14,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_names
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_users import INTEGRATED, KERIO, Account
 
 USERS, OWNERS, ACL, SHARED, LOGINS = "users", "owners", "acl", "shared-mailboxes", "logins.lua"
+ACL_OF_AUDITORS = "acl-of-auditors"
 PREFIX = "Archives/"
 GROUP = "auditors"
-AUDITS = f"userdb_acl_groups={GROUP}"
 HEAD = "Made by mailops.kerio.archive_access from the catalog; changes are lost"
 SCHEME = "{ARGON2ID}"
 _ASK_KERIO = "nopassword=y noauthenticate=y"  # exists, and the next passdb decides
@@ -26,13 +26,17 @@ _READ = "lr"
 People = dict[str, dict[str, t.Any]]
 
 
-def render(accounts: t.Sequence[Account], hashes: t.Mapping[str, str], homes: str) -> dict[str, str]:
-    """File name -> text. ``hashes``: argon2id hashes by key; ``homes``: the directory that holds one home for each user id."""
+def render(accounts: t.Sequence[Account], hashes: t.Mapping[str, str], homes: str, live: str) -> dict[str, str]:
+    """File name -> text.
+
+    ``hashes``: argon2id hashes by key; ``homes``: the directory of homes, named after user ids; ``live``: that of the files.
+    """
     by_key = sorted(accounts, key=lambda account: account.key)
     return {
         USERS: _lines(f"# {HEAD}", *(users_line(account, hashes) for account in by_key if account.way)),
-        OWNERS: _lines(f"# {HEAD}", *(line for account in by_key for line in owner_lines(account, homes))),
+        OWNERS: _lines(f"# {HEAD}", *(line for account in by_key for line in owner_lines(account, homes, live))),
         ACL: _lines(f"# {HEAD}", *_acl(by_key)),
+        ACL_OF_AUDITORS: _lines(f"# {HEAD}", *_acl([account for account in by_key if account.audits])),
         SHARED: _lines(*_shared(by_key)),
         LOGINS: _logins(by_key),
     }
@@ -52,9 +56,16 @@ def hashes_in(text: str) -> dict[str, str]:
     return {field[0]: field[1].removeprefix(SCHEME) for field in fields if len(field) > 2 and field[1].startswith(SCHEME)}
 
 
-def owner_lines(account: Account, homes: str) -> list[str]:
+def audits(live: str) -> str:
+    """What an auditor's line says besides. Dovecot reads all rights anew for each archive that is listed: a short file for who
+    lists all of them.
+    """
+    return f"userdb_acl_groups={GROUP} userdb_acl=vfile:{live}/{ACL_OF_AUDITORS}"
+
+
+def owner_lines(account: Account, homes: str, live: str) -> list[str]:
     """The home of an archive under its label, and, where that differs, under what the person logs in with."""
-    groups = AUDITS if account.audits else ""
+    groups = audits(live) if account.audits else ""
     home = f"{homes}/{account.id}"
     lines = [f"{in_passwd_file(account.label)}:::::{home}::{groups if account.label == account.key else ''}"]
     if account.way and account.label != account.key:
@@ -74,7 +85,7 @@ def _acl(accounts: t.Sequence[Account]) -> t.Iterator[str]:
         if account.way and not account.own:
             yield f"* {who}"
         for label in account.reads:
-            yield f'"{PREFIX}{label}" {who} {_READ}'
+            yield _granted(account.key, label)
             if not account.own:
                 yield f'"{PREFIX}{label}/*" {who} {_READ}'
 
@@ -87,8 +98,20 @@ def _shared(accounts: t.Sequence[Account]) -> t.Iterator[str]:
         *(("user", account.key, account.reads) for account in accounts),
     ):
         for label in labels:
-            yield f"shared/shared-boxes/{kind}/{name}/{label}"
-            yield "1"
+            yield from _listed(kind, name, label)
+
+
+def grant(key: str, label: str) -> tuple[str, str]:
+    """What stands in the files of rights and of lists for somebody who may read an archive."""
+    return _lines(_granted(key, label)), _lines(*_listed("user", key, label))
+
+
+def _granted(key: str, label: str) -> str:
+    return f'"{PREFIX}{label}" "user={key}" {_READ}'
+
+
+def _listed(kind: str, name: str, label: str) -> tuple[str, str]:
+    return f"shared/shared-boxes/{kind}/{name}/{label}", "1"
 
 
 def _logins(accounts: t.Sequence[Account]) -> str:

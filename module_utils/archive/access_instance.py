@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
+import time
 import typing as t
 from pathlib import Path
 
@@ -12,6 +16,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Access
 
 DOVECOT, DOVECONF, DOVEADM = "/usr/sbin/dovecot", "/usr/bin/doveconf", "/usr/bin/doveadm"
 SECONDS = 60.0
+PATIENCE_SECONDS = 5.0
+_SESSION = "imap"
 _INSTALL = "Install dovecot-core and dovecot-imapd, as the role archive_access does"
 _OPENS = re.compile(r"\s*(\w+)(?: (\S+))? \{\Z")
 _REMARK = " auth: Info: "
@@ -77,6 +83,13 @@ def listeners(configuration: Path) -> list[tuple[str, str]]:
     return found
 
 
+def _stop(pid: int, number: signal.Signals) -> None:
+    """Send a signal to the process of a session, unless the process has gone and another one has its number."""
+    with contextlib.suppress(OSError):
+        if Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip() == _SESSION:
+            os.kill(pid, number)
+
+
 class Instance:
     """The running Dovecot of a configuration; ``base`` is its base_dir."""
 
@@ -96,16 +109,29 @@ class Instance:
         """Have it read configuration and Lua again; sessions go on."""
         self._doveadm("reload")
 
-    def sessions(self) -> set[str]:
-        """Who is logged in, by key."""
-        lines = self._doveadm("-f", "tab", "who", "-1").splitlines()[1:]
-        return {line.split("\t")[0] for line in lines if line}
+    def end_sessions(self, users: t.Container[str] | None) -> set[str]:
+        """End all sessions of users (None: of everybody), and return whose there were. AccessError: somebody is still there.
 
-    def kick(self, users: t.Iterable[str]) -> None:
-        """End the sessions of users."""
-        for user in users:
-            # It fails for somebody who has just gone.
-            run(DOVEADM, "-c", self._configuration, "kick", "--", user)
+        By their processes, because ``doveadm kick`` takes some names for masks or addresses. A session that is busy hears of it
+        when it is done, so it is killed after a while; the processes only read.
+        """
+        ended: set[str] = set()
+        begun = time.monotonic()
+        while there := {pid: user for user, pid in self._sessions() if users is None or user in users}:
+            ended.update(there.values())
+            waited = time.monotonic() - begun
+            if waited > 2 * PATIENCE_SECONDS:
+                cause = f"the sessions of {', '.join(sorted(set(there.values())))} do not end"
+                raise AccessError("the archive's Dovecot", cause, "Restart it, run again")
+            for pid in there:
+                _stop(pid, signal.SIGTERM if waited < PATIENCE_SECONDS else signal.SIGKILL)
+            time.sleep(0.05)
+        return ended
+
+    def _sessions(self) -> list[tuple[str, int]]:
+        """Key and process of every session."""
+        lines = [line.split("\t") for line in self._doveadm("-f", "tab", "who", "-1").splitlines()[1:]]
+        return [(line[0], int(line[2])) for line in lines if len(line) > 2]
 
     def _doveadm(self, *words: str) -> str:
         done = run(DOVEADM, "-c", self._configuration, *words)

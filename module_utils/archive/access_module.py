@@ -78,7 +78,7 @@ def _wanted(options: t.Mapping[str, t.Any], *, check_mode: bool) -> tuple[access
         state=state,
         rights=rights,
         accounts=accounts,
-        files=access_files.render(accounts, hashes, f"{state}/{access_state.HOMES}"),
+        files=access_files.render(accounts, hashes, f"{state}/{access_state.HOMES}", f"{state}/{access_state.LIVE}"),
         candidates=access_apply.read_candidates(state, check_mode=check_mode),
         people=access_files.rights(accounts, hashes),
     )

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A throw-away Dovecot that tries files before they go live: one bad line would lock everybody out.
 
-It has a directory of its own, listens on one UNIX socket, and two probes log in to it that exist nowhere else: one with a
-password of its own, who reads a real tree, and one whom the Lua script is asked about and must not know. Nobody asks Kerio.
+It has a directory of its own, listens on one UNIX socket, and three probes log in to it that exist nowhere else: a reader and an
+auditor with a password of their own, who read a real tree, and one whom the Lua script is asked about and must not know. Nobody
+asks Kerio. What the probes are granted is that tree under a name of its own, so that no archive in use is opened.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Access
 SOCKET = "trial"
 START_SECONDS = 20.0
 # Blanks and signs, as names of those who left have them: auth_username_chars has to let them pass.
-_READER, _ASKED = "trial (reader, {})", "trial's unknown {}"
+_READER, _AUDITOR, _ASKED = "trial (reader, {})", "trial (auditor, {})", "trial's unknown {}"
 _RIGHTS = b"lr"
 _REFUSED = "AUTHENTICATIONFAILED"
 _LOG, _RUN = "log", "run"
 HOME = "home"
+_INBOX = "INBOX"
 _REMEDY = "Correct it where it comes from, then run again: nothing was put in use, and what was tried stays in {}"
 
 _OVERRIDES = """
@@ -41,6 +43,9 @@ debug_log_path =
 protocols = imap
 auth_failure_delay = 0 secs
 auth_verbose = yes
+service imap {{
+  vsz_limit = 0
+}}
 service anvil {{
   unix_listener anvil-auth-penalty {{
     mode = 0
@@ -65,6 +70,11 @@ _TELLING_RIGHTS = """protocol imap {{
   mail_plugins = {} imap_acl
 }}
 """
+
+
+def _quoted(name: str) -> str:
+    """A name for imaplib, which quotes none by itself. Labels have neither quotes nor backslashes."""
+    return f'"{name}"'
 
 
 class _UnfitError(Exception):
@@ -94,14 +104,24 @@ class Trial:
         self._next = folder
         self._configuration = folder / "dovecot.conf"
         self._mark, self._password = secrets.token_hex(8), secrets.token_urlsafe(24)
-        self._reader, self._asked = _READER.format(self._mark), _ASKED.format(self._mark)
+        self._reader, self._auditor, self._asked = (name.format(self._mark) for name in (_READER, _AUDITOR, _ASKED))
+        self._label = f"trial-{self._mark}"
+        self._shared = f"{access_files.PREFIX}{self._label}"
 
     def additions(self) -> dict[str, str]:
         """What the trial needs behind the files that it tries."""
-        reader, asked = map(access_names.in_passwd_file, (self._reader, self._asked))
+        reader, auditor, asked = map(access_names.in_passwd_file, (self._reader, self._auditor, self._asked))
+        secret, home = f"{{PLAIN}}{self._password}", f"{self._next}/{HOME}"
+        acl, shared = access_files.grant(self._reader, self._label)
         return {
-            access_files.USERS: f"{reader}:{{PLAIN}}{self._password}::::::\n{asked}:::::::nopassword=y noauthenticate=y\n",
-            access_files.OWNERS: f"{reader}:::::{self._next}/{HOME}::{access_files.AUDITS}\n{asked}:::::{self._next}/{HOME}::\n",
+            access_files.ACL: acl,
+            access_files.SHARED: shared,
+            access_files.USERS: "".join(f"{user}:{secret}::::::\n" for user in (reader, auditor))
+            + f"{asked}:::::::nopassword=y noauthenticate=y\n",
+            access_files.OWNERS: "".join(
+                f"{user}:::::{home}::{more}\n"
+                for user, more in ((reader, ""), (auditor, access_files.audits(str(self._next))), (asked, ""), (self._label, ""))
+            ),
             "dovecot.conf": _OVERRIDES.format(next=self._next),
         }
 
@@ -162,20 +182,29 @@ class Trial:
                 context.verify_mode = ssl.CERT_NONE
                 imap.starttls(context)
             self._log_in(imap, self._reader)
-            imap.list('""', f'"{access_files.PREFIX}%"')
-            self._open(imap)
+            self._open(imap, _INBOX)
+            self._list(imap)
+        with self._connected(process) as imap:
+            self._log_in(imap, self._auditor)
+            self._open(imap, self._shared)
         with self._connected(process) as imap:
             self._refused(imap, self._asked)
 
     def _log_in(self, imap: imaplib.IMAP4, user: str) -> None:
         imap.authenticate("PLAIN", lambda _: f"\0{user}\0{self._password}".encode())
 
-    def _open(self, imap: imaplib.IMAP4) -> None:
+    def _list(self, imap: imaplib.IMAP4) -> None:
+        """The one archive that was granted. An auditor's LIST has Dovecot look at all archives, and there may be thousands."""
+        _, listed = imap.list('""', _quoted(self._shared))
+        if listed == [None]:
+            raise _UnfitError(f"a probe is not shown {self._shared}")
+
+    def _open(self, imap: imaplib.IMAP4, folder: str) -> None:
         """Open an archive: it must be there, and read by right alone, whatever the file system says besides."""
-        opened, said = imap.select("INBOX", readonly=True)
+        opened, said = imap.select(_quoted(folder), readonly=True)
         if opened != "OK":
             raise _UnfitError(f"a probe cannot open an archive: {said[0]!r}")
-        _, answer = imap.myrights("INBOX")
+        _, answer = imap.myrights(_quoted(folder))
         if set((answer[0] or b"").split()[-1:]) != {_RIGHTS}:
             raise _UnfitError(f"a probe has other rights on an archive than {_RIGHTS.decode()}: {answer[0]!r}")
 

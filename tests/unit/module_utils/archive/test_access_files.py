@@ -32,7 +32,7 @@ def accounts(*users: User, passwords: tuple[str, ...] = ()) -> list[Account]:
 
 def files(*users: User, passwords: tuple[str, ...] = ()) -> dict[str, str]:
     found = accounts(*users, passwords=passwords)
-    return access_files.render(found, {access_names.key(name): HASH for name in passwords}, "/state/homes")
+    return access_files.render(found, {access_names.key(name): HASH for name in passwords}, "/state/homes", "/live")
 
 
 def lines(text: str) -> list[str]:
@@ -109,7 +109,7 @@ def test_only_who_may_log_in_is_in_the_users_file_and_every_archive_has_its_home
         "admin@example.com:::::/state/homes/9::",
         "alice@example.com:::::/state/homes/1::",
         "archived@example.com:::::/state/homes/4::",
-        "auditor:::::/state/homes/8::userdb_acl_groups=auditors",
+        "auditor:::::/state/homes/8::userdb_acl_groups=auditors userdb_acl=vfile:/live/acl-of-auditors",
         "disabled@example.com:::::/state/homes/2::",
         "left@example.com:::::/state/homes/3::",
         "nothing@example.com:::::/state/homes/5::",
@@ -154,6 +154,13 @@ def test_an_auditor_lists_all_archives_by_his_group_and_needs_no_line_for_each()
         "shared/shared-boxes/group/auditors/alice",
         "shared/shared-boxes/group/auditors/auditor",
     ]
+
+
+def test_grants_of_others_are_not_in_what_dovecot_reads_for_each_archive_that_an_auditor_lists() -> None:
+    readers = [user(number, f"reader{number}", reads=("alice",)) for number in range(3, 9)]
+    made = files(user(1, "alice"), user(2, "auditor", "login", "audit"), *readers)
+    assert len(lines(made["acl"])) == 2 + len(readers)
+    assert lines(made["acl-of-auditors"]) == ["* owner lr", "Archives/* group=auditors lr"]
 
 
 def test_grants_of_somebody_who_may_not_log_in_open_nothing() -> None:
