@@ -34,7 +34,7 @@ class Choice:
         """Whether the message is one of them; one without a date that could be read meets every condition on it."""
         if self.digests and row.digest not in self.digests:
             return False
-        too_early = self.since is not None and 0 < row.internaldate < self.since
+        too_early = self.since is not None and row.internaldate != 0 and row.internaldate < self.since
         return not too_early and (self.before is None or row.internaldate < self.before)
 
 

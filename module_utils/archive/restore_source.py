@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 # A message up to this size is held in memory; a larger one is read twice.
 IN_MEMORY = 4 << 20
 _ID = b"message-id"
+_BRACKETED = re.compile(r"<([^<>]*)>")
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Source:
             head = filing_headers.header_block(next(iter(self._pieces(digest)), b""))
         except StoreError:
             return []
-        return [value.strip().strip("<>") for name, value in filing_headers.fields(head) if name == _ID]
+        return [one for name, value in filing_headers.fields(head) if name == _ID for one in _ids(value)]
 
     def _pieces(self, digest: bytes) -> t.Iterator[bytes]:
         path = Path(self.root, layout.object_path(digest))
@@ -105,3 +107,8 @@ class Source:
         """Have an entry ``restored`` appended to the ledger; one short transaction, beside whatever goes on in the archive."""
         with Catalog.of(self.root) as catalog, catalog.transaction():
             catalog.note("restored", **keys)
+
+
+def _ids(value: str) -> list[str]:
+    """What a Message-ID field names: a comment may stand beside it, and some leave its brackets out."""
+    return [one.strip() for one in _BRACKETED.findall(value)] or [value.strip()]

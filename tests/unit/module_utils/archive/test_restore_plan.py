@@ -130,6 +130,7 @@ def row(digest: bytes, date: int) -> PlacementRow:
         (Choice(before=100), 100, False),
         (Choice(before=100), 99, True),
         (Choice(since=100), 0, True),  # a date that could not be read
+        (Choice(since=100), -1, False),  # before 1970
         (Choice(digests=frozenset({b"a"})), 1, True),
         (Choice(digests=frozenset({b"b"})), 1, False),
     ],
