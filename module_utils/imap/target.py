@@ -36,18 +36,32 @@ class TargetFolders:
         listed = list_folders(self._conn)
         self._folders = {folder.raw: folder for folder in listed}
         self._separator = next((folder.separator for folder in listed if folder.separator), _SEPARATOR)
+        self._alike: dict[str, list[Folder]] = {}
+        for folder in listed:
+            self._alike.setdefault(_lower(folder.raw), []).append(folder)
 
     def find(self, parts: Parts) -> Folder | None:
         """The folder of this name, if it can hold mail; ImapError for a name that the server cannot have."""
-        folder = self._folders.get(self._raw(parts))
+        folder = self._known(parts)
         return folder if folder is not None and folder.selectable else None
+
+    def _known(self, parts: Parts) -> Folder | None:
+        """By its name; or because the server opens by that name what it lists in other case."""
+        raw = self._raw(parts)
+        if raw not in self._folders and _lower(raw) in self._alike and self._run(b"EXAMINE", raw).ok:
+            self._folders[raw] = self._open_folder(parts)
+        return self._folders.get(raw)
+
+    def _open_folder(self, parts: Parts) -> Folder:
+        name = self._separator.join(parts)
+        return Folder(name, self._raw(parts), frozenset(), self._separator, parts, selectable=True)
 
     def missing(self, parts: Parts) -> list[str]:
         """The names of the folders that ``ensure`` would make."""
         if self.find(parts) is not None:
             return []
         ways = [parts[:count] for count in range(1, len(parts) + 1)]
-        return [self._separator.join(way) for way in ways if way == parts or self._raw(way) not in self._folders]
+        return [self._separator.join(way) for way in ways if way == parts or self._known(way) is None]
 
     def ensure(self, parts: Parts) -> Folder:
         """The same, made if need be, with its parents. ImapError when the server refuses."""
@@ -66,7 +80,7 @@ class TargetFolders:
 
     def _ensure_one(self, parts: Parts, *, leaf: bool) -> None:
         raw = self._raw(parts)
-        known = self._folders.get(raw)
+        known = self._known(parts)
         if known is not None and (known.selectable or not leaf):
             return
         result = self._run(b"CREATE", raw)
@@ -76,16 +90,14 @@ class TargetFolders:
                 cause = f"the server refused CREATE: {result.status} {result.text}"
                 raise ImapError(self._subject(parts), cause, "Make the folder by hand, or restore into another one")
             return
-        name = self._separator.join(parts)
-        self.made.append(name)
+        folder = self._folders[raw] = self._open_folder(parts)
+        self.made.append(folder.name)
         if not self._run(b"SUBSCRIBE", raw).ok:
-            self.unsubscribed.append(name)
-        self._folders[raw] = Folder(name, raw, frozenset(), self._separator, parts, selectable=True)
+            self.unsubscribed.append(folder.name)
 
     def _adopt(self, raw: bytes, *, leaf: bool) -> bool:
         """After a refused CREATE: take the folder that somebody made meanwhile, or that is the same for a server without case."""
-        name = names.decode(raw).lower()  # of modified UTF-7 as it travels, other letters would seem alike
-        alike = [folder for folder in self._folders.values() if names.decode(folder.raw).lower() == name]
+        alike = self._alike.get(_lower(raw))
         if not alike:
             return False
         exact = next((folder for folder in alike if folder.raw == raw), alike[0])
@@ -111,6 +123,11 @@ class TargetFolders:
 
     def _subject(self, parts: Parts) -> str:
         return f"{self._conn.name}, mailbox {self._conn.user}, folder {'/'.join(parts)}"
+
+
+def _lower(raw: bytes) -> str:
+    """For comparison; of modified UTF-7 as it travels, other letters would seem alike."""
+    return names.decode(raw).lower()
 
 
 def permanent_flags(conn: Connection, folder: Folder) -> frozenset[str]:

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import audit_table
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
-from tests.faults.imap_script import edit, no
+from tests.faults.imap_script import Command, edit, no
 from tests.faults.restore_scene import (
     ALICE,
     ALL,
@@ -242,6 +242,25 @@ def test_names_of_folders_travel_as_the_server_writes_them(scene: Scene) -> None
     assert scene.bodies(b"letters")[1:] == [BARE]
     assert counts(scene.restore(choice=Choice(include=("Letters",)))) == {"there": 1}
     assert scene.bodies(b"letters")[1:] == [BARE]
+
+
+def test_check_mode_finds_what_a_server_without_case_opens_by_another_name(scene: Scene) -> None:
+    def lower(command: Command) -> None:
+        lines = (part.replace(b"Back/Letters", b"back/letters") for part in command.parts[:1])
+        command.parts[:1] = [line.replace(b"Back", b"back") for line in lines]
+
+    scene.server.state.folder(ALICE, b"back")
+    scene.server.state.folder(ALICE, b"back/letters").add(BARE)
+    chosen = Choice(include=("Letters",), target_folder="Back")
+    would = scene.restore(write=False, choice=chosen)
+    assert (counts(would), would.made) == ({"appended": 1}, ["Back", "Back/Letters"])  # with case they are others
+    scene.script.on("*", lower)
+    for write in (False, True):
+        report = scene.restore(write=write, choice=chosen)
+        assert (counts(report), report.made) == ({"there": 1}, [])
+    for write in (False, True):
+        report = scene.restore(write=write, choice=Choice(include=("INBOX",), target_folder="Back"))
+        assert (counts(report), report.made) == ({"appended": len(INBOX)}, ["Back/INBOX"])
 
 
 def test_a_folder_whose_name_only_looks_alike_as_it_travels_is_another_one(scene: Scene) -> None:
