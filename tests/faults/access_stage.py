@@ -62,6 +62,7 @@ class Access:
     logins: dict[str, dict[str, str]] = field(default_factory=dict)
     trusted: list[str] = field(default_factory=list)
     timeout: float = 5
+    at_once: int = 20
     delay: float = 0  # before anything is written down
 
     def serve(self, server: ImapServer, name: str = "mail1", **more: t.Any) -> None:
@@ -79,7 +80,8 @@ class Access:
     def start(self) -> subprocess.Popen[str]:
         """A process that may run beside others on the same files."""
         guesses = {"directory": str(self.guesses), **self.limits}
-        settings = {"timeout": self.timeout, "guesses": guesses, "trusted_networks": self.trusted, "servers": self.servers}
+        settings = {"timeout": self.timeout, "at_once": self.at_once, "guesses": guesses, "servers": self.servers}
+        settings["trusted_networks"] = self.trusted
         self.guesses.mkdir(exist_ok=True)
         self._install("kerio.lua", SCRIPT.read_text(encoding="utf-8"))
         self._install("servers.lua", f"return {lua(settings)}\n")

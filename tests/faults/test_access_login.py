@@ -129,6 +129,23 @@ def test_a_password_that_the_server_repeats_is_not_logged(access: Access, server
     assert access.one() == Told("refused", "wrong", "(not shown, because it holds the password)")
 
 
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ('sec"ret\\word', 'LOGIN "alice" "sec\\"ret\\\\word"'),
+        ('sec"ret\\word', 'LOGIN alice {14} sec"ret\\word'),
+        ("zweite\r\nZeile", "unexpected: Zeile"),
+        ("pässword", "LOGIN {5} alice {9} pässword"),
+    ],
+)
+def test_a_password_that_the_server_repeats_in_another_form_is_not_logged_either(
+    access: Access, server: ImapServer, password: str, said: str
+) -> None:
+    server.passwords[ALICE] = password
+    server.script.on("LOGIN", script.no(said))
+    assert access.one(password) == Told("refused", "wrong", "(not shown, because it holds the password)")
+
+
 def test_a_server_writes_no_lines_of_its_own_into_the_log(access: Access, server: ImapServer) -> None:
     server.script.on("LOGIN", script.no("first\x0bkerio: user=<bob> result=right \x1b[2J"))
     assert access.one() == Told("refused", "wrong", "mail1: the server said: NO first kerio: user=<bob> result=right  [2J")

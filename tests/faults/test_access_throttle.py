@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import time
 import typing as t
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,14 +47,36 @@ def spray(people: t.Sequence[str], count: int, source: str = HERE) -> list[Ask]:
     return [Ask(people[number % len(people)], f"{WRONG}{number}", source) for number in range(count)]
 
 
+def test_a_server_that_hangs_has_some_logins_under_way_and_the_rest_is_told_so(access: Access, server: ImapServer) -> None:
+    access.at_once, access.timeout = 3, 4
+    server.script.on("LOGIN", script.hang)
+    processes = [access.start() for _ in range(8)]
+    with ThreadPoolExecutor(len(processes)) as pool:
+        told = list(pool.map(lambda each: finish(each[0], [Ask(each[1])])[0], zip(processes, PEOPLE, strict=False)))
+    assert Counter(one.outcome for one in told) == {"unclear": 3, "unsent": 5}
+    assert reached(server) == 3
+    busy = {one for one in told if one.outcome == "unsent"}
+    assert busy == {Told("unavailable", "unsent", "3 logins are under way at mail1; it was not asked")}
+
+
+def test_logins_of_processes_that_died_are_forgotten_soon(access: Access) -> None:
+    access.guesses.mkdir()
+    slot = int(time.time()) // int(2 * access.timeout + 2)
+    noted = access.guesses / f"busy.mail1.{slot}+"
+    noted.write_text("+" * access.at_once)
+    assert access.one().answer == "unavailable"
+    noted.rename(access.guesses / f"busy.mail1.{slot - 3}+")
+    assert access.one().answer == "ok"
+
+
 def test_200_wrong_passwords_for_one_person_reach_the_server_three_times(access: Access, server: ImapServer) -> None:
     told = access.login(*spray(["alice"], 200))
     assert reached(server) == LIMITS["account_and_source"]
     assert [one.outcome for one in told] == ["wrong"] * 3 + ["throttled"] * 197
     assert {one.answer for one in told} == {"refused"}
     assert told[-1].why == "the limit account_and_source is reached; mail1 was not asked"
-    # What was refused has made no file longer.
-    assert sum(path.stat().st_size for path in access.guesses.iterdir()) < 300
+    # What was refused has made no file longer, but for those of seconds.
+    assert sum(path.stat().st_size for path in access.guesses.iterdir() if not path.name.startswith("busy.")) < 300
 
 
 def test_200_wrong_passwords_for_many_from_one_source_reach_it_as_often_as_stated(access: Access, server: ImapServer) -> None:

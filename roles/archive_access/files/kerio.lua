@@ -206,6 +206,27 @@ local function begin(server, login, address)
   end
 end
 
+-- Logins under way at one server, those that wait among them, so that a server that hangs leaves processes for people of others.
+-- Counted as above, but in slots as long as a login may take at most: what a process noted that died is forgotten soon.
+local LONGEST = 2 * SETTINGS.timeout + 2
+
+-- Returns what to call at the end; nil if there are too many, and go on to be.
+local function enter(server)
+  local ends = socket.gettime() + 1
+  while true do
+    local slot = os.time() // LONGEST
+    local name = path("busy", server, slot)
+    if outstanding("busy", server, slot) < SETTINGS.at_once then
+      append(name .. "+", "+")
+      local function leave() append(name .. "-", "-") end
+      if outstanding("busy", server, slot) <= SETTINGS.at_once then return leave end
+      leave()
+    end
+    if socket.gettime() > ends then return nil end
+    socket.sleep(0.02 + math.random() / 20)
+  end
+end
+
 local Link = {}
 Link.__index = Link
 
@@ -320,12 +341,15 @@ function Link:greet(server)
   if capabilities:upper():find("LOGINDISABLED", 1, true) then self:fail "it does not allow LOGIN" end
 end
 
+local function escaped(text)
+  return (text:gsub('[\\"]', "\\%0"))
+end
+
 -- Quoted where that is allowed (RFC 3501, section 4.3: ASCII in one line), because every server knows it; else as literals.
 function Link:login(name, password)
   if not (name .. password):find "[^\32-\126]" then
-    local function quoted(text) return '"' .. text:gsub('[\\"]', "\\%0") .. '"' end
     self.sent = true
-    return self:command("l", ("LOGIN %s %s"):format(quoted(name), quoted(password)))
+    return self:command("l", ('LOGIN "%s" "%s"'):format(escaped(name), escaped(password)))
   end
   if self:command("l", ("LOGIN {%d}"):format(#name)) ~= "+" then
     self:fail "it takes no literals, and this name or password cannot be sent otherwise"
@@ -369,12 +393,7 @@ local CODES = {
   unknown = dovecot.auth.PASSDB_RESULT_USER_UNKNOWN,
 }
 
-local function verify(request, password)
-  local login = read("logins.lua")[request.user]
-  if not login then return "unknown", "no server is asked about this person" end
-  local server = SETTINGS.servers[login.server]
-  if not server then return "unsent", "there is no server " .. login.server end
-  if password == "" then return "wrong", "the password is empty" end
+local function judged(request, login, server, password)
   local attempt, limit, wrong = begin(login.server, login.login, request.remote_ip or "")
   if not attempt then
     return wrong and "throttled" or "unsent", ("the limit %s is reached; %s was not asked"):format(limit, login.server)
@@ -390,11 +409,32 @@ local function verify(request, password)
   return outcome, ("%s: %s"):format(login.server, why)
 end
 
+local function verify(request, password)
+  local login = read("logins.lua")[request.user]
+  if not login then return "unknown", "no server is asked about this person" end
+  local server = SETTINGS.servers[login.server]
+  if not server then return "unsent", "there is no server " .. login.server end
+  if password == "" then return "wrong", "the password is empty" end
+  local leave = enter(login.server)
+  if not leave then return "unsent", ("%d logins are under way at %s; it was not asked"):format(SETTINGS.at_once, login.server) end
+  local done, outcome, why = pcall(judged, request, login, server, password)
+  leave()
+  if not done then error(outcome, 0) end
+  return outcome, why
+end
+
+-- A server may repeat what it was sent, in the form in which it was sent, and line by line.
+local function repeats(text, password)
+  for line in (password .. "\n" .. escaped(password)):gmatch "[^\r\n]+" do
+    if text:find(line, 1, true) then return true end
+  end
+  return false
+end
+
 function auth_password_verify(request, password)
   local done, outcome, why = pcall(verify, request, password)
   if not done then outcome, why = "unsent", tostring(outcome) end
-  -- A server may repeat what it was sent.
-  if password ~= "" and why:find(password, 1, true) then why = "(not shown, because it holds the password)" end
+  if repeats(why, password) then why = "(not shown, because it holds the password)" end
   local told = ("kerio: user=<%s> rip=%s session=<%s> result=%s %s"):format(
     request.user, request.remote_ip or "", request.session or "", outcome, why)
   dovecot.i_info((told:gsub("%c", " ")))
