@@ -60,9 +60,11 @@ class Finder:
         """Compare what is ``listed`` with what is ``wanted``, fetching no more of it than may be the same."""
         there = {one.uid: one for one in listed if _DELETED not in {flag.lower() for flag in one.flags}}
         search = _Search(self, wanted, there, Matches())
-        search.by_journal()
+        # What was altered may have been archived as it is now, and is that message then.
+        search.by_journal(altered=False)
         for alike in (_size_and_date, _size, _date):
             search.by_bytes(alike)
+        search.by_journal(altered=True)
         search.altered()
         return search.matches
 
@@ -122,11 +124,13 @@ class _Search:
     matches: Matches
     other: dict[int, Prints] = field(default_factory=dict)
 
-    def by_journal(self) -> None:
+    def by_journal(self, *, altered: bool) -> None:
         """Believe the journal of a message that the server has as the entry says."""
         for uid, one in list(self.there.items()):
             entry = self.finder.known.get(uid)
-            if entry is not None and (entry.size, entry.date) == (one.size, one.internaldate) and self._open(entry.digest):
+            if entry is None or (entry.came == Came.OTHER) is not altered:
+                continue
+            if (entry.size, entry.date) == (one.size, one.internaldate) and self._open(entry.digest):
                 self._found(entry.digest, uid, entry.came, compared=False)
 
     def by_bytes(self, alike: Alike) -> None:

@@ -123,9 +123,12 @@ class FolderWork:
         there = [self.pending[digest] for digest, match in matches.found.items() if match.came != Came.OTHER]
         left = [one for digest, one in self.pending.items() if digest not in matches.found]
         there, left = ([one for one in some if one.digest not in self.sent] for some in (there, left))
-        for digest in same_in_form(finder, left, there):
-            del self.pending[digest]
-            self.report.there += 1
+        for digest, came in same_in_form(finder, left, there).items():
+            if came is Came.OTHER:
+                self._drop(digest, kinds.ALTERED, ALTERED_BEFORE)
+            else:
+                del self.pending[digest]
+                self.report.there += 1
 
     def _settle(self, matches: Matches, raw: bytes, uidvalidity: int) -> None:
         """Count what was found: appended if it was sent in this restore, else there already."""

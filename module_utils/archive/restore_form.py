@@ -20,18 +20,26 @@ if t.TYPE_CHECKING:
     from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_find import Finder
 
 
-def same_in_form(finder: Finder, left: t.Sequence[Wanted], found: t.Sequence[Wanted]) -> set[bytes]:
+def same_in_form(finder: Finder, left: t.Sequence[Wanted], found: t.Sequence[Wanted]) -> dict[bytes, Came]:
     """Those of ``left`` that are a message of ``found`` but for line ends, or, with the same date, for header fields that one of
-    the two has more. The archive is read only for those whose dates, or sizes but for line ends, are alike."""
-    lines, by_body = set(), defaultdict(list)
+    the two has more. ``Came.OTHER``: nothing but the text is the same, as when a server altered it (see ``restore_prints``).
+
+    The archive is read only for those whose dates, or sizes but for line ends, are alike.
+    """
+    lines, texts, by_body = set(), set(), defaultdict(list)
     for one, prints in _printed(finder, found, left):
         lines.add(prints.lines)
+        texts.add(prints.text)
         by_body[one.date, prints.body].append(one.digest)
-    same = set()
+    same = {}
     for one, prints in _printed(finder, left, found) if lines else ():
         others = by_body.get((one.date, prints.body), ())
-        if prints.lines in lines or any(_has_more_fields(finder.source, one.digest, other) for other in others):
-            same.add(one.digest)
+        if prints.lines in lines:
+            same[one.digest] = Came.LINE_ENDS
+        elif any(_has_more_fields(finder.source, one.digest, other) for other in others):
+            same[one.digest] = Came.HEADERS
+        elif prints.text in texts:
+            same[one.digest] = Came.OTHER
     return same
 
 
