@@ -191,7 +191,8 @@ options:
   reused_names:
     description:
       - For a name that belonged to somebody who is not there any more and that somebody else has now. Without an entry the
-        module stops. C(@) and a domain is for all names in it.
+        module stops, and who had the name is disabled in the archive, unless that user has a password of the archive's own, so
+        that the other one does not get in meanwhile. C(@) and a domain is for all names in it.
       - V(same) says that it is the same person under another id, as after Kerio was set up anew; privileges and grants stay.
       - V(adopt) gives the archive of that name to the new user, with O(default_privileges). Who was granted to read it may not
         any more, unless it is declared again.

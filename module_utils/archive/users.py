@@ -73,7 +73,7 @@ def listed(reasons: t.Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def plan_users(root: str, wish: Wish, current: t.Sequence[User], now: int = 0) -> UserPlan:
-    """Plan the whole set; ``current`` holds the leavers too. After UserPlanError or InputError nothing may be written.
+    """Plan the whole set; ``current`` holds the leavers too. After UserPlanError or InputError nothing of it may be written.
 
     ``now``: seconds since the epoch. Who left within the day before counts for the limits of deletions; with 0, who ever left.
     """

@@ -95,13 +95,13 @@ def by_name(matches: t.Sequence[Match], current: t.Sequence[User], wish: Wish) -
     """Match the others by their names, or make them wait; raises UserPlanError where the operator has to decide."""
     held = {user.name.lower(): user for user in current} | {user.name: user for user in current}
     taken = {match.user.id: match for match in matches if match.user is not None}
-    undecided: list[tuple[Match, str]] = []
+    undecided: list[tuple[Match, User, str]] = []
     for match in matches:
         values = match.values
         holder = held.get(values.name) or held.get(values.name.lower()) or _nameless(values.name, held)
         if holder is not None and holder.id not in taken:
             why = _decide(match, holder, wish)
-            undecided += [(match, why)] if why else []
+            undecided += [(match, holder, why)] if why else []
             taken.update({match.user.id: match} if match.user is not None else {})
         elif holder is not None and values.origin == INVENTORY:
             raise users_declared.declared_under_former_name(values, taken[holder.id].values, "that user is now")
@@ -156,17 +156,18 @@ def _at_stake(match: Match, holder: User) -> str:
     return f"whom the inventory declares no more, and who still has: {', '.join(powers)}" if powers else ""
 
 
-def _refuse_undecided(undecided: t.Sequence[tuple[Match, str]]) -> None:
-    """Raise UserPlanError once for all names that the operator has to decide about."""
+def _refuse_undecided(undecided: t.Sequence[tuple[Match, User, str]]) -> None:
+    """Raise UserPlanError once for all names that the operator has to decide about; ``rows``: the ids of who had them."""
     if not undecided:
         return
-    names = [match.values.name for match, _ in undecided]
+    names = [match.values.name for match, _, _ in undecided]
     more = f"; and {len(undecided) - _TOLD:,} more" if len(undecided) > _TOLD else ""
-    remedies = dict.fromkeys(_REMEDY if match.user is None else _RENAMED for match, _ in undecided)
+    remedies = dict.fromkeys(_REMEDY if match.user is None else _RENAMED for match, _, _ in undecided)
     raise UserPlanError(
         f"the user name {names[0]}" if len(names) == 1 else f"{len(names):,} user names",
-        "; ".join(why for _, why in undecided[:_TOLD]) + more,
+        "; ".join(why for _, _, why in undecided[:_TOLD]) + more,
         ". ".join(remedies),
         users=names,
         count=len(names),
+        rows=[holder.id for _, holder, _ in undecided],
     )

@@ -11,11 +11,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     filesystem,
     layout,
     users,
+    users_hold,
     users_rights,
     users_wish,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, StoreError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, StoreError, UserPlanError
 
 _AS_GIVEN = ("directories", "users", "rights", "user_name", "delete", "delete_limit", "delete_limit_share")
 
@@ -47,7 +48,8 @@ def wish(options: t.Mapping[str, t.Any]) -> users.Wish:
 def synchronise(root: str, desired: users.Wish, *, check_mode: bool, owner: str = "") -> users.UserPlan:
     """Plan the users of the archive and, unless in check mode, write the plan. Takes no lock: one short transaction.
 
-    ``owner``: who has it done, for the ledger.
+    ``owner``: who has it done, for the ledger. Of a plan that is refused nothing is written, except that users whose name
+    somebody else has now cannot log in until the operator has decided (users_hold).
     """
     if check_mode and not Path(root, layout.CATALOG_FILE).exists():
         return users.plan_users(root, desired, [])  # archive_store would make the archive before
@@ -55,7 +57,14 @@ def synchronise(root: str, desired: users.Wish, *, check_mode: bool, owner: str 
     if not filesystem.check_format(root):
         raise StoreError(root, "it holds no archive", "Create the archive with archive_store, or mount its disk")
     with Catalog.of(root, readonly=check_mode) as catalog:
-        plan = users.plan_users(root, desired, catalog.users(deleted=True), int(time.time()))
+        current = catalog.users(deleted=True)
+        try:
+            plan = users.plan_users(root, desired, current, int(time.time()))
+        except UserPlanError as error:
+            held = users_hold.steps_of(error, current)
+            if held and not check_mode:
+                catalog.apply_users(held, owner)
+            raise users_hold.told(error, current, held, written=not check_mode) from error
         if plan.steps and not check_mode:
             catalog.apply_users(plan.steps, owner)
         return plan

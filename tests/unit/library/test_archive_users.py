@@ -129,6 +129,18 @@ def test_a_collision_names_both_users_and_stops(root: Path) -> None:
     assert names(root) == {}
 
 
+@pytest.mark.shows("error", "again", "check")
+def test_a_refusal_that_keeps_a_newcomer_out_says_so_and_that_something_changed(root: Path) -> None:
+    run(root, person("ann"), person("ben"))
+    newcomer = person("ann", id="id-other"), person("ben")
+    results = [run(root, *newcomer, check=check) for check in (True, False, False)]
+    assert [(result["failed"], result["changed"]) for result in results] == [(True, False), (True, True), (True, False)]
+    assert [result["error"]["held"] for result in results] == [["ann@example.com"]] * 3
+    assert "; ann@example.com could not log in to the archive meanwhile, if this were not check mode. " in results[0]["msg"]
+    assert "; ann@example.com cannot log in to the archive meanwhile, from the next access.yml" in results[1]["msg"]
+    assert results[2]["msg"] == results[1]["msg"]
+
+
 def test_wrong_options_are_refused(root: Path) -> None:
     assert "stands beside others" in run(root, default_privileges=["none", "read"])["msg"]
     assert "is no rule" in run(root, reused_names={"ann": "maybe"})["msg"]
