@@ -117,6 +117,21 @@ def assert_nobody_is_betrayed(client: imapclient.IMAPClient, somebody: str) -> N
         assert answers[0] == answers[1]
 
 
+def opened_by(stand: Stand, user: str, folder: str, uid: int) -> int:
+    """How often the log says that a person opened a message."""
+    lines = [json.loads(line.partition("Info: ")[2]) for line in stand.access.logged().splitlines() if '"mail_opened"' in line]
+    wanted = {"user": user, "mailbox": folder, "uid": uid}
+    return sum({name: line["fields"][name] for name in wanted} == wanted for line in lines)
+
+
+def read_unseen(client: imapclient.IMAPClient, folder: str, uid: int) -> None:
+    """Read a message twice, by commands that do not name it: as what was found before, and at the end of a long list."""
+    client.select_folder(folder, readonly=True)
+    scattered = ",".join(map(str, range(100_000, 100_600, 2)))
+    for arguments in (f"SEARCH RETURN (SAVE) UID {uid}", "FETCH $ (BODY.PEEK[])", f"FETCH {scattered},{uid} (BODY.PEEK[])"):
+        assert client._imap.uid(*arguments.split(" ", 1))[0] == "OK"
+
+
 def assert_logins(stand: Stand, server: LabServer) -> None:
     """A person of a server: reads, changes nothing, is refused with a wrong password."""
     person = server.users[0]
@@ -126,8 +141,10 @@ def assert_logins(stand: Stand, server: LabServer) -> None:
         assert folder.startswith(f"{user}/")
         assert_nobody_is_betrayed(client, server.users[1]["address"])
         status = assert_read_only(client, folder, uid)
+    opened = opened_by(stand, user, folder, uid)
     with stand.access.login(user.upper(), password) as again:
         assert again.folder_status(folder, ["MESSAGES", "UIDVALIDITY"]) == status
+        read_unseen(again, folder, uid)
     assert refusal(stand, user, f"{SECRET}-wrong") == "b'[AUTHENTICATIONFAILED"
     log = stand.access.logged()
     assert f"kerio: user=<{user}> rip=127.0.0.1" in log
@@ -135,6 +152,7 @@ def assert_logins(stand: Stand, server: LabServer) -> None:
     commands = [json.loads(line.partition("Info: ")[2])["fields"] for line in log.splitlines() if '{"event"' in line]
     own = [fields for fields in commands if fields["user"] == user]
     assert {fields["session"] for fields in own if fields.get("cmd_human_args") == f"{uid} (BODY[])"}
+    assert opened_by(stand, user, folder, uid) == opened + 2
     assert ORDER not in [word for fields in own for word in json.dumps(fields).split()]
 
 
