@@ -15,6 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     users_declared,
     users_directory,
     users_guard,
+    users_hold,
     users_homes,
     users_leavers,
     users_match,
@@ -95,7 +96,8 @@ def plan_users(root: str, wish: Wish, current: t.Sequence[User], now: int = 0) -
     going = displaced + (leaving if wish.delete else [])
     users_guard.refuse_too_many(going, current, wish, now)
     gone = users_leavers.dismissed(rest, matches, absent) + going
-    people, warnings = users_people.people_of(current, matches, rest, gone, wish)
+    held = {} if wish.delete else users_hold.taken(leaving, accounts)
+    people, warnings = users_people.people_of(current, matches, rest, gone, held, wish)
     warnings += users_declared.apply_rights(people, wish, entries)
     warnings += homes.warnings() + users_directory.scope_warnings(wish) + users_directory.excluded_warnings(accounts, wish)
     warnings += users_leavers.gone_warnings(accounts, wish)

@@ -11,6 +11,8 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import users_rights
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserStep
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_directory import Account
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_leavers import Leaver
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import INTEGRATED, PROFILE, named, values_of
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import UserPlanError
 
@@ -33,6 +35,18 @@ def told(error: UserPlanError, current: t.Iterable[User], steps: t.Sequence[User
         meanwhile = "could not log in to the archive meanwhile, if this were not check mode"
     details.update(held=names, done=written and bool(steps))
     return UserPlanError(error.subject, f"{error.cause}; {named(names)} {meanwhile}", error.remedy, **details)
+
+
+def taken(leaving: t.Iterable[Leaver], accounts: t.Iterable[Account]) -> dict[int, str]:
+    """Who stays although gone from the directory, while another account, wanted or not, has the login: by id of the row."""
+    ids = {(account.server, account.values.kerio_login): account.id for account in accounts}
+    found = {}
+    for leaver in leaving:
+        user = leaver.user
+        now = ids.get((user.server, user.kerio_login), (user.server, user.kerio_id))
+        if now != (user.server, user.kerio_id) and user.authentication != INTEGRATED:
+            found[user.id] = f"cannot log in: another account (id {now[1]}) has the login {user.kerio_login} now"
+    return found
 
 
 def _concerned(error: UserPlanError, current: t.Iterable[User]) -> list[User]:

@@ -27,9 +27,17 @@ _RIGHTS = {"privileges", "reads"}
 
 
 def people_of(
-    current: t.Sequence[User], matches: t.Iterable[Match], rest: t.Sequence[User], gone: t.Iterable[Leaver], wish: Wish
+    current: t.Sequence[User],
+    matches: t.Iterable[Match],
+    rest: t.Sequence[User],
+    gone: t.Iterable[Leaver],
+    barred: t.Mapping[int, str],
+    wish: Wish,
 ) -> tuple[list[Person], list[str]]:
-    """Everybody, and warnings about addresses that two users claim while the directory of one could not be read."""
+    """Everybody, and warnings about addresses that two users claim while the directory of one could not be read.
+
+    ``barred``: why somebody who stays may not log in, by the id of the row.
+    """
     matches = [match for match in matches if not match.waits]
     leaving = {leaver.user.id: leaver.why for leaver in gone}
     matched = {match.user.id for match in matches if match.user is not None}
@@ -48,8 +56,8 @@ def people_of(
         people.append(Person(match.user, dataclasses.replace(values, addresses=addresses), another=match.another))
     names = {person.values.name.lower(): person.values.name for person in people}
     owners = {address: person.values.name for person in people for address in person.values.addresses}
-    people += [_left_over(user, leaving.get(user.id, ""), names, owners) for user in current if user.id not in matched]
-    return people, warnings
+    left = [_left_over(user, leaving.get(user.id, ""), names, owners) for user in current if user.id not in matched]
+    return people + [_barred(person, barred) for person in left], warnings
 
 
 def _values(match: Match, wish: Wish) -> UserValues:
@@ -75,6 +83,13 @@ def _left_over(user: User, why: str, names: t.Mapping[str, str], owners: t.Mappi
     kept = tuple(address for address in user.addresses if address not in owners)
     told = ", ".join(f"{address} is an address of {owners[address]} now" for address in lost)
     return Person(user, dataclasses.replace(values, addresses=kept), told)
+
+
+def _barred(person: Person, barred: t.Mapping[int, str]) -> Person:
+    why = barred.get(person.user.id) if person.user is not None and person.present else None
+    if why is None:
+        return person
+    return dataclasses.replace(person, values=dataclasses.replace(person.values, enabled=False), why=person.why or why)
 
 
 def undeclared_warnings(rest: t.Iterable[User], gone: t.Iterable[Leaver], wish: Wish) -> list[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import typing as t
 
@@ -68,7 +69,8 @@ def planned(place: Scene, example: Data) -> users.UserPlan:
 
 
 def wish_of(parameters: Data) -> users.Wish:
-    result = ArgumentSpecValidator(archive_users.OPTIONS).validate(parameters)
+    # The validator writes into what it is given.
+    result = ArgumentSpecValidator(copy.deepcopy(archive_users.OPTIONS)).validate(parameters)
     assert not result.error_messages
     return users_sync.wish(result.validated_parameters)
 

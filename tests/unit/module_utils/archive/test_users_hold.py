@@ -200,3 +200,24 @@ def test_a_refusal_for_another_reason_holds_nobody(held: Held, desired: Data, to
     error = held.refused(**{"directories": [directory(ANN, BEN, CARL)], **desired})
     assert told in str(error) and "held" not in error.details
     assert (held.rows(), len(held.ledger())) == (before, entries)
+
+
+NOT_ANN: tuple[Data, ...] = ({"not_users": frozenset({"ann"})}, {"scope": users.Scope(domains=frozenset({"example.org"}))})
+
+
+@pytest.mark.parametrize("left_out", NOT_ANN, ids=["not_users", "scope"])
+def test_a_newcomer_whom_nobody_wants_does_not_get_in_by_the_row_of_the_one_before(held: Held, left_out: Data) -> None:
+    held.sync(ANN, BEN)
+    plan = held.sync(NEW_ANN, BEN, **left_out)
+    assert held.enabled()["ann"] is False
+    assert why(plan)["ann@example.com"] == "cannot log in: another account (id id-other) has the login ann@example.com now"
+    assert "ann@example.com" not in held.logins()
+    assert held.sync(NEW_ANN, BEN, **left_out).steps == ()
+    held.sync(ANN, BEN)
+    assert held.enabled()["ann"] is True
+
+
+def test_who_is_left_out_alone_keeps_the_login(held: Held) -> None:
+    held.sync(ANN, BEN)
+    held.sync(ANN, BEN, not_users=frozenset({"ann"}))
+    assert held.enabled() == {"ann": True, "ben": True}
