@@ -134,7 +134,7 @@ def test_a_password_that_the_server_repeats_is_not_logged(access: Access, server
     [
         ('sec"ret\\word', 'LOGIN "alice" "sec\\"ret\\\\word"'),
         ('sec"ret\\word', 'LOGIN alice {14} sec"ret\\word'),
-        ("zweite\r\nZeile", "unexpected: Zeile"),
+        ("zweite\r\nZeile", "unexpected: zweite"),
         ("pässword", "LOGIN {5} alice {9} pässword"),
     ],
 )

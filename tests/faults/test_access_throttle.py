@@ -47,14 +47,19 @@ def spray(people: t.Sequence[str], count: int, source: str = HERE) -> list[Ask]:
     return [Ask(people[number % len(people)], f"{WRONG}{number}", source) for number in range(count)]
 
 
-def test_a_server_that_hangs_has_some_logins_under_way_and_the_rest_is_told_so(access: Access, server: ImapServer) -> None:
-    access.at_once, access.timeout = 3, 4
+# Processes that surely come between each other may all be refused, but no more than the limit get through.
+@pytest.mark.parametrize(("delay", "at_least"), [(0, 3), (0.2, 0)])
+def test_a_server_that_hangs_has_some_logins_under_way_and_the_rest_is_told_so(
+    access: Access, server: ImapServer, delay: float, at_least: int
+) -> None:
+    access.at_once, access.timeout, access.delay = 3, 3, delay
     server.script.on("LOGIN", script.hang)
     processes = [access.start() for _ in range(8)]
     with ThreadPoolExecutor(len(processes)) as pool:
         told = list(pool.map(lambda each: finish(each[0], [Ask(each[1])])[0], zip(processes, PEOPLE, strict=False)))
-    assert Counter(one.outcome for one in told) == {"unclear": 3, "unsent": 5}
-    assert reached(server) == 3
+    asked = reached(server)
+    assert at_least <= asked <= 3
+    assert Counter(one.outcome for one in told) == Counter(unclear=asked, unsent=8 - asked)
     busy = {one for one in told if one.outcome == "unsent"}
     assert busy == {Told("unavailable", "unsent", "3 logins are under way at mail1; it was not asked")}
 
