@@ -134,6 +134,9 @@ def refuse_place(root: str, dest: str) -> None:
         raise InputError("dest", f"the archive lies in {dest}", "Give a directory of its own")
     if not Path(dest).parent.is_dir():
         raise InputError("dest", f"{Path(dest).parent} is not there", "Mount that disk, or make the directory")
+    if not Path(dest).is_dir() and os.path.lexists(dest):
+        what = "a symbolic link that leads to no directory" if Path(dest).is_symlink() else "no directory"
+        raise InputError("dest", f"{dest} is {what}", "Remove it, or give another dest")
 
 
 def people(wish: Wish, users: t.Sequence[User]) -> list[User]:

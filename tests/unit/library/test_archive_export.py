@@ -86,6 +86,8 @@ OPTIONS: dict[str, tuple[dict[str, t.Any], str]] = {
     "in the archive": ({"dest": "{root}/reports/mine"}, "lies in the archive"),
     "around the archive": ({"dest": "{root}/.."}, "the archive lies in"),
     "relative": ({"dest": "here"}, "dest: "),
+    "a file": ({"dest": "{root}/../file"}, "file is no directory"),
+    "a link to nothing": ({"dest": "{root}/../link"}, "link is a symbolic link that leads to no directory"),
     "not mounted": ({"dest": "{root}/../absent/dest"}, "absent is not there"),
     "mode": ({"mode": "0600x"}, "'0600x' is no mode of files"),
     "mode to run": ({"mode": "0755"}, "lets files be executed"),
@@ -96,6 +98,8 @@ OPTIONS: dict[str, tuple[dict[str, t.Any], str]] = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_what_cannot_be_asked_for_is_told_and_nothing_is_written(archive: Archive, tmp_path: Path, name: str) -> None:
     options, told = OPTIONS[name]
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nothing")
     before = files(archive.root)
     given = {"dest": str(tmp_path / "dest"), **options}
     given["dest"] = given["dest"].format(root=archive.root)
