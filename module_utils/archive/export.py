@@ -12,7 +12,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_manifest, export_wish
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_manifest, export_own, export_wish
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_export import AMEND, ExportCatalog, Item
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserFolder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_dest import Destination
@@ -40,26 +40,41 @@ def export(wish: Wish, reporter: Reporter, *, write: bool = True) -> Report:
     report = Report(wish.dest)
     try:
         with Store.open(wish.root) as store, ExportCatalog.of(wish.root, readonly=not write) as catalog:
+            export_own.place_of(wish.dest)
             about = export_manifest.about(wish.dest)
             users = export_wish.people(wish, catalog.users(deleted=True))
             folders = _folders(wish, users, catalog, report)
             selection = wish.selection(users)
             refuse_other(wish, about, selection)
-            catalog.prepare()
-            if write:
-                with Destination(wish.dest, wish.rights, report.warnings) as dest:
+            made = bool((about or {}).get("made"))
+            if not made and (warning := export_own.shut_out(wish.dest, wish.rights)):
+                report.warnings.append(warning)
+            theirs = export_own.has_theirs(wish.dest)
+            # Nothing is taken back from others when there is nothing to write.
+            if theirs or not write:
+                _look(wish, about, folders, report)
+            if write and (report.changed or not theirs):
+                catalog.prepare()
+                report = Report(wish.dest, warnings=report.warnings)
+                with Destination(wish.dest, wish.rights, report.warnings, made) as dest:
                     if export_manifest.about(wish.dest) != about:
                         raise BusyError(wish.dest, "another export wrote to it just now", "Run this again")
                     _Work(wish, reporter, report, store, catalog, dest, _About(wish, about, selection)).run(folders)
-            else:
-                rights = wish.rights.wrong if (about or {}).get("rights", True) else _never
-                standing = Standing(wish, catalog, about)
-                standing.load()
-                Plan(wish, catalog, standing, report, rights).make(folders, sources=False)
     except OSError as error:
         raise os_failure(error, error.filename or wish.dest) from error
     report.seconds = time.monotonic() - began
     return report
+
+
+def _look(wish: Wish, about: Data | None, folders: Folders, report: Report) -> None:
+    """Plan, without touching dest."""
+    told = about or {}
+    rights = wish.rights.wrong if told.get("rights", True) else _never
+    with ExportCatalog.of(wish.root, readonly=True) as catalog:
+        catalog.prepare()
+        standing = Standing(wish, catalog, about)
+        standing.load()
+        Plan(wish, catalog, standing, report, rights).make(folders, sources=False, made=bool(told.get("made")))
 
 
 def _never(_facts: os.stat_result) -> bool:
@@ -87,7 +102,7 @@ class _About:
 
     def write(self, dest: Destination, **more: t.Any) -> Data:
         """Write it, and return it."""
-        content = {**self._content, "rights": dest.keeps_rights, **more}
+        content = {**self._content, "rights": dest.keeps_rights, "made": dest.ours, **more}
         dest.replace(export_manifest.ABOUT, lambda path: export_manifest.write_about(path, content))
         return content
 
@@ -121,19 +136,21 @@ class _Work:
         dest, report = self._dest, self._report
         dest.probe(self._wish.separator if self._wish.format == MAILDIR else ".")
         # On record before anything else is there, or dest would hold something foreign after a crash.
-        about = self._about.before or self._about.write(dest, complete=False)
+        made = bool((self._about.before or {}).get("made"))
+        about = self._about.before if self._about.before and made == dest.ours else self._about.write(dest, complete=False)
         adopt(self._wish.dest)
         self._standing = Standing(self._wish, self._catalog, about)
         self._standing.load()
-        plan = Plan(self._wish, self._catalog, self._standing, report, dest.wrong)
+        plan = Plan(self._wish, self._catalog, self._standing, report, dest.was_wrong)
         try:
-            plan.make(folders, sources=True)
+            plan.make(folders, sources=True, made=made)
         except StoreError:
             # Too little room: what is told to do about it may be another selection, or form.
             if self._about.before is None:
                 Path(dest.dest, export_manifest.ABOUT).unlink()
             raise
         if report.changed:
+            dest.touched = True
             try:
                 self._do(plan)
             except (ArchiveToolError, OSError):

@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_own, filesystem
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_manifest import MANIFEST, STAGING, Manifest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_wish import Rights
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Syncer, Written
@@ -46,11 +46,16 @@ class Whole:
 
 @dataclass
 class Destination:
-    """``dest``, locked and open to be written. Errors of the operating system come as OSError."""
+    """``dest``, locked and open to be written. Errors of the operating system come as OSError.
+
+    While it is open, its directories are those of the process alone; they get their rights at the end, when nothing is written by
+    name any more. ``ours``: whether the rights of dest itself are set as well. ``touched``: whether anything may be changed.
+    """
 
     dest: str
     rights: Rights
     warnings: list[str] = field(default_factory=list)
+    ours: bool = False
 
     def __post_init__(self) -> None:
         self._serial = 0
@@ -58,6 +63,9 @@ class Destination:
         self._bytes = 0
         self._made: set[str] = set()
         self._new: set[str] = set()
+        self._late: set[str] = set()
+        self._was: export_own.Facts = {}
+        self.touched = False
         self.keeps_rights = True
         self.manifest = Manifest(self.dest)
         self.staging = Path(self.dest, STAGING)
@@ -65,13 +73,15 @@ class Destination:
 
     def __enter__(self) -> Destination:
         if not Path(self.dest).exists():
-            Path(self.dest).mkdir(mode=0o700)
-            self.set_rights(self.dest, folder=True)
-        elif Path(self.dest).stat().st_mode & stat.S_IWOTH:
-            self.warnings.append(f"{self.dest}: everybody may write to it, and so change what is exported")
+            Path(self.dest).mkdir(mode=export_own.CLOSED)
+            self.ours = self.touched = True
+        place = export_own.place_of(self.dest)
         with contextlib.ExitStack() as stack:
-            stack.callback(os.close, _locked(self.dest))
-            _refuse_links(self.dest)
+            self._descriptor = _locked(self.dest, place)
+            stack.callback(os.close, self._descriptor)
+            stack.callback(self._hand_over)
+            self._take_back(place)
+            export_own.refuse_links(self.dest)
             self.staging.mkdir(mode=0o700, exist_ok=True)
             for path in self.staging.iterdir():
                 if path.suffix not in (PART, JOURNAL):
@@ -84,6 +94,32 @@ class Destination:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _take_back(self, place: str) -> None:
+        mine = os.fstat(self._descriptor)
+        self._was = export_own.take_back(self.dest, place, self._descriptor)
+        self.touched = self.touched or bool(self._was)
+        if (mine.st_dev, mine.st_ino) in self._was and not self.ours:
+            self.ours = True
+            self.warnings.append(
+                f"{self.dest}: others owned it or could write to it; it gets the declared owner and group, and a mode to match"
+            )
+        if os.fstat(self._descriptor).st_mode & stat.S_IWOTH:
+            self.warnings.append(f"{self.dest}: everybody may write to it, and so change what is exported")
+
+    def _hand_over(self) -> None:
+        """Give directories their rights, from the bottom up: those of others can be swapped by them."""
+        if not self.touched:
+            return
+        try:
+            for path, _, _, descriptor in os.fwalk(".", topdown=False, onerror=_fail, dir_fd=self._descriptor):
+                name = path[2:]
+                facts = os.fstat(descriptor)
+                asked = name in self._late or export_own.left_over(facts) if name else self.ours
+                if asked and name.split("/")[0] not in (STAGING, export_own.SYSTEMS) and self.wrong(facts):
+                    self._set_rights(descriptor, folder=True)
+        except PermissionError as error:
+            self.warnings.append(f"{self.dest}: owner, group or mode of a directory cannot be set ({error.strerror})")
 
     def clear(self) -> None:
         """All is done: the staging directory is not needed any more."""
@@ -112,31 +148,38 @@ class Destination:
         """Whether what these are of has other rights than it should."""
         return self.keeps_rights and self.rights.wrong(facts)
 
-    def set_rights(self, path: str | int, *, folder: bool = False) -> None:
-        """Give a file, or a directory, the rights that it should have. What a symbolic link leads to keeps its own."""
+    def was_wrong(self, facts: os.stat_result) -> bool:
+        """The same, before directories were taken back."""
+        return self.wrong(self._was.get((facts.st_dev, facts.st_ino), facts))
+
+    def set_rights(self, path: str | int) -> None:
+        """Give a file the rights that it should have. What a symbolic link leads to keeps its own."""
         if isinstance(path, str):
             descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                self._set_rights(f"/proc/self/fd/{descriptor}", folder=folder)
+                self._set_rights(f"/proc/self/fd/{descriptor}")
             except OSError as error:
                 error.filename = path
                 raise
             finally:
                 os.close(descriptor)
         else:
-            self._set_rights(path, folder=folder)
+            self._set_rights(path)
 
-    def _set_rights(self, path: str | int, *, folder: bool) -> None:
+    def _set_rights(self, path: str | int, *, folder: bool = False) -> None:
         if self.keeps_rights:
             if (self.rights.uid, self.rights.gid) != (-1, -1):
                 os.chown(path, self.rights.uid, self.rights.gid)
             os.chmod(path, self.rights.folder_mode if folder else self.rights.mode)  # noqa: PTH101
 
     def amend(self, files: t.Iterable[str]) -> None:
-        """Set the rights of what is there."""
+        """Set the rights of what is there; those of directories at the end."""
         for file in files:
             path = Path(self.dest, file)
-            self.set_rights(str(path), folder=path.is_dir())
+            if path.is_dir():
+                self._late.add(file)
+            else:
+                self.set_rights(str(path))
 
     def directory(self, path: str) -> None:
         """Have a directory below dest, and those above it."""
@@ -145,8 +188,7 @@ class Destination:
         self.directory(path.rpartition("/")[0])
         full = Path(self.dest, path)
         if not full.is_dir():
-            full.mkdir(mode=0o700)
-            self.set_rights(str(full), folder=True)
+            full.mkdir(mode=export_own.CLOSED)
             self._new.add(path)
         self._made.add(path)
 
@@ -233,9 +275,13 @@ class Destination:
         return f"{file}.{serial}"
 
 
-def _locked(dest: str) -> int:
+def _fail(error: OSError) -> t.NoReturn:
+    raise error
+
+
+def _locked(dest: str, place: str) -> int:
     """A descriptor of the directory that keeps others out. Where a file system knows no locks of directories, nothing does."""
-    descriptor = os.open(dest, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -244,16 +290,6 @@ def _locked(dest: str) -> int:
     except OSError:
         return descriptor
     return descriptor
-
-
-def _refuse_links(folder: str, but: str = "lost+found") -> None:
-    """Raise StoreError: whose files these are could have this process, which may do more, write and change owners elsewhere."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_symlink():
-                raise StoreError(entry.path, "it is a symbolic link, and an export makes none", "Remove it, then export again")
-            if entry.is_dir() and entry.name != but:
-                _refuse_links(entry.path, "")
 
 
 def check_room(dest: str, needed: int, files: int) -> None:

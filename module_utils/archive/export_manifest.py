@@ -54,6 +54,11 @@ def line_of(place: Place, item: Item, file: str, size: int, span: Data) -> bytes
     return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
 
 
+def leads_out(file: str) -> bool:
+    """Whether the path of a file, which others may have written, can be one outside of dest."""
+    return any(name in ("", ".", "..") for name in file.split("/"))
+
+
 def known_of(line: bytes, number: int | None, key_of: t.Callable[[str, str, Parts, str], int]) -> Known | None:
     """What a line says; None for one that is not whole, or not of ours. ``key_of`` a tree, a user, a folder and a file."""
     if not line.endswith(b"\n"):
@@ -61,7 +66,7 @@ def known_of(line: bytes, number: int | None, key_of: t.Callable[[str, str, Part
     try:
         told = json.loads(line)
         end = told["offset"] + told["length"] if "offset" in told else None
-        if any(name in ("", ".", "..") for name in told["file"].split("/")):
+        if leads_out(told["file"]):
             return None
         key = key_of(told["tree"], told["user"], tuple(told["folder"]), told["file"])
         return Known(key, bytes.fromhex(told["sha256"]), number, told["file"], int(told["size"]), end)
@@ -122,6 +127,8 @@ def sums(manifest: Manifest, dest: str, known: t.Mapping[str, str], target: Path
         done: set[str] = set()
         for line in manifest.lines():
             told = json.loads(line)
+            if leads_out(told["file"]):
+                raise StoreError(str(manifest.path), "somebody changed it during the export", "Export again, it is made anew")
             if "offset" not in told:
                 put(told["sha256"], told["file"])
             elif told["file"] != seen and told["file"] not in done:

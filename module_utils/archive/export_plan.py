@@ -39,14 +39,18 @@ class Plan:
         self._report = report
         self._wrong = wrong
 
-    def make(self, folders: t.Iterable[tuple[User, UserFolder]], *, sources: bool) -> None:
-        """Select the messages of these folders, see what is there, and whether there is room for the rest."""
+    def make(self, folders: t.Iterable[tuple[User, UserFolder]], *, sources: bool, made: bool) -> None:
+        """Select the messages of these folders, see what is there, and whether there is room for the rest.
+
+        ``made``: whether dest itself is of the export too.
+        """
         keys = [(folder.id, self._standing.key(user.tree, user.name, folder.parts)) for user, folder in folders]
         wish, report = self._wish, self._report
         report.lost = self._catalog.choose(keys, wish.since, wish.before, sources=sources)
         self._compare()
         bases = self._add_up()
-        self.amend = list(dict.fromkeys([*self.amend, *filter(self._is_wrong, export_manifest.OURS)]))
+        ours = (*export_manifest.OURS, "") if made else export_manifest.OURS
+        self.amend = list(dict.fromkeys([*self.amend, *filter(self._is_wrong, ours)]))
         report.amended += len(self.amend)
         report.changed = bool(report.new or report.amended or not self._standing.complete)
         if report.new:

@@ -20,6 +20,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_manif
     Manifest,
     Place,
     known_of,
+    leads_out,
     line_of,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_names import Parts, eml_name, maildir_name
@@ -253,7 +254,7 @@ def journals(dest: str) -> t.Iterator[Journal]:
             first = next(lines, b"")
             head = json.loads(first)
             tree, user, parts = head["key"]
-            if any(name in ("", ".", "..") for name in head["file"].split("/")):
+            if leads_out(head["file"]):
                 continue
             place = Place(user, tree, tuple(parts), head["file"].removesuffix(".mbox"))
             yield Journal(path, place, int(head["base"]), len(first))
