@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exports: what is there afterwards, what again does, what is damaged, and what an export that was cut short leaves."""
+"""Exports: what is there afterwards, what again does, and what is damaged."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
-import signal
 import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
@@ -18,11 +15,10 @@ import pytest
 import zstandard
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import export as export_work
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_dest, export_write
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_dest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_wish import Rights
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Syncer
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, BusyError, StoreError
 from tests.unit.module_utils.archive.engine_fake import Archive, mail
 from tests.unit.module_utils.archive.export_scene import (
@@ -36,14 +32,11 @@ from tests.unit.module_utils.archive.export_scene import (
     furnished,
     lines,
     mboxrd,
-    message,
     of_manifest,
     placed,
 )
 
 FORMS = ("mbox", "eml", "maildir")
-# Events of the interpreter that change a file or directory.
-CHANGING = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.utime"}
 
 
 @pytest.fixture
@@ -241,67 +234,6 @@ def test_a_dest_with_foreign_files_a_full_disk_and_another_export(
     assert files(foreign) == {"theirs"}
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_disk_that_fills_up_is_told_and_the_next_export_goes_on(
-    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
-) -> None:
-    dest = tmp_path / "dest"
-    monkeypatch.setattr(export_dest, "BATCH_FILES", 2)
-    written = []
-
-    def settle(self: export_dest.Destination) -> None:
-        written.append(self)
-        if len(written) == 2:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        original(self)
-
-    original = export_dest.Destination.settle
-    with monkeypatch.context() as patch:
-        patch.setattr(export_dest.Destination, "settle", settle)
-        with pytest.raises(StoreError, match="No space left on device"):
-            exported(archive, dest, form)
-    assert not json.loads((dest / "export.json").read_bytes())["complete"]
-    kept = {name: (dest / name).stat().st_ino for name in files(dest) if "@" in name and not name.startswith(".")}
-    assert kept
-    done = exported(archive, dest, form)
-    assert done.new < done.messages
-    assert {name: (dest / name).stat().st_ino for name in kept} == kept
-    assert of_manifest(dest) == placed(archive)
-    assert [entry["outcome"] for entry in entries(archive)] == ["begun", "failed", "begun", "done"]
-
-
-def test_bytes_are_durable_before_they_have_their_name(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: set[str] = set()
-    named: list[str] = []
-    sync, replace = Syncer.sync, os.replace
-
-    def syncing(self: Syncer, written: t.Any) -> None:
-        synced.update(written.files)
-        sync(self, written)
-
-    def replacing(source: str | Path, target: str) -> None:
-        if "@" in str(target):
-            assert os.path.relpath(source, tmp_path / "dest") in synced
-            named.append(target)
-        replace(source, target)
-
-    monkeypatch.setattr(Syncer, "sync", syncing)
-    monkeypatch.setattr(os, "replace", replacing)
-    done = exported(archive, tmp_path / "dest")
-    assert len(named) == done.new
-
-
-def test_a_file_that_only_the_manifest_lacks_is_not_written_again(archive: Archive, tmp_path: Path) -> None:
-    exported(archive, tmp_path / "dest")
-    *_, last = lines(tmp_path / "dest")
-    inode = (tmp_path / "dest" / last["file"]).stat().st_ino
-    manifest = tmp_path / "dest" / "manifest.jsonl"
-    os.truncate(manifest, manifest.read_bytes().rstrip().rfind(b"\n") + 1)
-    done = exported(archive, tmp_path / "dest")
-    assert (done.changed, done.new, (tmp_path / "dest" / last["file"]).stat().st_ino) == (True, 0, inode)
-    assert of_manifest(tmp_path / "dest") == placed(archive)
-
-
 def test_a_user_who_was_renamed_has_the_new_name_in_new_lines_and_the_old_directory(archive: Archive, tmp_path: Path) -> None:
     exported(archive, tmp_path / "dest")
     with Catalog.open(archive.catalog_file) as catalog:
@@ -343,32 +275,6 @@ def test_an_export_that_came_to_its_end_while_another_began_is_not_mixed_with_it
         with pytest.raises(BusyError, match="another export wrote to it just now"):
             exported(archive, tmp_path / "dest", "eml", users=(BOB,))
     assert {line["user"] for line in lines(tmp_path / "dest")} == {ALICE}
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_an_export_that_was_cut_short_when_all_was_there_still_gets_its_last_entry(
-    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
-) -> None:
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(export_work.export_manifest, "sums", killed)
-        exported(archive, tmp_path / "dest", form)
-    done, again = (exported(archive, tmp_path / "dest", form) for _ in range(2))
-    assert (done.changed, done.new, again.changed) == (True, 0, False)
-    told = [(entry["outcome"], entry.get("manifest", "")) for entry in entries(archive)]
-    assert told == [("begun", ""), ("done", hashlib.sha256((tmp_path / "dest/manifest.jsonl").read_bytes()).hexdigest())]
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_what_somebody_wrote_behind_the_last_line_of_the_manifest_goes(archive: Archive, tmp_path: Path, form: str) -> None:
-    exported(archive, tmp_path / "dest", form)
-    manifest = tmp_path / "dest/manifest.jsonl"
-    before = manifest.read_bytes()
-    manifest.write_bytes(before + b'{"torn')
-    done, again = (exported(archive, tmp_path / "dest", form) for _ in range(2))
-    assert (done.changed, done.new, again.changed, manifest.read_bytes() == before) == (True, 0, False, True)
 
 
 @pytest.mark.parametrize(
@@ -413,61 +319,3 @@ def test_the_journal_of_an_mbox_cannot_name_a_file_outside(archive: Archive, tmp
     (staging / f"{stem}.part").write_bytes(b"x" * 1_000)
     exported(archive, dest, "mbox")
     assert not (tmp_path / "outside.mbox").exists() and of_manifest(dest) == placed(archive)
-
-
-def soil(dest: Path) -> None:
-    """What a power loss may leave at the end of files that were being written."""
-    for path in (*dest.glob(".*/*.part"), *dest.glob(".*/*.jsonl"), *dest.glob("manifest.jsonl")):
-        with path.open("ab") as file:
-            file.write(b'{"torn' * 2_000)
-
-
-def child(archive: Archive, dest: Path, form: str, events: int) -> bool:
-    """Export in a child that is killed before it does that many changes to dest; whether it was."""
-    number = os.fork()
-    if number == 0:
-        left = events
-
-        def count(event: str, arguments: tuple[t.Any, ...]) -> None:
-            nonlocal left
-            if event in CHANGING and arguments and str(arguments[0]).startswith(str(dest)):
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-        try:
-            exported(archive, dest, form, extend=True)
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(number, 0)[1])
-
-
-@pytest.mark.parametrize(("form", "earlier"), [("mbox", 4_000), ("mbox", 0), ("eml", 0)])
-def test_an_export_that_is_killed_anywhere_goes_on(
-    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, earlier: int
-) -> None:
-    monkeypatch.setattr(export_dest, "BATCH_FILES", 3)
-    monkeypatch.setattr(export_write, "CHECKPOINT_MESSAGES", 2)
-    killed = 0
-    while True:
-        dest = tmp_path / f"dest{killed}"
-        if earlier:
-            exported(archive, dest, form, before=earlier)
-        if not child(archive, dest, form, 1 + 4 * killed):
-            break
-        killed += 1
-        for line in (
-            (dest / "manifest.jsonl").read_bytes().splitlines(keepends=True) if (dest / "manifest.jsonl").exists() else ()
-        ):
-            if line.endswith(b"\n"):
-                told = json.loads(line)
-                assert hashlib.sha256(message(dest, told)).hexdigest() == told["sha256"]
-        soil(dest)
-        assert exported(archive, dest, form, extend=True).warnings == []
-        assert of_manifest(dest) == placed(archive)
-        assert {line["file"] for line in lines(dest)} | {"manifest.jsonl", "SHA256SUMS", "export.json"} == files(dest)
-        if form == "mbox":
-            assert sum(len(mboxrd(path)) for path in dest.rglob("*.mbox")) == sum(placed(archive).values())
-        assert not exported(archive, dest, form).changed
-    assert killed > 10
