@@ -17,7 +17,7 @@ from tests.faults.imap_server import PASSWORD, ImapServer
 from tests.lab import ports
 from tests.lab.playbooks import ROOT
 
-SCRIPT = ROOT / "roles" / "archive_access" / "files" / "kerio.lua"
+SCRIPTS = ROOT / "roles" / "archive_access" / "files"
 DRIVER = Path(__file__).with_name("access_driver.lua")
 LIMITS = {"window": 3600, "account_and_source": 3, "account": 4, "source": 20, "server": 50}
 HERE = "192.0.2.1"
@@ -83,7 +83,8 @@ class Access:
         settings = {"timeout": self.timeout, "at_once": self.at_once, "guesses": guesses, "servers": self.servers}
         settings["trusted_networks"] = self.trusted
         self.guesses.mkdir(exist_ok=True)
-        self._install("kerio.lua", SCRIPT.read_text(encoding="utf-8"))
+        for script in SCRIPTS.glob("*.lua"):
+            self._install(script.name, script.read_text(encoding="utf-8"))
         self._install("servers.lua", f"return {lua(settings)}\n")
         self._install("logins.lua", f"return {lua(self.logins)}\n")
         pipes: dict[str, t.Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
