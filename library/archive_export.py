@@ -39,6 +39,8 @@ options:
       - Absolute path of the directory to export to, on the archive host, outside of O(root). It is made unless it is there; the
         directory above it must exist, so that a disk that is not mounted is not taken for one that is.
       - It must be empty, or hold an earlier export of the same selection and O(format); see O(extend).
+      - Root exports into no directory below one that somebody else owns or may write in, such as the home of a reader, because
+        that person could lead the export elsewhere.
     type: path
     required: true
   users:
