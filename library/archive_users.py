@@ -287,6 +287,8 @@ left_out:
   sample: [archive@example.com]
 """
 
+import copy
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
@@ -345,7 +347,8 @@ def work(module: AnsibleModule) -> runner.Outcome:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
+    # A copy, because Ansible writes the defaults of suboptions into it.
+    module = AnsibleModule(argument_spec=copy.deepcopy(OPTIONS), supports_check_mode=True)
     runner.run(module, lambda: work(module))
 
 
