@@ -170,7 +170,7 @@ class Destination:
         if self.keeps_rights:
             if (self.rights.uid, self.rights.gid) != (-1, -1):
                 os.chown(path, self.rights.uid, self.rights.gid)
-            os.chmod(path, self.rights.folder_mode if folder else self.rights.mode)  # noqa: PTH101
+            os.chmod(path, self.rights.folder_mode if folder else self.rights.mode)  # noqa: PTH101 - of a descriptor too
 
     def amend(self, files: t.Iterable[str]) -> None:
         """Set the rights of what is there; those of directories at the end."""

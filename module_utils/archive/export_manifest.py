@@ -177,8 +177,8 @@ def about(dest: str) -> Data | None:
 
 def _refuse_foreign(dest: str) -> None:
     # What begins an export before it is on record is its staging directory.
-    names = os.listdir(dest) if Path(dest).exists() else []  # noqa: PTH208
-    found = sorted(name for name in names if name not in (STAGING, "lost+found"))
+    paths = Path(dest).iterdir() if Path(dest).exists() else ()
+    found = sorted(path.name for path in paths if path.name not in (STAGING, "lost+found"))
     if found:
         cause = f"it is not empty and holds no export (found {', '.join(found[:3])})"
         raise StoreError(dest, cause, "Give an empty directory, or one that is not there yet")

@@ -24,26 +24,26 @@ Facts = dict[tuple[int, int], os.stat_result]
 
 def place_of(dest: str) -> str:
     """``dest`` without symbolic links. Raises InputError for root when somebody else could swap it on the way there."""
-    at, left = "/", list(reversed(Path(dest).parts[1:]))
+    at, left = Path("/"), list(reversed(Path(dest).parts[1:]))
     while left:
-        if _theirs(facts := os.stat(at)) and not (_owned(facts) and facts.st_mode & stat.S_ISVTX):  # noqa: PTH116
+        if _theirs(facts := at.stat()) and not (_owned(facts) and facts.st_mode & stat.S_ISVTX):
             _refuse_ancestor(at)
         name = left.pop()
-        path = os.path.join(at, name)  # noqa: PTH118
+        path = at / name
         if name == "..":
-            at = os.path.dirname(at)  # noqa: PTH120
-        elif os.path.islink(path):  # noqa: PTH114
-            if _theirs(os.lstat(path), 0):
+            at = at.parent
+        elif path.is_symlink():
+            if _theirs(path.lstat(), 0):
                 _refuse_ancestor(path)
-            target = Path(os.readlink(path))  # noqa: PTH115
-            at = "/" if target.is_absolute() else at
+            target = path.readlink()
+            at = Path("/") if target.is_absolute() else at
             left += reversed(target.parts[target.is_absolute() :])
         else:
             at = path
-    return at
+    return str(at)
 
 
-def _refuse_ancestor(path: str) -> t.NoReturn:
+def _refuse_ancestor(path: Path) -> t.NoReturn:
     cause = f"others than root own {path} or may write to it, and so could put another directory in its place"
     raise InputError("dest", cause, f"Give a dest elsewhere, or make {path} root's, with mode 0755")
 

@@ -40,7 +40,7 @@ class Door:
         self.server.script.on("LOGIN", self.login)
 
     def note(self, command: Command, name: str, right: bool) -> bool:
-        tls = isinstance(command.session.ask.__self__.link, ssl.SSLSocket)  # type: ignore[attr-defined]
+        tls = isinstance(command.session.ask.__self__.link, ssl.SSLSocket)  # type: ignore[attr-defined]  # the bound method of a Line
         self.tried.append((name, tls, right))
         return right
 

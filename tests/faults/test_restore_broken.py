@@ -261,7 +261,7 @@ class Stopping(Silent):
         self.lines = 0
 
     @property
-    def stop_requested(self) -> bool:  # type: ignore[override]
+    def stop_requested(self) -> bool:  # type: ignore[override]  # Silent has a constant
         return self.lines > 0
 
     def progress(self, line: str, **_data: t.Any) -> None:

@@ -21,7 +21,7 @@ SIGNS = "aZ0@._+'(), ~#-=%*?:/\\\"&<>[]{}|`^$!;\t\n\x7fäß日\u2028\ud800"
 def user(number: int, name: str, *privileges: str, **more: object) -> User:
     """A person of a Kerio server, who may log in and read unless other privileges are given."""
     given = {**KERIO, "privileges": privileges or ("login", "read"), **more}
-    return User(id=number, name=name, tree=f"tree {number}", **given)  # type: ignore[arg-type]
+    return User(id=number, name=name, tree=f"tree {number}", **given)  # type: ignore[arg-type]  # a field of any type
 
 
 def accounts(*users: User, passwords: tuple[str, ...] = ()) -> list[Account]:
@@ -237,7 +237,7 @@ OTHERS = (user(2, "a"), user(3, "b"), user(4, "c"))
 )
 def test_who_may_do_less_or_proves_otherwise_who_he_is_has_lost_something(change: dict[str, object], loses: bool) -> None:
     plain = dataclasses.replace(BEFORE, privileges=("login", "read"))
-    changed = dataclasses.replace(plain, **change)  # type: ignore[arg-type]
+    changed = dataclasses.replace(plain, **change)  # type: ignore[arg-type]  # a field of any type
     assert (lost(plain, changed) == ["bob@example.com"]) is loses
 
 
