@@ -11,7 +11,8 @@ import hashlib
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_names import in_lua, in_passwd_file
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_users import INTEGRATED, KERIO, Account
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_users import Account
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import INTEGRATED, KERIO
 
 USERS, OWNERS, ACL, SHARED, LOGINS = "users", "owners", "acl", "shared-mailboxes", "logins.lua"
 ACL_OF_AUDITORS = "acl-of-auditors"

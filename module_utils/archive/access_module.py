@@ -19,6 +19,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import INTEGRATED
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, StoreError
 
 # What Dovecot's configuration and its passwd-files would read as something else.
@@ -68,7 +69,7 @@ def _wanted(options: t.Mapping[str, t.Any], *, check_mode: bool) -> tuple[access
     if hidden := access_state.with_hidden_folder(options["root"], accounts):
         warnings.append(access_users.sentence([account.name for account in hidden], _HIDDEN))
     in_use = access_files.hashes_in(access_state.read(state / access_state.LIVE / access_files.USERS) or "")
-    integrated = {account.key for account in accounts if account.way == access_users.INTEGRATED}
+    integrated = {account.key for account in accounts if account.way == INTEGRATED}
     hashes = access_passwords.hashes(
         {key: password for key, password in passwords.items() if key in integrated},
         {key: in_use[field] for key in integrated if (field := access_names.in_passwd_file(key)) in in_use},

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import stat
@@ -12,7 +11,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import access_files, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import access_files, layout, store_setup
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_users import Account
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -48,10 +47,7 @@ def rights_of(owner: str | None, group: str | None, mail_user: str | None) -> Ri
     if os.geteuid() != 0:
         return Rights(me.pw_uid, os.getegid(), me.pw_uid, os.getegid())
     accounts = {option: _account(option, name) if name else me for option, name in (("owner", owner), ("mail_user", mail_user))}
-    try:
-        gid = grp.getgrnam(group).gr_gid if group else accounts["owner"].pw_gid
-    except KeyError as error:
-        raise InputError("group", f"there is no group {group!r} on this host", "Create it first, or correct the name") from error
+    gid = store_setup.group_number(group) if group else accounts["owner"].pw_gid
     mail = accounts["mail_user"]
     return Rights(accounts["owner"].pw_uid, gid, mail.pw_uid, mail.pw_gid)
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import access_names, users_rights
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import CATCHALL
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import INTEGRATED, KERIO, named
 
-INTEGRATED = "integrated"
-KERIO = "kerio"
 _NAMED = 20  # users in one warning
 
 _REASONS = {
@@ -114,5 +113,4 @@ def _account(user: User, way: str, labels: t.Mapping[str, str], catchall: t.Sequ
 
 def sentence(names: t.Sequence[str], reason: str) -> str:
     """A warning that names people, and not hundreds of them."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more} {reason}"
+    return f"{named(names, _NAMED)} {reason}"

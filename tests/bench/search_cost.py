@@ -20,10 +20,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, users_rights
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_users import INTEGRATED
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import INTEGRATED
 from tests.bench.figures import Json
 from tests.bench.machine import FailedError, timed
 from tests.bench.server import PEOPLE, short
