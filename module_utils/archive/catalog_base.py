@@ -13,6 +13,7 @@ from pathlib import Path
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import schema
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
 
+_Found = t.TypeVar("_Found")
 BUSY_MILLISECONDS = 60_000
 _BUSY_PAUSE = 0.005  # seconds
 _REMEDIES = {
@@ -79,8 +80,10 @@ class Database:
     def _refresh(self) -> None:
         """Open the catalog again when it is not as it was opened."""
         if not self._as_opened():
-            self._db.close()
+            # Closed last: while the new one fails, who has a transaction in the old one can still end it.
+            old = self._db
             self._connect("ro")
+            old.close()
 
     def _prepare(self, *, readonly: bool, create: bool) -> None:
         if not readonly:
@@ -184,6 +187,23 @@ class Database:
     def row(self, statement: str, values: t.Sequence[t.Any] = ()) -> t.Any:
         """The first row of a query, or None."""
         return self._asked(statement, values, sqlite3.Cursor.fetchone)
+
+    def together(self, read: t.Callable[[], _Found]) -> _Found:
+        """What ``read`` makes of several queries, all of one state; called again when the catalog was opened again meanwhile."""
+        if self._db.in_transaction:
+            return read()
+        while True:
+            self._refresh()
+            view = self._db
+            with self._errors():
+                view.execute("BEGIN")
+                try:
+                    found = read()
+                finally:
+                    if self._db is view:
+                        view.execute("ROLLBACK")
+            if self._db is view:
+                return found
 
     def _asked(self, statement: str, values: t.Sequence[t.Any], fetch: t.Callable[[sqlite3.Cursor], t.Any]) -> t.Any:
         """Ask again when somebody wrote meanwhile: who reads a file that is not to change would see halves of it."""

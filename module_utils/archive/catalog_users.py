@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import time
@@ -135,11 +134,14 @@ class UserTables(EvidenceTables):
         self._db.execute(_UPDATE, row)
 
     def _users(self, where: str, values: t.Sequence[t.Any]) -> list[User]:
-        with self._one_view():
-            rows = self.rows(f"SELECT {_USER} FROM users {where} ORDER BY name", values)
-            alone = int(rows[0][0]) if len(rows) == 1 else None
-            addresses = self._texts(_ADDRESSES.format("" if alone is None else f"WHERE user_id = {alone}"))
-            reads = self._texts(_READS.format("" if alone is None else f"WHERE reader_id = {alone}"))
+        # Of two users who swap names meanwhile, nobody may seem to read the wrong one.
+        return self.together(lambda: self._read_users(where, values))
+
+    def _read_users(self, where: str, values: t.Sequence[t.Any]) -> list[User]:
+        rows = self.rows(f"SELECT {_USER} FROM users {where} ORDER BY name", values)
+        alone = int(rows[0][0]) if len(rows) == 1 else None
+        addresses = self._texts(_ADDRESSES.format("" if alone is None else f"WHERE user_id = {alone}"))
+        reads = self._texts(_READS.format("" if alone is None else f"WHERE reader_id = {alone}"))
         return [
             User(
                 id=row[0],
@@ -160,19 +162,6 @@ class UserTables(EvidenceTables):
             )
             for row in rows
         ]
-
-    @contextlib.contextmanager
-    def _one_view(self) -> t.Iterator[None]:
-        """Queries within it see one state: of two users who swap names meanwhile, nobody may seem to read the wrong one."""
-        if self._db.in_transaction:
-            yield
-            return
-        with self._errors():
-            self._db.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self._db.execute("ROLLBACK")
 
     def _texts(self, query: str) -> dict[int, list[str]]:
         """The texts that a query gives of each user, in its order."""

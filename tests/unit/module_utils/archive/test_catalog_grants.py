@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import typing as t
@@ -12,7 +13,7 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep, UserValues
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import UserPlanError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, UserPlanError
 
 ANN, BEN = UserValues("ann", "directory", kerio_login="ann@example.com"), UserValues("ben", "directory")
 READER = UserValues("reader", "inventory", reads=("ann", "ben"))
@@ -106,6 +107,43 @@ def test_names_that_are_swapped_meanwhile_are_told_as_before(catalog: Catalog, m
     monkeypatch.undo()
     users = {user.name: user for user in catalog.users()}
     assert (users["ann"].id, users["reader"].reads) == (ben.id, ("ben",))
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["who swapped them has gone", "who swapped them is still there"])
+def test_who_only_reads_is_told_one_state_too(catalog: Catalog, monkeypatch: pytest.MonkeyPatch, stays: bool) -> None:
+    write(catalog, "reader", dataclasses.replace(READER, reads=("ann",)))
+    ann, ben = (user for user in catalog.users() if user.name != "reader")
+    catalog.close()
+    plain = Catalog.rows
+    with contextlib.ExitStack() as until_the_end, Catalog.open(catalog.path, readonly=True) as reader:
+
+        def swapped_after(self: Catalog, statement: str, values: t.Sequence[t.Any] = ()) -> list[t.Any]:
+            found = plain(self, statement, values)
+            monkeypatch.undo()
+            other = until_the_end.enter_context(Catalog.open(self.path))
+            other.apply_users([UserStep(ann.id, BEN), UserStep(ben.id, ANN)])
+            if not stays:
+                other.close()
+            return found
+
+        monkeypatch.setattr(Catalog, "rows", swapped_after)
+        users = {user.name: user for user in reader.users()}
+        assert (users["ann"].id, users["reader"].reads) == (ben.id, ("ben",))
+
+
+def test_a_catalog_that_is_taken_away_while_it_is_read_is_the_error(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog.close()
+    with Catalog.open(catalog.path, readonly=True) as reader:
+        texts = Catalog._texts
+
+        def taken_away(self: Catalog, query: str) -> dict[int, list[str]]:
+            Path(self.path).unlink()
+            monkeypatch.undo()
+            return texts(self, query)
+
+        monkeypatch.setattr(Catalog, "_texts", taken_away)
+        with pytest.raises(CatalogError, match="unable to open database file"):
+            reader.users()
 
 
 def test_the_ledger_tells_them_by_name_and_by_tree(catalog: Catalog) -> None:
