@@ -100,7 +100,7 @@ class Done:
     running: bool = False
 
 
-def read_candidates(state: Path, *, check_mode: bool) -> dict[str, str]:
+def read_candidates(state: Path, made: t.Collection[str], *, check_mode: bool) -> dict[str, str]:
     """The texts that the role has put there. In check mode it has not, on a fresh host."""
     folder = state / CANDIDATE
     try:
@@ -111,16 +111,7 @@ def read_candidates(state: Path, *, check_mode: bool) -> dict[str, str]:
         raise os_failure(error, str(folder)) from error
     if CONFIGURATION not in names and not check_mode:
         raise AccessError(str(folder / CONFIGURATION), "it is not there", "Run the role archive_access, which makes it")
-    taken = {
-        access_files.USERS,
-        access_files.OWNERS,
-        access_files.ACL,
-        access_files.ACL_OF_AUDITORS,
-        access_files.SHARED,
-        access_files.LOGINS,
-        RECORD,
-    }
-    if clash := sorted(taken & set(names)):
+    if clash := sorted({*made, RECORD} & set(names)):
         raise AccessError(str(folder / clash[0]), "a file of that name is made from the catalog", "Remove it from the candidates")
     return {name: access_state.read(folder / name) or "" for name in names}
 
@@ -208,7 +199,10 @@ def _prepare(wanted: Wanted, difference: Difference) -> None:
 def _revoke(wanted: Wanted, difference: Difference, losers: list[str] | None, error: ArchiveToolError, *, kick: bool) -> None:
     """A lost right does not wait until a trial succeeds: its owner stays out until then. ``error`` tells so."""
     before = difference.before or {}
-    narrowed = _narrow(wanted, before.keys() - set(losers or ()))
+    kept = before.keys() - set(losers or ())
+    narrowed = _narrow(wanted, access_files.USERS, lambda text: access_files.narrowed(text, set(map(in_passwd_file, kept))))
+    # Kerio may be thinking about one of them.
+    narrowed |= _narrow(wanted, access_files.LOGINS, lambda text: access_files.narrowed_logins(text, kept))
     instance = _running(wanted.state)
     try:
         kicked = _settle(instance, losers, kick=kick)
@@ -259,7 +253,8 @@ def _put_in_force(wanted: Wanted, difference: Difference, losers: list[str] | No
     instance = _running(wanted.state)
     kicked: set[str] = set()
     before = difference.before or {}
-    _narrow(wanted, {key for key, entry in wanted.people.items() if before.get(key) == entry})
+    same = {in_passwd_file(key) for key, entry in wanted.people.items() if before.get(key) == entry}
+    _narrow(wanted, access_files.USERS, lambda text: access_files.narrowed(text, same))
     kicked |= _settle(instance, losers, kick=kick)
     for name, text in wanted.everything.items():
         if name != access_files.USERS and name in difference.files:
@@ -286,11 +281,11 @@ def _running(state: Path) -> Instance | None:
     return None
 
 
-def _narrow(wanted: Wanted, keys: t.Collection[str]) -> bool:
-    """Leave nobody else in the users file in use; returns whether that was a change."""
-    path = wanted.state / LIVE / access_files.USERS
+def _narrow(wanted: Wanted, name: str, leave: t.Callable[[str], str]) -> bool:
+    """Leave in a file in use what ``leave`` makes of it; returns whether that was a change."""
+    path = wanted.state / LIVE / name
     text = access_state.read(path) or ""
-    narrow = access_files.narrowed(text, set(map(in_passwd_file, keys)))
+    narrow = leave(text)
     if narrow == text:
         return False
     access_state.write(path, narrow, wanted.rights)

@@ -20,7 +20,7 @@ PREFIX = "Archives/"
 GROUP = "auditors"
 HEAD = "Made by mailops.kerio.archive_access from the catalog; changes are lost"
 SCHEME = "{ARGON2ID}"
-_ASK_KERIO = "nopassword=y noauthenticate=y"  # exists, and the next passdb decides
+ASK_KERIO = "nopassword=y noauthenticate=y"  # exists, and the next passdb decides
 _READ = "lr"
 
 # What each person who may log in has, by key.
@@ -48,7 +48,7 @@ def users_line(account: Account, hashes: t.Mapping[str, str]) -> str:
     user = in_passwd_file(account.key)
     if account.way == INTEGRATED:
         return f"{user}:{SCHEME}{hashes[account.key]}::::::"
-    return f"{user}:::::::{_ASK_KERIO}"
+    return f"{user}:::::::{ASK_KERIO}"
 
 
 def hashes_in(text: str) -> dict[str, str]:
@@ -117,7 +117,7 @@ def _listed(kind: str, name: str, label: str) -> tuple[str, str]:
 
 def _logins(accounts: t.Sequence[Account]) -> str:
     rows = (
-        f"  [{in_lua(account.key)}] = {{server = {in_lua(account.server)}, login = {in_lua(account.login)}}},"
+        f"{_login(account.key)}{{server = {in_lua(account.server)}, login = {in_lua(account.login)}}},"
         for account in accounts
         if account.way == KERIO
     )
@@ -161,6 +161,16 @@ def _less(had: t.Mapping[str, t.Any], has: t.Mapping[str, t.Any]) -> bool:
 def narrowed(text: str, same: t.Container[str]) -> str:
     """A users file with the lines of ``same`` alone (first fields, as they stand there)."""
     return _lines(*(line for line in text.splitlines() if line.startswith("#") or line.split(":", 1)[0] in same))
+
+
+def narrowed_logins(text: str, same: t.Iterable[str]) -> str:
+    """The same for logins.lua, by keys: whom Kerio is being asked about is looked up there once more before a session begins."""
+    kept = tuple(_login(key) for key in same)
+    return _lines(*(line for line in text.splitlines() if not line.startswith("  ") or line.startswith(kept)))
+
+
+def _login(key: str) -> str:
+    return f"  [{in_lua(key)}] = "
 
 
 def _lines(*lines: str) -> str:

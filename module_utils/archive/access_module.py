@@ -74,13 +74,14 @@ def _wanted(options: t.Mapping[str, t.Any], *, check_mode: bool) -> tuple[access
         {key: password for key, password in passwords.items() if key in integrated},
         {key: in_use[field] for key in integrated if (field := access_names.in_passwd_file(key)) in in_use},
     )
+    files = access_files.render(accounts, hashes, f"{state}/{access_state.HOMES}", f"{state}/{access_state.LIVE}")
     wanted = access_apply.Wanted(
         root=options["root"],
         state=state,
         rights=rights,
         accounts=accounts,
-        files=access_files.render(accounts, hashes, f"{state}/{access_state.HOMES}", f"{state}/{access_state.LIVE}"),
-        candidates=access_apply.read_candidates(state, check_mode=check_mode),
+        files=files,
+        candidates=access_apply.read_candidates(state, files, check_mode=check_mode),
         people=access_files.rights(accounts, hashes),
     )
     return wanted, warnings

@@ -22,7 +22,7 @@ CANDIDATE, LIVE, NEXT, HOMES = "candidate", "live", "next", "homes"
 RECORD = "applied.json"  # what was in force when a call ended well: it is written last
 CONFIGURATION = "dovecot.conf"
 # Read by the processes of the mail user; the rest by those that check logins; the record by nobody but us.
-_FOR_MAIL = (access_files.ACL, access_files.SHARED)
+_FOR_MAIL = (access_files.ACL, access_files.ACL_OF_AUDITORS, access_files.SHARED)
 _MODES = {RECORD: 0o600}
 _MODE = 0o640
 

@@ -117,7 +117,7 @@ class Trial:
             access_files.ACL: acl,
             access_files.SHARED: shared,
             access_files.USERS: "".join(f"{user}:{secret}::::::\n" for user in (reader, auditor))
-            + f"{asked}:::::::nopassword=y noauthenticate=y\n",
+            + f"{asked}:::::::{access_files.ASK_KERIO}\n",
             access_files.OWNERS: "".join(
                 f"{user}:::::{home}::{more}\n"
                 for user, more in ((reader, ""), (auditor, access_files.audits(str(self._next))), (asked, ""), (self._label, ""))

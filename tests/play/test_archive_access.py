@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import grp
 import json
+import pwd
 import re
 import stat
 import typing as t
@@ -132,6 +135,20 @@ def read_unseen(client: imapclient.IMAPClient, folder: str, uid: int) -> None:
         assert client._imap.uid(*arguments.split(" ", 1))[0] == "OK"
 
 
+def assert_sessions_cannot_read_hashes(stand: Stand) -> None:
+    """No process of the reader is in the group of those that check logins."""
+    entry = stand.access.entry
+    reader, group = pwd.getpwnam(entry["user"]).pw_uid, grp.getgrnam(entry["auth_group"]).gr_gid
+    groups: list[list[str]] = []
+    for file in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            lines = dict(line.split(":", 1) for line in file.read_text().splitlines())
+            groups += [lines["Groups"].split()] if int(lines["Uid"].split()[0]) == reader else []
+    assert groups
+    if entry["user"] != entry["auth_user"]:
+        assert str(group) not in [number for numbers in groups for number in numbers]
+
+
 def assert_logins(stand: Stand, server: LabServer) -> None:
     """A person of a server: reads, changes nothing, is refused with a wrong password."""
     person = server.users[0]
@@ -140,6 +157,7 @@ def assert_logins(stand: Stand, server: LabServer) -> None:
         ((folder, uid),) = found(client, f"send {ORDER} of these")
         assert folder.startswith(f"{user}/")
         assert_nobody_is_betrayed(client, server.users[1]["address"])
+        assert_sessions_cannot_read_hashes(stand)
         status = assert_read_only(client, folder, uid)
     opened = opened_by(stand, user, folder, uid)
     with stand.access.login(user.upper(), password) as again:

@@ -50,6 +50,9 @@ def test_a_right_that_is_lost_does_not_wait_for_a_trial_that_fails(archive: Scen
         told = f"Until then {BOB} cannot log in, because of rights that were lost, and their sessions have ended."
         assert failed["msg"].endswith(told)
         assert (goes_on(bob), goes_on(carl)) == (False, True)
+        # Where the script looks once more when Kerio has said yes.
+        logins = (archive.state / "live" / "logins.lua").read_text()
+        assert [name in logins for name in (BOB, "carl", ALICE)] == [False, True, True]
         assert [logs_in(archive, user) for user in (BOB, "erik", "carl", ALICE)] == [False, False, True, True]
         assert count(archive.log_in("carl"), f"Archives/{ALICE}") is None
 

@@ -273,3 +273,13 @@ def test_a_narrowed_users_file_keeps_exactly_the_lines_of_those_who_stay() -> No
         "o\\'brien:::::::nopassword=y noauthenticate=y",
     ]
     assert lines(access_files.narrowed(text["users"], ())) == []
+
+
+def test_narrowed_logins_are_lua_with_those_who_stay() -> None:
+    text = files(user(1, "bob"), user(2, "bobby"), user(3, "o'brien"))["logins.lua"]
+    assert access_files.narrowed_logins(text, {"bob", "bobby", "o'brien"}) == text
+    left = access_files.narrowed_logins(text, {"bobby", "nobody"})
+    assert [line for line in text.splitlines() if line not in left.splitlines()] == [
+        line for line in text.splitlines() if '"bob"' in line or "brien" in line
+    ]
+    assert '"bobby"' in left and left.splitlines()[-1] == "}"
