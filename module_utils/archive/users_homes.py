@@ -53,9 +53,12 @@ def settle(accounts: t.Sequence[Account], wish: Wish, current: t.Iterable[User])
     """Who is wanted, each person once. Raises UserPlanError where it is not told which of two accounts counts."""
     servers = _servers(wish)
     known = {user.kerio_login: user.server for user in current if user.kerio_login}
+    # A rename may have reached one server and not yet another: the login that the home server gives counts.
+    logins = {account.id: account.values.kerio_login for account in accounts}
     people: dict[str, list[Account]] = {}
     for account in accounts:
-        people.setdefault(account.values.kerio_login, []).append(account)
+        identity = _home(account, wish, servers), account.values.kerio_id
+        people.setdefault(logins.get(identity, account.values.kerio_login), []).append(account)
     homes = Homes()
     for login, rows in people.items():
         wanted = [account for account in rows if not account.why_not]

@@ -137,6 +137,39 @@ def test_the_id_that_another_server_told_is_no_other_account(scene: Scene) -> No
     assert (scene.user("ann@example.com").id, scene.user("ann@example.com").kerio_id) == (row, "id-ann-2")
 
 
+def renamed(*, old: Data, new: Data, **more: t.Any) -> users.Wish:
+    """Both servers list one account by the same id, and mail2, the home server, alone has the new name already."""
+    return both({**old, "id": "id-one"}, {**new, "id": "id-one"}, **more)
+
+
+def test_a_rename_that_has_not_reached_the_other_server_is_one_rename(scene: Scene) -> None:
+    old, new = listed("mail2", number=1), listed("mail2", "anna", number=2)
+    scene.sync(renamed(old=old, new=old, delete=True))
+    row = scene.user("ann@example.com").id
+    # The name of before counts as long as the home server has it, whatever the other server says.
+    assert scene.sync(renamed(old=new, new=old, delete=True)).steps == ()
+    found = scene.sync(renamed(old=old, new=new, delete=True))
+    assert (why(found), scene.user("anna@example.com").id) == ({"anna@example.com": "was ann@example.com"}, row)
+    assert scene.sync(renamed(old=new, new=new, delete=True)).steps == ()
+
+
+@pytest.mark.parametrize("home", ["mail2", None], ids=["the home server names itself", "the home server names none"])
+def test_a_new_user_who_is_called_otherwise_on_the_other_server_is_made_once(scene: Scene, home: str | None) -> None:
+    found = scene.sync(renamed(old=listed("mail2", number=1), new=listed(home, "anna", number=2)))
+    assert actions(found) == dict.fromkeys(["anna@example.com", "yan@example.com", "zoe@example.com"], "create")
+
+
+def test_who_gets_a_name_that_another_server_still_has_for_somebody_else_does_not_get_the_archive(scene: Scene) -> None:
+    scene.sync(renamed(old=listed("mail1", number=1), new=listed("mail1", number=2)))
+    row = scene.user("ann@example.com").id
+    # The mailbox has moved, the user is renamed, and somebody else has the name at the new home server.
+    desired = renamed(old=listed("mail2", number=1), new=listed("mail2", "anna", number=2))
+    desired.directories[1]["users"].append(listed("mail2", number=2))
+    scene.sync(desired)
+    anna, ann = scene.user("anna@example.com"), scene.user("ann@example.com")
+    assert (anna.id, anna.kerio_id, ann.id == row, ann.kerio_id) == (row, "id-one", False, "id-ann-2")
+
+
 @pytest.mark.parametrize("left", [True, False], ids=["the one before has left", "between two runs"])
 def test_another_account_of_the_login_on_the_home_server_is_somebody_else(scene: Scene, left: bool) -> None:
     one, two = listed("mail2", number=1), listed("mail2", number=2)
