@@ -35,7 +35,7 @@ Made = t.TypeVar("Made")
 class Whole:
     """A file of the staging directory that waits for its name; both relative to dest.
 
-    ``journal``: where its first lines are, before ``lines``.
+    ``journal``: a file that may have lines already, and that has ``lines`` too before the name is there.
     """
 
     temporary: str
@@ -236,20 +236,34 @@ class Destination:
         if not waiting:
             return
         self._syncer.sync(Written([whole.temporary for whole in waiting], {STAGING}))
+        journals = self._write_journals(waiting)
         manifest = self._appended()
         for whole in waiting:
             self.directory(whole.file.rpartition("/")[0])
             os.replace(f"{self.dest}/{whole.temporary}", f"{self.dest}/{whole.file}")  # noqa: PTH105 - a Path each is slower
-            if whole.journal is not None:
+            if whole.journal is None:
+                manifest.writelines(whole.lines)
+            else:
                 with whole.journal.open("rb") as lines:
                     next(lines)
                     shutil.copyfileobj(lines, manifest)
-            manifest.writelines(whole.lines)
         manifest.flush()
-        if journals := [whole.journal for whole in waiting if whole.journal is not None]:
+        if journals:
             self._syncer.sync(Written([MANIFEST], set()))
             for journal in journals:
                 journal.unlink()
+
+    def _write_journals(self, waiting: t.Iterable[Whole]) -> list[Path]:
+        """Make the journals durable and return them. The bytes must be so before: the next export believes a journal."""
+        journals = []
+        for whole in waiting:
+            if whole.journal is not None:
+                with whole.journal.open("ab") as file:
+                    file.writelines(whole.lines)
+                journals.append(whole.journal)
+        if journals:
+            self._syncer.sync(Written([f"{STAGING}/{journal.name}" for journal in journals], {STAGING}))
+        return journals
 
     def finish(self) -> None:
         """The same, and have all of it durable, the names too."""

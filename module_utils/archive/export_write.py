@@ -187,31 +187,32 @@ class MboxWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         with self._journal.open("ab") as journal:
-            if not self._journaled:
-                head = {"key": [self._place.tree, self._place.user, self._place.parts], "base": self.bases.get(self._key, 0)}
-                journal.write(json.dumps({**head, "file": self._name}).encode("ascii") + b"\n")
-            journal.writelines(self._fresh)
+            journal.writelines(self._due())
             journal.flush()
             os.fsync(journal.fileno())
         self._journaled = True
-        self._fresh = []
         self._durable = self._file.tell()
+
+    def _due(self) -> list[bytes]:
+        """What the journal lacks; a new one begins with the folder."""
+        lines, self._fresh = self._fresh, []
+        if lines and not self._journaled:
+            head = {"key": [self._place.tree, self._place.user, self._place.parts], "base": self.bases.get(self._key, 0)}
+            lines.insert(0, json.dumps({**head, "file": self._name}).encode("ascii") + b"\n")
+        return lines
 
     def _end(self) -> None:
         if self._key < 0:
             return
         size = self._file.tell() - self.bases.get(self._key, 0)
-        if self._journaled or (self._fresh and self.bases.get(self._key)):
-            self._checkpoint()  # or nobody could tell that an mbox that is there was only added to
         self._file.flush()
         self.dest.seal(self._file.fileno())
         self._file.close()
+        lines = self._due()
         self._key = -1
-        lines, self._fresh = self._fresh, []
         if lines or self._journaled:
             self.written.add(self._name)
-            temporary = f"{STAGING}/{self._part.name}"
-            self.dest.add(Whole(temporary, self._name, lines, self._journal if self._journaled else None), size)
+            self.dest.add(Whole(f"{STAGING}/{self._part.name}", self._name, lines, self._journal), size)
         else:
             self._part.unlink()  # of what was to be written nothing was whole
 
@@ -283,16 +284,24 @@ def resume(
 
 def adopt(dest: str) -> None:
     """Tell the manifest of the mboxes that got their names just before an export was cut short, and forget other journals."""
-    for journal in journals(dest):
-        if not journal.part.exists():
-            last = b""
-            for line in journal.lines():
-                last = line
-            one = known_of(last, None, lambda *_: 0)
-            path = Path(dest, f"{journal.place.path}.mbox")
-            if one is not None and one.end and path.exists() and end_of(path, one.end) == path.stat().st_size:
-                with Manifest(dest).open() as manifest:
-                    manifest.writelines(journal.lines())
-                    manifest.flush()
-                    os.fsync(manifest.fileno())
-            journal.path.unlink()
+    done = [journal for journal in journals(dest) if not journal.part.exists()]
+    if named := [journal for journal in done if _is_named(dest, journal)]:
+        with Manifest(dest).open() as manifest:
+            for journal in named:
+                manifest.writelines(journal.lines())
+            manifest.flush()
+            os.fsync(manifest.fileno())
+    for journal in done:
+        journal.path.unlink()
+
+
+def _is_named(dest: str, journal: Journal) -> bool:
+    """Whether the mbox that the journal tells of is there under its name."""
+    last = b""
+    for line in journal.lines():
+        last = line
+    one = known_of(last, None, lambda *_: 0)
+    if one is None or not one.end:
+        return False
+    path = Path(dest, f"{journal.place.path}.mbox")
+    return path.exists() and end_of(path, one.end) == path.stat().st_size

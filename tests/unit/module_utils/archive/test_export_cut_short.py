@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import signal
@@ -135,25 +136,81 @@ def soil(dest: Path) -> None:
             file.write(b'{"torn' * 2_000)
 
 
-def child(archive: Archive, dest: Path, form: str, events: int) -> bool:
-    """Export in a child that is killed before it does that many changes to dest; whether it was."""
+def is_killed(work: t.Callable[[], object]) -> bool:
+    """Do it in a child; whether that was killed."""
     number = os.fork()
     if number == 0:
-        left = events
-
-        def count(event: str, arguments: tuple[t.Any, ...]) -> None:
-            nonlocal left
-            if event in CHANGING and arguments and str(arguments[0]).startswith(str(dest)):
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
         try:
-            exported(archive, dest, form, extend=True)
+            work()
         finally:
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(number, 0)[1])
+
+
+def child(archive: Archive, dest: Path, form: str, events: int) -> bool:
+    """Export in a child that is killed before it does that many changes to dest; whether it was."""
+    left = events
+
+    def count(event: str, arguments: tuple[t.Any, ...]) -> None:
+        nonlocal left
+        if event in CHANGING and arguments and str(arguments[0]).startswith(str(dest)):
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def work() -> None:
+        sys.addaudithook(count)
+        exported(archive, dest, form, extend=True)
+
+    return is_killed(work)
+
+
+@pytest.mark.parametrize("through", [0, 3, 9])
+def test_mboxes_of_which_the_manifest_has_some_lines_are_taken_as_they_are(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, through: int
+) -> None:
+    class Deadly(io.FileIO):
+        def write(self, data: t.Any) -> int:
+            super().write(b"".join(bytes(data).splitlines(keepends=True)[:through]))
+            os.kill(os.getpid(), signal.SIGKILL)
+            return 0
+
+    dest = tmp_path / "dest"
+    with monkeypatch.context() as patch:
+        patch.setattr(export_dest.Manifest, "open", lambda manifest: io.BufferedWriter(Deadly(manifest.path, "ab"), 1 << 20))
+        assert is_killed(lambda: exported(archive, dest, "mbox"))
+    assert len(lines(dest)) == through
+    there = {path: path.stat().st_ino for path in dest.rglob("*.mbox")}
+    assert there
+    done = exported(archive, dest, "mbox")
+    assert (done.changed, done.new, done.warnings) == (True, 0, [])
+    assert {path: path.stat().st_ino for path in dest.rglob("*.mbox*")} == there
+    assert of_manifest(dest) == placed(archive)
+    assert not exported(archive, dest, "mbox").changed
+
+
+def test_journals_are_durable_after_their_bytes_and_before_the_names(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = tmp_path / "dest" / export_write.STAGING
+    told: list[str] = []
+    sync, replace = Syncer.sync, os.replace
+
+    def syncing(self: Syncer, written: t.Any) -> None:
+        sync(self, written)
+        if written.directories == {export_write.STAGING}:
+            journals = {f"{export_write.STAGING}/{path.name}" for path in staging.glob("*.jsonl")}
+            told.append("journals" if journals == set(written.files) else "bytes" if not journals else "mixed")
+
+    def replacing(source: str | Path, target: str) -> None:
+        if str(target).endswith(".mbox"):
+            told.append("name")
+        replace(source, target)
+
+    monkeypatch.setattr(Syncer, "sync", syncing)
+    monkeypatch.setattr(os, "replace", replacing)
+    exported(archive, tmp_path / "dest", "mbox")
+    assert told == ["bytes", "journals", "name", "name", "name", "name"]
 
 
 @pytest.mark.parametrize(("form", "earlier"), [("mbox", 4_000), ("mbox", 0), ("eml", 0)])
