@@ -130,7 +130,7 @@ def _decide(match: Match, holder: User, wish: Wish) -> str:
     if known is None and holder.kerio_id == values.kerio_id:
         match.user = holder
         return ""
-    rule = wish.reuse(values.name)
+    rule = wish.reuse(values)
     if rule == SEPARATE:
         return ""
     if rule and known is None:

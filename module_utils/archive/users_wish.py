@@ -74,9 +74,12 @@ class Wish:
         """The servers whose directory was read."""
         return frozenset(str(directory["server"]) for directory in self.directories)
 
-    def reuse(self, name: str) -> str:
-        """What is declared for a name that belonged to somebody else, "" for nothing."""
-        return self.reused_names.get(name) or self.reused_names.get(f"@{name.rpartition('@')[2]}", "")
+    def reuse(self, values: UserValues) -> str:
+        """What is declared for a name that belonged to somebody else, or for its domain; "" for nothing."""
+        # A name that is a login has no domain of its own.
+        domains = (name.rpartition("@")[2] for name in (values.name, values.kerio_login) if "@" in name)
+        keys = (values.name, *(f"@{domain}" for domain in domains))
+        return next((self.reused_names[key] for key in keys if key in self.reused_names), "")
 
 
 def from_kerio(user: User) -> bool:

@@ -11,7 +11,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import acces
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_users import History
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import UserPlanError
-from tests.unit.module_utils.archive.users_scene import Scene, person, scene, why, wish
+from tests.unit.module_utils.archive.users_scene import Scene, actions, person, scene, why, wish
 
 __all__ = ["scene"]
 ANN, BEN = person("ann"), person("ben")
@@ -188,6 +188,28 @@ def test_the_same_person_under_another_id_keeps_archive_privileges_and_grants(sc
             before[name].privileges,
             before[name].reads,
         )
+
+
+@pytest.mark.parametrize(("name", "told"), [("bob", "kerio id changed in mail1"), ("ann", "takes over the archive of that name")])
+def test_a_name_that_is_a_login_is_in_the_domain_of_the_account(scene: Scene, name: str, told: str) -> None:
+    scene.sync(wish(ANN, user_name="login"))
+    row = scene.user("ann").id
+    found = scene.sync(wish(RESTORED[0], user_name="login", reused_names={"@example.com": "same", name: "adopt"}))
+    assert (why(found), scene.user("ann").id) == ({"ann": told}, row)
+
+
+def test_a_name_that_is_a_login_is_in_no_other_domain(scene: Scene) -> None:
+    scene.sync(wish(ANN, user_name="login"))
+    with pytest.raises(UserPlanError, match="Say in reused_names, for the name or for @domain"):
+        scene.plan(wish(RESTORED[0], user_name="login", reused_names={"@example.org": "same", "@ann": "same"}))
+
+
+def test_an_address_is_in_its_own_domain_and_in_that_of_the_account(scene: Scene) -> None:
+    one = person("ann", address="ann@alias.example.org", addresses=["ann@alias.example.org", "ann@example.com"])
+    scene.sync(wish(one))
+    for domain in ("@alias.example.org", "@example.com"):
+        found = scene.plan(wish({**one, "id": "id-other"}, reused_names={domain: "same"}))
+        assert actions(found) == {"ann@alias.example.org": "change"}
 
 
 def test_a_leaver_may_be_the_same_person_too_and_a_renamed_user_may_not(scene: Scene) -> None:
