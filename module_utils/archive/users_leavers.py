@@ -21,11 +21,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 
 @dataclass(frozen=True)
 class Leaver:
-    """A user whom the directory, or the inventory (``declared``), has no more; and why."""
+    """A user whom the directory, or the inventory, has no more; and why."""
 
     user: User
     why: str
-    declared: bool = False
 
 
 def unmatched(current: t.Iterable[User], matches: t.Iterable[Match]) -> list[User]:
@@ -127,11 +126,7 @@ def dismissed(users: t.Iterable[User], matches: t.Iterable[Match], absent: t.Map
                 f"state is absent, and the directory of {match.values.server} has this user",
                 "Say not_users to leave the account out, or remove it on the server",
             )
-    return [
-        Leaver(user, "is declared to be absent", declared=True)
-        for user in users
-        if user.deleted is None and user.name.lower() in absent
-    ]
+    return [Leaver(user, "is declared to be absent") for user in users if user.deleted is None and user.name.lower() in absent]
 
 
 def gone_warnings(accounts: t.Sequence[Account], wish: Wish) -> list[str]:
