@@ -102,7 +102,7 @@ def excluded_warnings(accounts: t.Sequence[Account], wish: Wish) -> list[str]:
     if not accounts or wish.unread:
         return []
     owners = {address: account.values.name for account in accounts for address in account.values.addresses}
-    domains = {domain for of_server in domains_of(accounts).values() for domain in of_server} | {""}
+    domains = {account.domain for account in accounts} | {""}
     found = []
     for name in sorted(wish.not_users - {name for account in accounts for name in account.names}):
         if name in owners:

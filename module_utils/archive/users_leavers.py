@@ -129,7 +129,12 @@ def dismissed(users: t.Iterable[User], matches: t.Iterable[Match], absent: t.Map
     return [Leaver(user, "is declared to be absent") for user in users if user.deleted is None and user.name.lower() in absent]
 
 
-def gone_warnings(accounts: t.Sequence[Account], wish: Wish) -> list[str]:
-    """One sentence for each server and domain that is declared to be gone and is there."""
-    there = {domain for domains in domains_of(accounts).values() for domain in domains} & wish.gone.domains
-    return [f"gone: {name} is there. Take it out" for name in sorted((wish.gone.servers & wish.read) | there)]
+def gone_warnings(accounts: t.Sequence[Account], rest: t.Iterable[User], wish: Wish) -> list[str]:
+    """One sentence for each server and domain that is declared to be gone, is there, and can be taken out.
+
+    A domain that has moved to another server cannot, while users of ``rest``, whom nobody of the plan is, come from the first one.
+    """
+    there = domains_of(accounts)
+    needed = {domain_of(user) for user in rest if from_kerio(user) and domain_of(user) not in there.get(user.server, ())}
+    domains = wish.gone.domains & {account.domain for account in accounts} - needed
+    return [f"gone: {name} is there. Take it out" for name in sorted((wish.gone.servers & wish.read) | domains)]

@@ -114,6 +114,20 @@ def test_a_domain_that_is_really_gone_is_declared(scene: Scene) -> None:
     assert scene.plan(wish(ANN, GINA, gone=gone)).warnings == ("gone: example.org is there. Take it out",)
 
 
+def test_a_domain_that_moved_is_gone_until_nobody_of_the_first_server_needs_that(scene: Scene) -> None:
+    scene.sync(wish(ANN, GINA, HENRI))
+    moved = [directory(ANN), directory(person("iris", "example.org"), server="mail2", domains=["example.org"])]
+    gone = users.Gone(domains=frozenset({"example.org"}))
+    found = scene.sync(wish(directories=moved, gone=gone))
+    assert (set(found.staying), found.warnings) == ({"gina@example.org", "henri@example.org"}, ())
+    # It could not be taken out.
+    with pytest.raises(UserPlanError, match=r"mail1: the domain example\.org: .* 2 archive users come from it"):
+        scene.plan(wish(directories=moved))
+    scene.sync(wish(directories=moved, gone=gone, **UNLIMITED))
+    assert scene.plan(wish(directories=moved, gone=gone)).warnings == ("gone: example.org is there. Take it out",)
+    assert scene.sync(wish(directories=moved)).warnings == ()
+
+
 def test_the_last_user_of_a_domain_that_is_there_may_leave(scene: Scene) -> None:
     scene.sync(wish(ANN, GINA))
     answer = directory(ANN, domains=["example.com", "example.org"])
