@@ -132,7 +132,7 @@ def dismissed(users: t.Iterable[User], matches: t.Iterable[Match], absent: t.Map
 def gone_warnings(accounts: t.Sequence[Account], rest: t.Iterable[User], wish: Wish) -> list[str]:
     """One sentence for each server and domain that is declared to be gone, is there, and can be taken out.
 
-    A domain that has moved to another server cannot, while users of ``rest``, whom nobody of the plan is, come from the first one.
+    One that has moved to another server cannot, while users of ``rest``, whom nobody of the plan is, come from the first one.
     """
     there = domains_of(accounts)
     needed = {domain_of(user) for user in rest if from_kerio(user) and domain_of(user) not in there.get(user.server, ())}
