@@ -220,10 +220,11 @@ class _Work:
         """Write the sums, and that all of it is there."""
         dest = self._dest
         known = {file: digest for file, digest in export_manifest.sums_known(dest.dest).items() if file not in changed}
-        sums = dest.replace(export_manifest.SUMS, lambda path: export_manifest.sums(dest.manifest, dest.dest, known, path))
-        self._report.manifest = dest.manifest.sha256()
-        complete = not self._report.stopped
-        self._about.write(dest, complete=complete, manifest=self._report.manifest, sums=sums, damaged=self._report.damaged)
+        report = self._report
+        report.manifest, sums = dest.replace(
+            export_manifest.SUMS, lambda path: export_manifest.sums(dest.manifest, dest.dest, known, path)
+        )
+        self._about.write(dest, complete=not report.stopped, manifest=report.manifest, sums=sums, damaged=report.damaged)
 
     def _tell(self, outcome: str) -> None:
         # What ends an export that was cut short says so, although all messages were there.

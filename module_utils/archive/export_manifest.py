@@ -105,18 +105,13 @@ class Manifest:
             file.flush()
             os.fsync(file.fileno())
 
-    def sha256(self) -> str:
-        """Of the whole file."""
-        return sha256_of(self.lines())
 
-
-def sums(manifest: Manifest, dest: str, known: t.Mapping[str, str], target: Path) -> str:
-    """Write the sums of all files, as sha256sum has them, to ``target``; return their own.
+def sums(manifest: Manifest, dest: str, known: t.Mapping[str, str], target: Path) -> tuple[str, str]:
+    """Write the sums of all files, as sha256sum has them, to ``target``; return that of the manifest, and that of the sums.
 
     ``known``: sums of mboxes that are not as in the manifest, which has those of messages; others are read.
     """
-    total = hashlib.sha256()
-    seen = ""
+    total, manifest_total = hashlib.sha256(), hashlib.sha256()
     with target.open("wb") as file:
 
         def put(digest: str, name: str) -> None:
@@ -126,19 +121,20 @@ def sums(manifest: Manifest, dest: str, known: t.Mapping[str, str], target: Path
 
         done: set[str] = set()
         for line in manifest.lines():
+            manifest_total.update(line)
             told = json.loads(line)
-            if leads_out(told["file"]):
+            name = told["file"]
+            if leads_out(name):
                 raise StoreError(str(manifest.path), "somebody changed it during the export", "Export again, it is made anew")
             if "offset" not in told:
-                put(told["sha256"], told["file"])
-            elif told["file"] != seen and told["file"] not in done:
-                seen = told["file"]
-                done.add(seen)
-                put(known.get(seen) or sha256_of(pieces_of(Path(dest, seen))), seen)
-        put(manifest.sha256(), MANIFEST)
+                put(told["sha256"], name)
+            elif name not in done:
+                done.add(name)
+                put(known.get(name) or sha256_of(pieces_of(Path(dest, name))), name)
+        put(manifest_total.hexdigest(), MANIFEST)
         file.flush()
         os.fsync(file.fileno())
-    return total.hexdigest()
+    return manifest_total.hexdigest(), total.hexdigest()
 
 
 def sums_known(dest: str) -> dict[str, str]:
