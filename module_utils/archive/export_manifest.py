@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_export import Item, Known
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_names import Parts, moment
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import FLAG_NAMES
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.proof_files import pieces_of, sha256_of
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
@@ -22,7 +23,6 @@ MANIFEST, SUMS, ABOUT = "manifest.jsonl", "SHA256SUMS", "export.json"
 OURS = (MANIFEST, SUMS, ABOUT)
 STAGING = ".kerio-archive-export"
 VERSION = 1
-_FLAGS = {"D": "\\Draft", "F": "\\Flagged", "P": "$Forwarded", "R": "\\Answered", "S": "\\Seen"}
 
 Data = dict[str, t.Any]
 
@@ -44,7 +44,7 @@ def line_of(place: Place, item: Item, file: str, size: int, span: Data) -> bytes
         "sha256": item.digest.hex(),
         "size": size,
         "date": moment(item.date),
-        "flags": [_FLAGS[letter] for letter in item.flags if letter in _FLAGS],
+        "flags": [FLAG_NAMES[letter] for letter in item.flags if letter in FLAG_NAMES],
         "user": place.user,
         "tree": place.tree,
         "folder": place.parts,

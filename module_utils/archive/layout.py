@@ -30,7 +30,8 @@ NAME_BYTES = 200  # an escaped name that is longer is cut; with its mark it stay
 SHORTENED = "%~"
 _HASH_DIGITS = 16
 
-FLAG_LETTERS = {"\\draft": "D", "\\flagged": "F", "$forwarded": "P", "\\answered": "R", "\\seen": "S"}
+FLAG_NAMES = {"D": "\\Draft", "F": "\\Flagged", "P": "$Forwarded", "R": "\\Answered", "S": "\\Seen"}
+FLAG_LETTERS = {name.lower(): letter for letter, name in FLAG_NAMES.items()}
 _KNOWN_LETTERS = "DFPRST"
 
 # "%" itself, "/" and control characters (C1 and the line separators included) everywhere; surrogates stand for bytes

@@ -17,7 +17,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.rehearse_com
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_find import Finder, Match, Matches
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_form import same_in_form
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_journal import Entry
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Target, Wanted, flags_of, has_keywords
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import (
+    Target,
+    Wanted,
+    flags_of,
+    has_keywords,
+    leaves_out,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_report import Failure, FolderReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_tools import Session, Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, NetworkError, StoreError
@@ -253,8 +259,7 @@ class FolderWork:
             self._drop(one.digest, kinds.TOO_LARGE, f"the server takes no more than {most:,} bytes (APPENDLIMIT)")
             return
         flags = flags_of(one.letters, session.permanent)
-        left_out = has_keywords(one.letters) and len(flags) < len(one.letters)
-        self.report.flags_left_out += left_out and one.digest not in self.sent
+        self.report.flags_left_out += leaves_out(one.letters, flags) and one.digest not in self.sent
         if one.digest in self.sent:
             self.again[one.digest] = one
         self.sent.add(one.digest)

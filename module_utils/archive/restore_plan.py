@@ -7,13 +7,13 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow, User, UserFolder
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import FLAG_NAMES
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Server
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.selection import Folder, select_folders
 
 AS_ARCHIVED = ""
-FLAGS = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen"}
-KEYWORDS = {"P": "$Forwarded"}
+_KEYWORDS = {letter: name for letter, name in FLAG_NAMES.items() if not name.startswith("\\")}
 
 Parts = tuple[str, ...]
 
@@ -64,14 +64,19 @@ class Target:
 
 def flags_of(letters: str, permanent: t.Container[str]) -> tuple[str, ...]:
     r"""The flags of a placement; keywords only if ``permanent`` (lower case) has them, or ``\*``."""
-    flags = [name for letter, name in FLAGS.items() if letter in letters]
-    keywords = [name for letter, name in KEYWORDS.items() if letter in letters]
+    flags = [name for letter, name in FLAG_NAMES.items() if letter in letters and letter not in _KEYWORDS]
+    keywords = [name for letter, name in _KEYWORDS.items() if letter in letters]
     return (*flags, *(name for name in keywords if name.lower() in permanent or "\\*" in permanent))
+
+
+def leaves_out(letters: str, flags: t.Sequence[str]) -> bool:
+    """Whether ``flags``, as ``flags_of`` gives them, lack one of the letters; those that stand for no flag do not count."""
+    return len(flags) < len(FLAG_NAMES.keys() & set(letters))
 
 
 def has_keywords(letters: str) -> bool:
     """Whether it depends on the folder what of the flags can be set."""
-    return not KEYWORDS.keys().isdisjoint(letters)
+    return not _KEYWORDS.keys().isdisjoint(letters)
 
 
 def targets_of(user: User, folders: t.Sequence[UserFolder], choice: Choice) -> tuple[list[Target], list[str]]:

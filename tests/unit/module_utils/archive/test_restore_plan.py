@@ -14,6 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import (
     Choice,
     flags_of,
+    leaves_out,
     mailbox_of,
     server_of,
     targets_of,
@@ -140,18 +141,21 @@ def test_dates_and_digests_choose(choice: Choice, date: int, taken: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    ("letters", "permanent", "flags"),
+    ("letters", "permanent", "flags", "left_out"),
     [
-        ("", set(), ()),
-        ("DFRS", set(), ("\\Draft", "\\Flagged", "\\Answered", "\\Seen")),
-        ("PS", {"\\seen"}, ("\\Seen",)),
-        ("PS", {"$forwarded"}, ("\\Seen", "$Forwarded")),
-        ("P", {"\\*"}, ("$Forwarded",)),
-        ("T", {"\\*"}, ()),  # no message comes back marked as deleted
+        ("", set(), (), False),
+        ("DFRS", set(), ("\\Draft", "\\Flagged", "\\Answered", "\\Seen"), False),
+        ("PS", {"\\seen"}, ("\\Seen",), True),
+        ("PS", {"$forwarded"}, ("\\Seen", "$Forwarded"), False),
+        ("P", {"\\*"}, ("$Forwarded",), False),
+        ("PT", {"\\*"}, ("$Forwarded",), False),  # no message comes back marked as deleted
     ],
 )
-def test_flags_come_back_as_far_as_the_folder_takes_them(letters: str, permanent: set[str], flags: tuple[str, ...]) -> None:
+def test_flags_come_back_as_far_as_the_folder_takes_them(
+    letters: str, permanent: set[str], flags: tuple[str, ...], left_out: bool
+) -> None:
     assert flags_of(letters, permanent) == flags
+    assert leaves_out(letters, flags) is left_out
 
 
 PLAIN = b"Subject: a\r\nTo: b\r\n\r\none\r\ntwo\r\n"
