@@ -13,6 +13,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 
 ROOT = Path(__file__).parents[3]
 TOLD = "Ensure everything declared for the server was done"
@@ -53,6 +55,19 @@ def test_site_goes_on_to_users_and_archive_and_fails_at_its_end(tmp_path: Path, 
     assert (DIRECTORY, "fatal") in tasks
     assert tasks[-1] == (TOLD, "fatal")
     assert [end for name, end in tasks if name == TOLD] == ["skipping", "skipping", "fatal"]
+
+
+@pytest.mark.parametrize("before", [[], ["mail1 cannot be reached"]])
+@pytest.mark.parametrize("playbook", ["users.yml", "access.yml"])
+def test_a_host_of_both_groups_tells_each_failure(playbook: str, before: list[str]) -> None:
+    plays = DataLoader().load_from_file(str(ROOT / "playbooks" / playbook), trusted_as_template=True)
+    (play,) = (play for play in plays if play.get("hosts") == "archive_hosts")
+    ((task,),) = (task["rescue"] for task in play["tasks"] if "rescue" in task)
+    known = {"kerio_failure": "\n".join(before)} if before else {}
+    variables = {**task.get("vars", {}), **known, "ansible_failed_result": {"msg": "no such user"}}
+    told = Templar(loader=DataLoader(), variables=variables).template(task["ansible.builtin.set_fact"]["kerio_failure"])
+    *first, last = told.split("\n")
+    assert (first, last.rpartition(": ")[2]) == (before, "no such user")
 
 
 @pytest.mark.parametrize("playbook", ["configure.yml", "users.yml"])
