@@ -6,7 +6,6 @@ The archive is only read.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import random
 import time
@@ -25,7 +24,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapEr
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import open_connection
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Credentials, Endpoint
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import Fetched, StreamedBody
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import bytes_of
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.scratch import Scratch
 
 LISTED = 100
@@ -201,7 +200,7 @@ def _fetch(source: Source, scratch: Scratch, report: Rehearsal) -> None:
     """A server keeps the order in which messages were put in; where it does not, they are known by their digest."""
     waiting = list(report.sent)
     for came in scratch.messages() if waiting else ():
-        body = _bytes_of(came)
+        body = bytes_of(came)
         digest = hashlib.sha256(body).digest()
         one = next((each for each in waiting if each.digest == digest), waiting[0] if waiting else None)
         if one is None:
@@ -213,13 +212,6 @@ def _fetch(source: Source, scratch: Scratch, report: Rehearsal) -> None:
         report.tell(one.digest, Came.SAME if digest == one.digest else compare(source.read(one.digest), body))
     for one in waiting:
         report.tell(one.digest, "missing", "the server took it, and does not give it back")
-
-
-def _bytes_of(came: Fetched) -> bytes:
-    if not isinstance(came.body, StreamedBody):
-        return bytes(came.body)
-    with contextlib.closing(came.body.sink):
-        return b"".join(came.body.chunks())
 
 
 def _remove(wish: Wish, scratch: Scratch, report: Rehearsal, *, usable: bool) -> None:

@@ -21,6 +21,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_prin
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_source import Source
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import Failed, Fetched, Listed, StreamedBody, fetch
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import bytes_of
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 
 if t.TYPE_CHECKING:
@@ -181,9 +182,7 @@ class _Search:
         found = None
         for item in self.finder.fetched([self.there[uid]] if digests else []):
             if isinstance(item, Fetched):
-                came = b"".join(_pieces(item))
-                if isinstance(item.body, StreamedBody):
-                    item.body.sink.close()
+                came = bytes_of(item)
                 found = next((digest for digest in digests if self._has_fields_of(digest, came)), None)
         if found is not None:
             self._found(found, uid, Came.HEADERS)

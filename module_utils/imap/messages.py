@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass
 
@@ -63,6 +64,14 @@ class Fetched:
     body: memoryview | StreamedBody
     reported_size: int | None
     problems: tuple[str, ...]
+
+
+def bytes_of(item: Fetched) -> bytes:
+    """The message in one piece, as one that outlives the iterator; a sink is closed, whatever happens."""
+    if not isinstance(item.body, StreamedBody):
+        return bytes(item.body)
+    with contextlib.closing(item.body.sink):
+        return b"".join(item.body.chunks())
 
 
 @dataclass(frozen=True)
