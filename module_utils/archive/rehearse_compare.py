@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import typing as t
 from enum import StrEnum
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -23,7 +24,7 @@ def compare(sent: bytes, came: bytes) -> Came:
     """``HEADERS``: every header field that was sent is there in its order, and so is the body, but for line ends."""
     if sent == came:
         return Came.SAME
-    sent, came = (_with_crlf(text) for text in (sent, came))
+    sent, came = (b"".join(with_crlf([text])) for text in (sent, came))
     if sent == came:
         return Came.LINE_ENDS
     head, body = _split(sent)
@@ -31,10 +32,19 @@ def compare(sent: bytes, came: bytes) -> Came:
     return Came.HEADERS if body == other and _has_in_order(more, head) else Came.OTHER
 
 
-def _with_crlf(text: bytes) -> bytes:
-    """All line ends as CRLF; the end of the text has one."""
-    text = _LINE_END.sub(b"\r\n", text)
-    return text if text.endswith(b"\r\n") or not text else text + b"\r\n"
+def with_crlf(pieces: t.Iterable[bytes]) -> t.Iterator[bytes]:
+    """A message that comes in pieces, with all line ends as CRLF; its end has one, unless it is empty."""
+    held, last = b"", b""
+    for piece in pieces:
+        text = held + piece
+        # The CR at its end may be half a line end.
+        held = b"\r" if text.endswith(b"\r") else b""
+        text = _LINE_END.sub(b"\r\n", text[: len(text) - len(held)])
+        if text:
+            last = text[-2:]
+            yield text
+    if held or (last and last != b"\r\n"):
+        yield b"\r\n"
 
 
 def _split(text: bytes) -> tuple[list[bytes], bytes]:

@@ -7,10 +7,10 @@ Nobody but the bytes is believed: a Message-ID proves nothing.
 from __future__ import annotations
 
 import hashlib
-import re
 import typing as t
 
-_LINE_END = re.compile(rb"\r\n|\r|\n")
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.rehearse_compare import with_crlf
+
 _HEADER_END = b"\r\n\r\n"
 _NUL_AS_80 = bytes.maketrans(b"\0", b"\x80")
 
@@ -31,7 +31,7 @@ def prints_of(pieces: t.Iterable[bytes]) -> Prints:
     lines, body, text = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
     # A blank line ends the header, also when it is the first one.
     tail, in_body = b"\r\n", False
-    for piece in _with_crlf(pieces):
+    for piece in with_crlf(pieces):
         lines.update(piece)
         text.update(piece.translate(_NUL_AS_80, b"\r\n"))
         if in_body:
@@ -43,18 +43,3 @@ def prints_of(pieces: t.Iterable[bytes]) -> Prints:
             body.update(rest)
         tail = head[-len(_HEADER_END) + 1 :]
     return Prints(lines.digest(), body.digest(), text.digest())
-
-
-def _with_crlf(pieces: t.Iterable[bytes]) -> t.Iterator[bytes]:
-    """The message with all line ends as CRLF; its end has one, unless it is empty."""
-    held, last = b"", b""
-    for piece in pieces:
-        text = held + piece
-        # The CR at its end may be half a line end.
-        held = b"\r" if text.endswith(b"\r") else b""
-        text = _LINE_END.sub(b"\r\n", text[: len(text) - len(held)])
-        if text:
-            last = text[-2:]
-            yield text
-    if held or (last and last != b"\r\n"):
-        yield b"\r\n"
