@@ -172,17 +172,13 @@ class Restore:
         if not choice.digests and not self.wish.message_ids:
             return choice, targets
         self.reporter.progress("looking for single messages")
-        every = dataclasses.replace(choice, digests=frozenset())
-        found = source.with_ids(targets, every, self.wish.message_ids) if self.wish.message_ids else {}
-        digests = choice.digests.union(*found.values())
-        there = {digest for target in targets for digest in source.wanted(target, dataclasses.replace(choice, digests=digests))}
-        missing = [name for name, some in found.items() if not some]
-        missing += [digest.hex() for digest in sorted(choice.digests - there)]
+        found = source.singles(targets, choice, self.wish.message_ids)
+        missing = [name for name, some in found.by_id.items() if not some]
+        missing += [digest.hex() for digest in sorted(choice.digests - found.digests)]
         if missing:
             cause = f"not in the chosen folders of {user.name}: {', '.join(missing)}"
             raise InputError("digests, message_ids", cause, "Correct them, or choose other folders, dates or mailboxes")
-        choice = dataclasses.replace(choice, digests=digests)
-        return choice, [target for target in targets if source.wanted(target, choice)]
+        return dataclasses.replace(choice, digests=frozenset(found.digests)), found.targets
 
     def _all(self, tools: Tools, line: Line, works: t.Sequence[FolderWork]) -> None:
         """Every folder in turn; what keeps one from being restored does not stop the others, unless it is the same for all."""

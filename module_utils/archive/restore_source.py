@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filing_headers, layout
@@ -28,6 +29,15 @@ class Content:
 
     size: int
     pieces: t.Iterable[bytes]
+
+
+@dataclass
+class Singles:
+    """Messages that are asked for alone. ``by_id``: Message-ID -> those that have it. ``targets``: where some of them are."""
+
+    by_id: dict[str, set[bytes]]
+    digests: set[bytes] = field(default_factory=set)
+    targets: list[Target] = field(default_factory=list)
 
 
 class Source:
@@ -63,18 +73,24 @@ class Source:
         found = [Wanted(row.digest, row.size, row.vsize, row.internaldate, row.flags) for row in rows]
         return {one.digest: one for one in sorted(found, key=lambda one: (one.date, one.digest))}
 
-    def with_ids(self, targets: t.Iterable[Target], choice: Choice, ids: t.Collection[str]) -> dict[str, set[bytes]]:
-        """Message-ID -> the messages that have it. It reads the header of every message that the choice takes."""
+    def singles(self, targets: t.Iterable[Target], choice: Choice, ids: t.Collection[str]) -> Singles:
+        """What the choice names by digest, or ``ids`` by Message-ID. For an id it reads the header of every message there."""
+        taken = dataclasses.replace(choice, digests=frozenset()) if ids else choice
         asked = {name.strip().strip("<>"): name for name in ids}
-        found: dict[str, set[bytes]] = {name: set() for name in ids}
+        singles = Singles({name: set() for name in ids})
         looked: set[bytes] = set()
         for target in targets:
-            for digest in self.wanted(target, choice).keys() - looked:
-                looked.add(digest)
+            there = self.wanted(target, taken).keys()
+            for digest in there - looked if ids else ():
                 for value in self._message_ids(digest):
                     if value in asked:
-                        found[asked[value]].add(digest)
-        return found
+                        singles.by_id[asked[value]].add(digest)
+            looked |= there
+            # What an earlier target has as well was found there.
+            if some := there & choice.digests.union(*singles.by_id.values()):
+                singles.targets.append(target)
+                singles.digests |= some
+        return singles
 
     def _message_ids(self, digest: bytes) -> list[str]:
         try:
