@@ -64,6 +64,20 @@ unknown_addresses:
   type: list
   elements: dict
   sample: [{address: carol@example.com, messages: 12}]
+mailboxes:
+  description:
+    - Each mailbox of each profile that a run came to. C(tried) and C(succeeded) say when one last tried it and last went through
+      it to its end, in seconds since the epoch; C(succeeded) is null for never. C(archived) messages and C(bytes) read only grow.
+    - The rest is from the last run that succeeded. C(on_server) messages and C(uidnext), the sum of UIDNEXT, are what the server
+      said of the selected folders; null when it did not. C(excluded), C(left), C(failed) and C(quarantined) are not archived.
+      Mailboxes of C(multidrop) also have C(unknown_addresses) and C(on_server_bytes), as far as their messages were read.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {profile: journal, server: mail1, mailbox: archive@example.com, method: multidrop, tried: 1767406514, succeeded: 1767406514,
+       archived: 4290, bytes: 96000000, on_server: 4302, uidnext: 4303, excluded: 0, left: 12, failed: 0, quarantined: 0,
+       unknown_addresses: 1, on_server_bytes: 96300000}
 forecast:
   description:
     - How many days the free bytes or inodes of the file system last, at the growth of up to 30 days, imports left out; C(limit)

@@ -37,6 +37,7 @@ extends_documentation_fragment:
   - mailops.kerio.imap_servers
   - mailops.kerio.forecast
   - mailops.kerio.job
+  - mailops.kerio.service
   - mailops.kerio.ledger
   - mailops.kerio.attributes
 attributes:
@@ -318,7 +319,11 @@ checkpoint:
   type: str
   sample: "archive1.example.com/srv/archive\n20852\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n"
 run:
-  description: The counts of the whole run, its C(outcome), C(placements), C(objects), and all C(errors).
+  description:
+    - The counts of the whole run, its C(outcome), C(placements), C(objects), and all C(errors).
+    - "For monitoring C(figures): C(totals), C(mailboxes) of all declared profiles and C(forecast), as
+      M(mailops.kerio.archive_info) returns them, and C(left_out), users without the privilege per profile. C(unverified) are
+      servers whose certificate nobody checks. Not in check mode."
   returned: when the run has ended; with C(profiles) in it when the module fails
   type: dict
   sample: {seen: 4310, new: 4310, known: 0, failed: 0, outcome: ok, placements: 4310, objects: 4290, bytes: 96000000, errors:
@@ -347,7 +352,7 @@ error:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_module
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, run_module
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments
 
 ARGUMENTS = {
@@ -375,6 +380,7 @@ ARGUMENTS = {
     "job_wait": {"type": "int", "default": 5},
     "job_seen": {"type": "int", "default": 0},
     "job_heard": {"type": "list", "elements": "str"},
+    "job_service": job_outcome.service_argument(),
 }
 
 

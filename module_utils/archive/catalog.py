@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 import typing as t
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import EvidenceTables
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mailboxes import MailboxPasses, MailboxTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_passes import PassTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_receipts import ReceiptTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
@@ -71,7 +73,7 @@ _COUNT = (
 )
 
 
-class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables, EvidenceTables):
+class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, MailboxTables, VerifyTables, EvidenceTables):
     """The open catalog. One connection per process and thread: open it after fork. Context manager."""
 
     @classmethod
@@ -212,9 +214,18 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables,
             statement = "INSERT INTO runs(started, summary) VALUES (?, ?)"
             return int(self._db.execute(statement, (int(time.time()), json.dumps(about))).lastrowid or 0)
 
-    def end_run(self, run_id: int, outcome: str, summary: dict[str, t.Any], noted: dict[str, t.Any] | None = None) -> None:
+    def end_run(
+        self,
+        run_id: int,
+        outcome: str,
+        summary: dict[str, t.Any],
+        noted: dict[str, t.Any] | None = None,
+        mailboxes: MailboxPasses | None = None,
+    ) -> None:
         """Write how the run ended; ``noted``: what the ledger is to say of it, None when that is not worth an entry."""
         with self.transaction():
+            if mailboxes is not None:
+                self.put_mailbox_passes(mailboxes)
             if noted is not None:
                 self.note("run", run=run_id, outcome=outcome, **noted)
             statement = "UPDATE runs SET finished = ?, outcome = ?, summary = ? WHERE id = ?"
@@ -228,6 +239,10 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, VerifyTables,
     def totals(self) -> Totals:
         """Figures of the whole archive."""
         return Totals(*self.row("SELECT objects, bytes, stored_bytes, placements FROM totals"))
+
+    def totals_data(self) -> dict[str, int]:
+        """The same as plain data, with the number of archive users."""
+        return {**dataclasses.asdict(self.totals()), "users": len(self.users())}
 
     def get_meta(self, key: str) -> str | None:
         """A value of the table meta."""

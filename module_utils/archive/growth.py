@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, forecast
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, forecast, run_passes
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
 
@@ -36,13 +36,19 @@ def read(root: str, catalog: Database, reserve: int) -> forecast.Forecast:
     return forecast.forecast(runs, catalog.row(_FIRST)[0], room, now)
 
 
-def told(outcome: Data, root: str, reserve: int, least_days: int) -> Data:
-    """The outcome of a run with the forecast in it: as data, as the last line for people, as a warning when it is due."""
+def told(outcome: Data, root: str, reserve: int, least_days: int, profiles: t.Collection[str] = ()) -> Data:
+    """The outcome of a run with the forecast in it: as data, as the last line for people, as a warning when it is due.
+
+    Its ``run`` gets the figures for monitoring, of the mailboxes of all declared ``profiles``.
+    """
     try:
         with Catalog.of(root, readonly=True) as catalog:
             found = read(root, catalog, reserve)
+            run = run_passes.told(outcome["data"]["run"], outcome["data"]["profiles"], catalog, profiles)
     except ArchiveToolError as error:  # the run is done, and what it did is to be told
         return {**outcome, "warnings": [*outcome["warnings"], str(error)]}
     warning = found.warning(least_days)
-    data = {**outcome["data"], "forecast": found.as_data(), "table": [*outcome["data"]["table"], found.sentence]}
+    run["figures"]["forecast"] = found.as_data()
+    more = {"forecast": found.as_data(), "table": [*outcome["data"]["table"], found.sentence], "run": run}
+    data = {**outcome["data"], **more}
     return {**outcome, "warnings": [*outcome["warnings"], *([warning] if warning else [])], "data": data}

@@ -25,7 +25,7 @@ def declare(params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def read(root: str, runs: int, reserve: int) -> tuple[dict[str, t.Any], Forecast]:
-    """Totals, open states, unknown addresses, the last ``runs`` runs, and how long the room lasts.
+    """Totals, open states, unknown addresses, mailboxes, the last ``runs`` runs, and how long the room lasts.
 
     Raises StoreError when there is no archive.
     """
@@ -41,12 +41,13 @@ def read(root: str, runs: int, reserve: int) -> tuple[dict[str, t.Any], Forecast
                 unknown.update(dict.fromkeys(unknown_addresses(row.reason), row.messages))
         found = growth.read(root, catalog, reserve)
         data = {
-            "totals": {**dataclasses.asdict(catalog.totals()), "users": len(catalog.users())},
+            "totals": catalog.totals_data(),
             "states": {state.name.lower(): states[state] for state in sorted(OPEN)},
             "receipts": catalog.count_receipts(),
             "unknown_addresses": [
                 {"address": address, "messages": count} for address, count in unknown.most_common(LISTED_ADDRESSES)
             ],
+            "mailboxes": [one.as_data() for one in catalog.mailbox_passes()],
             "forecast": found.as_data(),
             "runs": [dataclasses.asdict(run) for run in catalog.last_runs(runs)],
         }

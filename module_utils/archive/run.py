@@ -10,12 +10,12 @@ import typing as t
 from collections import deque
 from dataclasses import dataclass, field
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress, run_caught, snapshot, window
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import progress, run_caught, run_passes, snapshot, window
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mailboxes import MailboxPasses
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import QUARANTINE_AFTER, Committer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence import Evidence, refuse_unfinished
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import Filed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Reconcile, State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.process_memory import rare_collections
@@ -124,12 +124,17 @@ class Options:
         """Why a profile is not run now; "" when it is."""
         return window.outside(self.window(profile))
 
+    def _used(self) -> list[Server]:
+        return [self.servers[name] for name in dict.fromkeys(name for one in self.chosen() for name in one.servers)]
+
+    def unverified(self) -> list[str]:
+        """The servers whose certificate nobody checks."""
+        return [server.name for server in self._used() if server.encrypted and not server.validate_certs]
+
     def warnings(self) -> list[str]:
         """What the operator is told every time."""
-        used = dict.fromkeys(name for profile in self.chosen() for name in profile.servers)
-        servers = [self.servers[name] for name in used]
-        found = [UNVERIFIED.format(name=server.name) for server in servers if server.encrypted and not server.validate_certs]
-        return found + [UNENCRYPTED.format(name=server.name) for server in servers if not server.encrypted]
+        found = [UNVERIFIED.format(name=name) for name in self.unverified()]
+        return found + [UNENCRYPTED.format(name=server.name) for server in self._used() if not server.encrypted]
 
 
 @dataclass
@@ -216,7 +221,8 @@ class Run:
             added = {"placements": totals.placements, "objects": totals.objects, "stored_bytes": totals.stored_bytes}
             error.details.update(added, done=any(added.values()))
             with contextlib.suppress(CatalogError):  # that may be the very error, or another effect of a full disk
-                catalog.end_run(run_id, "failed", {"message": str(error), **added}, self._options.ledger.failed(error))
+                told = self._options.ledger.failed(error)
+                catalog.end_run(run_id, "failed", {"message": str(error), **added}, told, self._passes(catalog))
             evidence.seal_after(error)
             raise
         self.report.miss(self._options.mailbox)
@@ -231,7 +237,7 @@ class Run:
         if tools.incomplete:
             self.report.warnings.append(tools.incomplete)
         noted = self._options.ledger.ended(self.report) if evidence.grown or self.report.eventful else None
-        catalog.end_run(run_id, self.report.outcome, summary_of(self.report), noted)
+        catalog.end_run(run_id, self.report.outcome, summary_of(self.report), noted, self._passes(catalog))
         self.report.checkpoint = evidence.seal()
         self._checkpoint("sealed")
         # Every object has its row now; otherwise, and after an error, the marker stays, and the next run sweeps.
@@ -239,6 +245,10 @@ class Run:
             store.distrust()
         else:
             store.end()
+
+    def _passes(self, catalog: Catalog) -> MailboxPasses:
+        """What to remember of the mailboxes of this run."""
+        return run_passes.passes_of(self.report, catalog, one_mailbox=bool(self._options.mailbox))
 
     def _delete(self, tools: Tools, run_id: int) -> None:
         """After all profiles: what one of them archived may still be due for another."""
@@ -293,7 +303,10 @@ class Run:
         told = [run_caught.lost(tools.catalog, tools.committer, mailbox, folders) for mailbox, folders in waiting.items()]
         self.report.warnings += [text for text in told if text]
         report.errors += server_problems(profile, mailboxes, self._server_errors)
-        report.unknown.update(count_unknown(tools.catalog, mailboxes))
+        for mailbox in mailboxes:
+            unknown = run_passes.unknown_in(tools.catalog, mailbox.server.name, mailbox.name) if mailbox.kind == MULTIDROP else {}
+            mailbox.report.unknown = len(unknown)
+            report.unknown.update(unknown)
         report.seconds = watch.seconds
         return report
 
@@ -357,6 +370,7 @@ def changed_folders(
     known = catalog.mailbox_folders(mailbox.server.name, mailbox.name, mailbox.route) if catalog else {}
     mailbox.report.excluded_folders = found.excluded
     mailbox.report.selected = frozenset(folder.name for folder, _status in found.folders)
+    run_passes.note_statuses(mailbox.report, [status for _folder, status in found.folders])
     changed: list[Folder] = []
     for folder, status in found.folders:
         source = known.get(folder.name)
@@ -368,22 +382,6 @@ def changed_folders(
         else:
             changed.append(folder)
     return changed
-
-
-def count_unknown(catalog: Catalog, mailboxes: t.Iterable[Mailbox]) -> dict[str, int]:
-    """How many messages of these mailboxes wait for each unknown address; dropped ones count as well."""
-    folders = {
-        source.id
-        for mailbox in mailboxes
-        if mailbox.kind == MULTIDROP
-        for source in catalog.mailbox_folders(mailbox.server.name, mailbox.name).values()
-    }
-    counts: dict[str, int] = {}
-    for row in catalog.left_reasons() if folders else ():
-        if row.folder_id in folders and row.state in (State.LEFT, State.EXCLUDED):
-            for address in unknown_addresses(row.reason):
-                counts[address] = counts.get(address, 0) + row.messages
-    return counts
 
 
 def summary_of(report: RunReport) -> dict[str, t.Any]:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import typing as t
-from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
@@ -14,7 +14,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     evidence_note,
     growth,
     job_outcome,
-    layout,
     run_estimate,
     run_stop,
     run_table,
@@ -115,6 +114,7 @@ def master_passwords(servers: t.Sequence[Data]) -> tuple[dict[str, str], dict[st
     return masters, others
 
 
+@job_outcome.as_account
 def declare(params: Data, check_mode: bool) -> Data:
     """Do what the module was asked for and return its outcome."""
     return MODES[params["mode"]](params, options_of(params), check_mode)
@@ -155,8 +155,8 @@ def _compare(params: Data, options: Options, check_mode: bool) -> Data:
     return compare_module.declare(params, options, check_mode, _about(params), secrets_of(params))
 
 
-def _stop(_params: Data, options: Options, check_mode: bool) -> Data:
-    return run_stop.stop(Path(options.root, layout.JOBS), JOB, check_mode)
+def _stop(params: Data, _options: Options, check_mode: bool) -> Data:
+    return run_stop.stop(job_outcome.state_dir(params), JOB, check_mode)
 
 
 # What the module can be asked for. Each gets the parameters, what they mean, and whether this is check mode.
@@ -174,17 +174,20 @@ def _follow(params: Data, options: Options) -> Data:
         require_zstandard()
         refuse_without_library()
         Store.open(options.root).close()
-
-        def work(reporter: Reporter) -> Data:
-            try:
-                outcome = outcome_of(Run(options, reporter).go(), params["fail_on_errors"])
-                return growth.told(outcome, options.root, options.reserve, params["forecast_days"])
-            except BusyError as error:
-                return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
-
-        return work
+        return functools.partial(_run, options, params["fail_on_errors"], params["forecast_days"])
 
     return job_outcome.follow(params, JOB, "Archiving is under way", prepare, _about(params), secrets_of(params))
+
+
+def _run(options: Options, fails: bool, forecast_days: int, reporter: Reporter) -> Data:
+    try:
+        outcome = outcome_of(Run(options, reporter).go(), fails)
+        names = {profile.name for profile in options.profiles}
+        told = growth.told(outcome, options.root, options.reserve, forecast_days, names)
+        told["data"]["run"]["unverified"] = options.unverified()
+        return told
+    except BusyError as error:
+        return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
 
 
 def _about(params: Data) -> Data:

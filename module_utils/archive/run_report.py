@@ -63,6 +63,7 @@ class MailboxReport:
     ``selected``: the names of the folders that the run is to account for, None before the server was asked.
     ``disabled``: whose mailbox it is, if that user is disabled; ``withheld``: the server does not open it therefore. Then
     ``error`` says so, which keeps its messages from being deleted, and it is a warning instead of a problem.
+    ``on_server`` messages and the sum of UIDNEXT in the selected folders before they were read; ``unknown`` addresses.
     """
 
     server: str
@@ -76,6 +77,9 @@ class MailboxReport:
     selected: frozenset[str] | None = None
     disabled: str = ""
     withheld: bool = False
+    on_server: int | None = None
+    uidnext: int | None = None
+    unknown: int = 0
 
     @property
     def finished(self) -> bool:

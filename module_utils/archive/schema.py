@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-USER_VERSION = 4
+USER_VERSION = 5
 APPLICATION_ID = 0x4B414331  # "KAC1"
 
 # What became of the messages that were deleted on a server.
@@ -49,6 +49,22 @@ CREATE TABLE grants(
   reader_id INTEGER NOT NULL REFERENCES users(id),
   owner_id INTEGER NOT NULL REFERENCES users(id),
   PRIMARY KEY(reader_id, owner_id)
+) WITHOUT ROWID;
+"""
+
+# What runs found in each mailbox of each profile; for monitoring alone.
+MAILBOXES = """
+CREATE TABLE mailbox_passes(
+  profile TEXT NOT NULL,
+  server TEXT NOT NULL,
+  mailbox TEXT NOT NULL,
+  method TEXT NOT NULL,
+  tried INTEGER NOT NULL,
+  succeeded INTEGER,
+  archived INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  figures TEXT NOT NULL,
+  PRIMARY KEY(profile, server, mailbox)
 ) WITHOUT ROWID;
 """
 
@@ -174,6 +190,7 @@ INSERT INTO totals(id) VALUES (1);
     + RECEIPTS
     + EVIDENCE
     + GRANTS
+    + MAILBOXES
 )
 
 # user_version -> what makes a catalog of that version one of the next. Version 1 never deleted, so its receipts are empty.
@@ -196,4 +213,5 @@ DROP TABLE receipts;
     ),
     2: (EVIDENCE,),
     3: ("ALTER TABLE users ADD COLUMN kerio_login TEXT NOT NULL DEFAULT '';", GRANTS),
+    4: (MAILBOXES,),
 }

@@ -54,6 +54,9 @@ def test_what_an_archive_holds(tmp_path: Path) -> None:
     assert result["states"] == {"excluded": 0, "left": 1, "failed": 1, "quarantined": 0}
     assert result["receipts"] == {"deleted": 0, "planned": 0}
     assert {"address": "x@example.com", "messages": 1} in result["unknown_addresses"]
+    (watched,) = result["mailboxes"]
+    assert (watched["profile"], watched["mailbox"], watched["archived"], watched["on_server"]) == ("journal", JOURNAL, 2, 4)
+    assert (watched["left"], watched["failed"], watched["succeeded"]) == (1, 1, watched["tried"])
     (run,) = result["runs"]
     assert (run["outcome"], run["summary"]["new"]) == ("problems", 2)
     assert run_module(archive_info.main, check=True, root=str(archive.root), runs=1) == result

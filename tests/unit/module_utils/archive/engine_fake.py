@@ -292,10 +292,11 @@ class Archive:
             database.close()
 
     def dump(self) -> list[str]:
-        """Every row but those of the runs and of the counters of time."""
+        """Every row but those of the runs, of what is told of mailboxes, and of the counters of time."""
         database = sqlite3.connect(self.catalog_file)
         try:
-            left_out = ('INSERT INTO "runs"', 'INSERT INTO "totals"', 'INSERT INTO "sqlite_sequence"')
+            tables = ("runs", "totals", "sqlite_sequence", "mailbox_passes")
+            left_out = tuple(f'INSERT INTO "{table}"' for table in tables)
             return sorted(line for line in database.iterdump() if not line.startswith(left_out))
         finally:
             database.close()

@@ -299,13 +299,13 @@ def _make(path: str, number: int) -> None:
         catalog.set_meta(f"made{number}", "1")
 
 
-@pytest.mark.parametrize("statement", ["PRAGMA user_version = 5", "PRAGMA application_id = 1", "PRAGMA user_version = 0"])
+@pytest.mark.parametrize("statement", ["PRAGMA user_version = 6", "PRAGMA application_id = 1", "PRAGMA user_version = 0"])
 def test_another_format_is_refused(path: str, statement: str) -> None:
     Catalog.open(path).close()
     other = sqlite3.connect(path)
     other.execute(statement)
     other.close()
-    with pytest.raises(CatalogError, match="no catalog of version 4"):
+    with pytest.raises(CatalogError, match="no catalog of version 5"):
         Catalog.open(path)
 
 

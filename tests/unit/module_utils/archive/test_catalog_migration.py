@@ -22,6 +22,7 @@ RECEIPTS_1 = (
     " proof TEXT NOT NULL, PRIMARY KEY(folder_id, uidvalidity, uid)) WITHOUT ROWID"
 )
 TO_1 = (
+    "DROP TABLE mailbox_passes",
     "DROP TABLE grants",
     "ALTER TABLE users DROP COLUMN kerio_login",
     "DROP TABLE lost",

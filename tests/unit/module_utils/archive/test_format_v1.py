@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, snapshot, store_sweep
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mailboxes import MailboxPass, MailboxPasses
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Batch, UserStep, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -256,7 +257,7 @@ def test_26_catalog_file(archive: Archive) -> None:
     with sqlite3.connect(archive.root / "catalog.sqlite3") as other:
         values = [other.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id", "journal_mode")]
     other.close()
-    assert values == [4, 0x4B414331, "wal"]
+    assert values == [5, 0x4B414331, "wal"]
     assert archive.catalog.row("PRAGMA synchronous")[0] == 2  # FULL
 
 
@@ -380,3 +381,12 @@ def test_35_who_reads(archive: Archive) -> None:
     assert rows == [("auditor", "auditor@example.com", USER, "")]
     columns = {row[1] for table in ("users", "grants") for row in archive.catalog.rows(f"PRAGMA table_info({table})")}
     assert not [name for name in columns if "pass" in name or "hash" in name]
+
+
+def test_36_mailbox_passes(archive: Archive) -> None:
+    one = MailboxPass("all", "mail1", USER, "multiple_mailboxes", 100, 100, 3, 300, {"uidnext": 4})
+    with archive.catalog.transaction():
+        archive.catalog.put_mailbox_passes(MailboxPasses([one], {"all"}))
+    columns = "profile, server, mailbox, tried, succeeded, archived, bytes, figures"
+    (row,) = archive.catalog.rows(f"SELECT {columns} FROM mailbox_passes")  # noqa: S608 - names of this file
+    assert (row[:-1], json.loads(row[-1])) == (("all", "mail1", USER, 100, 100, 3, 300), {"uidnext": 4})
