@@ -48,13 +48,18 @@ def what(entry: Entry) -> str:
     """What was done."""
     event = printable(entry.get("event", "?"))
     if event in _TOLD:
-        return _TOLD[event].format_map(_Values(entry))
+        return _TOLD[event].format_map(_Values(entry)) + _hearsay(entry)
     if event in _LISTS:
         return _LISTS[event](entry)
     rest = [
         f"{printable(key)} {printable(value)}" for key, value in entry.items() if key not in _HEAD and value not in (0, "", [])
     ]
     return f"{event}: {', '.join(rest)}"
+
+
+def _hearsay(entry: Entry) -> str:
+    """Which other ledger says so, of what an import brought."""
+    return f" (as {printable(entry['origin'])} has it)" if "origin" in entry else ""
 
 
 class _Values(dict[str, str]):

@@ -71,6 +71,10 @@ class Evidence:
                 rest = f'"uid":{row.uid},"reason":{json.dumps(row.reason)}}}'
                 self._lines.append(f'{{"event":"quarantined",{common}{rest}'.encode("ascii"))
 
+    def say(self, event: str, **keys: t.Any) -> None:
+        """Say something else with the next batch."""
+        self._lines.append(entry(event, {"run": self._run_id, **keys}).encode("ascii"))
+
     def _common(self, folder_id: int, uidvalidity: int) -> str:
         keys = {"at": int(time.time()), "run": self._run_id, **self._catalog.place_of(folder_id), "uidvalidity": uidvalidity}
         return json.dumps(keys, separators=(",", ":"))[1:-1] + ","

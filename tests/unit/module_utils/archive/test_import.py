@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An import brings users and all that is known of their mail; the next run finds nothing to do; the other archive is read alone."""
+
+from __future__ import annotations
+
+import hashlib
+import typing as t
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import encoded
+from tests.unit.module_utils.archive.engine_fake import Archive, mail
+from tests.unit.module_utils.archive.import_scene import BY, beside, everything, mail_of, taken
+from tests.unit.module_utils.archive.rebuild_scene import (
+    ALICE,
+    BOB,
+    JOURNAL,
+    LEAVER,
+    differences,
+    entries,
+    lose_catalog,
+    rebuilt,
+    rows_of,
+    scene,
+    verified,
+)
+from tests.unit.module_utils.archive.rebuild_small import small
+
+__all__ = ["scene", "small"]
+ALL: dict[str, t.Any] = {"servers": ["mail1"], "users": ["@catchall"]}
+
+
+def fetched(archive: Archive) -> int:
+    return len(archive.servers.commands("FETCH"))
+
+
+def test_all_of_a_server_is_as_it_was_and_nothing_is_read_again(scene: Archive) -> None:
+    before = everything(scene.root)
+    here = beside(scene)
+    report = taken(here, scene, **ALL)
+    assert everything(scene.root) == before
+    assert (report.problems, report.warnings, report.untaken, report.changed) == ([], [], 0, True)
+    assert set(report.users) == {ALICE, BOB, LEAVER, "@catchall"}
+    total = report.totals()
+    assert (total.messages, total.new, total.known) == (len(scene.tree()), len(scene.tree()), 0)
+    assert all(figures.balanced() for figures in report.users.values())
+    assert mail_of(here) == mail_of(scene)
+    assert here.substance() == scene.substance()
+    assert {path.name: path.stat().st_mtime for path in here.root.glob("objects/*/*")} == {
+        path.name: path.stat().st_mtime for path in scene.root.glob("objects/*/*")
+    }
+    assert verified(here) == []
+    asked, rows = fetched(scene), rows_of(here)
+    run = here.run(quarantine_after=1)
+    assert (fetched(scene), run.placements, run.objects, run.ledger_problem) == (asked, 0, 0, "")
+    assert mail_of(here) == mail_of(scene)
+    assert here.substance() == scene.substance()
+    changed = differences(rows, rows_of(here))
+    assert {
+        name for name in changed if name.startswith(("placements", "objects", "source_messages", "users", "receipts"))
+    } == set()
+    assert verified(here) == []
+
+
+def test_rows_of_users_messages_and_receipts_are_those_of_the_other_archive(scene: Archive) -> None:
+    here = beside(scene)
+    taken(here, scene, **ALL)
+    there, rows = rows_of(scene), rows_of(here)
+    same = {table: there[table] for table in ("users", "user_addresses", "grants", "source_messages", "receipts", "placements")}
+    changed = differences(same, rows)
+    # When they were made here, in which run, and what the receipt says of the import.
+    assert changed <= {
+        *("users.created", "users.changed", "source_messages.run_id", "receipts.run_id", "receipts.proof"),
+    }
+    proofs = [row["proof"] for row in rows["receipts"].values()]
+    assert len(proofs) == 2 and all(f'"from": "{scene.root}"' in proof or '"from": "kerio-archive"' in proof for proof in proofs)
+
+
+def test_a_second_import_changes_nothing(scene: Archive) -> None:
+    here = beside(scene)
+    taken(here, scene, **ALL)
+    before = everything(here.root)
+    again = taken(here, scene, **ALL)
+    after = everything(here.root)
+    assert (again.changed, again.failed) == (False, False)
+    assert again.totals().known == again.totals().messages == len(scene.tree())
+    assert {one.new + one.receipts for one in again.mailboxes} == {0}
+    # The lock is a file that everybody writes who takes it.
+    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} <= {
+        *("lock", "catalog.sqlite3-wal", "catalog.sqlite3-shm"),
+    }
+
+
+def test_check_mode_counts_the_same_and_writes_nothing(scene: Archive) -> None:
+    here = beside(scene)
+    before, other = everything(here.root), everything(scene.root)
+    looked = taken(here, scene, check=True, **ALL)
+    assert (everything(here.root), everything(scene.root)) == (before, other)
+    assert looked.changed
+    done = taken(here, scene, **ALL)
+    assert looked.as_data() | {"checkpoint": done.checkpoint} == done.as_data()
+    assert (looked.checkpoint, done.checkpoint != "") == ("", True)
+    assert "would be taken" in looked.sentence(check_mode=True)
+
+
+def test_one_user_alone_leaves_the_others_and_their_mailboxes_there(scene: Archive) -> None:
+    here = beside(scene)
+    report = taken(here, scene, users=["A.L@example.com".lower()])
+    assert list(report.users) == [ALICE]
+    assert {name.split("/")[0] for name in here.tree()} == {ALICE}
+    assert [(one.mailbox, one.whole) for one in report.mailboxes] == [(ALICE, True)]
+    assert mail_of(here) == {name: body for name, body in mail_of(scene).items() if name.startswith(ALICE + "/")}
+    assert verified(here) == []
+
+
+def test_of_a_shared_mailbox_only_what_the_user_has_goes_along(scene: Archive) -> None:
+    here = beside(scene)
+    report = taken(here, scene, domains=["example.com"], users=[BOB])
+    journal = {one.mailbox: one for one in report.mailboxes}[JOURNAL]
+    has = {row[0] for row in scene.rows("SELECT p.digest FROM placements p WHERE origin = ?", (f"multidrop:mail1/{JOURNAL}",))}
+    nobodys = hashlib.sha256(mail(10, to="nobody@else.example")).digest()
+    assert (journal.whole, nobodys in has) == (False, True)
+    assert here.rows("SELECT count(*) FROM source_messages WHERE digest = ?", (nobodys,)) == [(0,)]
+    assert verified(here) == []
+    # The archive mailbox is looked at again: what is nobody's here was not taken along.
+    asked = fetched(scene)
+    here.run(quarantine_after=1)
+    # And so is the copy of Bob's message, of which nobody has a placement.
+    assert fetched(scene) == asked + 2
+    assert mail_of(here) == mail_of(scene)
+
+
+def test_who_is_left_behind_is_told_and_their_mailbox_is_looked_at_again(scene: Archive) -> None:
+    here = beside(scene)
+    report = taken(here, scene, servers=["mail1"])
+    (warning,) = report.warnings
+    assert warning.startswith(f"mail1/{JOURNAL}: 1 messages of it are filed for @catchall, who are not among")
+    asked = fetched(scene)
+    here.run(quarantine_after=1)
+    # The bytes are here, so that nothing is fetched, and the profile files them for @catchall of this archive.
+    assert fetched(scene) == asked
+    assert mail_of(here) == mail_of(scene)
+
+
+def test_what_both_have_stays_and_is_not_placed_twice(scene: Archive) -> None:
+    here = beside(scene)
+    here.profiles = scene.profiles[:1]
+    here.user(ALICE, "a.l@example.com", groups=("staff",))
+    here.user(BOB)
+    here.run(quarantine_after=1)
+    mine = mail_of(here)
+    had = rows_of(here)
+    report = taken(here, scene, **ALL)
+    # What Bob got by the archive mailbox in the other archive he has here from his own mailbox, with other trace headers or not.
+    bob = report.users[BOB]
+    assert bob.balanced() and bob.known and bob.copies
+    assert mine.items() <= mail_of(here).items()
+    changed = differences({table: had[table] for table in ("users", "placements", "objects", "user_addresses")}, rows_of(here))
+    assert not {name for name in changed if not name.endswith("+")}
+    assert verified(here) == []
+    keys = here.rows("SELECT user_id, copy_key, count(*) FROM placements GROUP BY 1, 2 HAVING count(*) > 1")
+    assert set(keys) <= set(scene.rows("SELECT user_id, copy_key, count(*) FROM placements GROUP BY 1, 2 HAVING count(*) > 1"))
+    assert not taken(here, scene, **ALL).changed
+
+
+def test_the_ledger_tells_where_it_comes_from_and_is_enough_to_make_the_catalog_anew(scene: Archive) -> None:
+    here = beside(scene)
+    report = taken(here, scene, **ALL)
+    with Catalog.of(str(scene.root), readonly=True) as catalog:
+        position = catalog.evidence_position()
+    log = EvidenceLog(str(scene.root), position, readonly=True)
+    head = encoded(log.head())
+    log.close()
+    (told,) = [entry for entry in entries(here) if entry["event"] == "imported"]
+    assert (told["entries"], told["root"], told["by"], told["source"]) == (position.entries, head, BY, str(scene.root))
+    assert (told["origin"], report.entries) == (report.origin, position.entries)
+    assert (told["servers"], told["users"]) == (["mail1"], ["@catchall"])
+    adopted = [entry for entry in entries(here) if entry["event"] == "adopted"]
+    assert len(adopted) == len(scene.files())
+    assert all(head in entry["why"] for entry in adopted)
+    assert {entry["origin"] for entry in entries(here) if entry["event"] in ("archived", "deleted")} == {report.origin}
+    here.run(quarantine_after=1)
+    substance, tree = here.substance(), here.tree()
+    lose_catalog(here)
+    rebuilt(here)
+    here.run(quarantine_after=1)
+    assert (here.tree(), here.substance()["placements"]) == (tree, substance["placements"])
+    gone = {"deleted": 7}
+    assert here.rows("SELECT count(*) FROM source_messages WHERE state = ?", (gone["deleted"],)) == [(2,)]
+    assert verified(here) == []
+
+
+@pytest.mark.parametrize("how", ["object", "everywhere"])
+def test_a_message_that_is_damaged_is_named_and_the_rest_is_taken(small: Archive, how: str) -> None:
+    digest = hashlib.sha256(mail(0)).hexdigest()
+    path = small.root / "objects" / digest[:2] / digest
+    if how == "object":
+        path.unlink()  # the placement is the same file
+    else:
+        path.chmod(0o640)
+        path.write_bytes(b"rotten")
+    here = beside(small)
+    report = taken(here, small, domains=["example.com"])
+    alice = report.users[ALICE]
+    if how == "object":
+        assert (report.problems, alice.new, mail_of(here)) == ([], 2, mail_of(small))
+        return
+    first = report.problems[0]
+    assert (first.where, first.subject) == (f"{ALICE}, folder {ALICE}/INBOX", str(path))
+    assert (report.failed, alice.messages, alice.new, alice.damaged, report.untaken) == (True, 2, 1, 1, 0)
+    assert len(here.tree()) == 2
+    assert verified(here) == []
+    again = taken(here, small, domains=["example.com"])
+    assert (again.changed, again.failed, again.users[ALICE].damaged) == (False, True, 1)
+    # It is still on the server.
+    here.run()
+    assert sorted(here.tree()) == small.tree()
+
+
+def test_a_namesake_is_not_taken_for_the_user(small: Archive) -> None:
+    here = beside(small)
+    here.user(BOB)
+    with Catalog.open(here.catalog_file) as catalog:
+        catalog._db.execute("UPDATE users SET kerio_id = 'other'")  # what archive_users would have written
+    report = taken(here, small, domains=["example.com"])
+    (problem,) = report.problems
+    assert (problem.where, list(report.users)) == (BOB, [ALICE])
+    assert "nothing says that they are one person" in problem.text
+    assert {name.split("/")[0] for name in here.tree()} == {ALICE}

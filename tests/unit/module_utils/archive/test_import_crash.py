@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An import that ends anywhere leaves an archive that is sound; the next one does the rest, and nothing is there twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import typing as t
+from unittest import mock
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_sink, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_import import ImportCatalog, Taking
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_plan import Choice
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.importing import Import, Wish
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from tests.unit.module_utils.archive.engine_fake import Archive, mail
+from tests.unit.module_utils.archive.import_scene import beside, everything, mail_of, taken
+from tests.unit.module_utils.archive.rebuild_scene import ALICE, BOB, scene, verified
+from tests.unit.module_utils.archive.test_rebuild_crash import Fuse, Power
+
+__all__ = ["scene"]
+ALL: dict[str, t.Any] = {"servers": ["mail1"], "users": ["@catchall"]}
+
+
+def begun(scene: Archive, name: str = "new") -> Archive:
+    """An archive that has some mail of Alice already, and mail of Bob that the other archive has not."""
+    here = beside(scene, name)
+    here.user(ALICE, "a.l@example.com", groups=("staff",))
+    here.user(BOB)
+    here.profiles = [{**scene.profiles[0], "folders": {"exclude": ["*"]}}]
+    here.run()
+    return here
+
+
+def crashed(scene: Archive, here: Archive, number: int, *, after: bool) -> int:
+    """An import that ends at a call that writes; how many such calls there were."""
+    fuse = Fuse(number, after=after)
+    with pytest.MonkeyPatch.context() as stack:
+        fuse.arm(stack)
+        for owner, name in ((Store, "put"), (EvidenceLog, "append"), (Store, "begin"), (Store, "end")):
+            stack.setattr(owner, name, fuse.watched(getattr(owner, name)))
+        if number:
+            with pytest.raises(Power):
+                taken(here, scene, **ALL)
+        else:
+            taken(here, scene, **ALL)
+    return fuse.calls
+
+
+def points(calls: int) -> list[int]:
+    """Some of the calls: the first ones, some of those that repeat, the last ones. ALL_POINTS in the environment: every one."""
+    if os.environ.get("ALL_POINTS"):
+        return list(range(1, calls + 1))
+    return sorted({1, 3, *(calls * part // 5 for part in range(1, 5)), *range(calls - 3, calls + 1)})
+
+
+def test_wherever_it_ends(scene: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_sink, "STEP_MESSAGES", 7)
+    whole = begun(scene)
+    had = whole.tree()
+    calls = crashed(scene, whole, 0, after=False)
+    wanted, tree = whole.substance(), mail_of(whole)
+    assert verified(whole) == []
+    other = everything(scene.root)
+    for turn, number in enumerate(points(calls)):
+        here = begun(scene, f"new{number}")
+        crashed(scene, here, number, after=turn % 4 in (1, 2))
+        assert set(had) <= set(here.tree())
+        if turn % 2:
+            here.run()  # another run clears up what is not committed
+            assert verified(here) == []
+        taken(here, scene, **ALL)
+        assert (here.substance(), mail_of(here), verified(here)) == (wanted, tree, []), number
+        assert not taken(here, scene, **ALL).changed
+        shutil.rmtree(here.root)
+    assert everything(scene.root) == other
+
+
+def test_rows_are_committed_after_what_they_speak_of_is_durable(scene: Archive) -> None:
+    here = beside(scene)
+    synced: set[str] = set()
+    wrong: list[str] = []
+    rows = 0
+    sync_all, take = Store.sync, ImportCatalog.take
+
+    def syncing(store: Store, written: t.Any = None) -> None:
+        own = store.take_written()
+        own.update(written or own.__class__())
+        sync_all(store, own)
+        synced.update(own.files, own.directories)
+
+    def taking(catalog: ImportCatalog, some: Taking, *args: t.Any) -> None:
+        nonlocal rows
+        dirs = dict(catalog.rows("SELECT id, dir FROM user_folders"))
+        needed = [layout.object_path(row.digest) for row in some.objects]
+        needed += [f"{dirs[row.folder_id]}/cur" for row in some.placements]
+        needed += ["evidence/entries", "evidence/hashes"]
+        wrong.extend(path for path in needed if path not in synced)
+        rows += len(some.objects)
+        take(catalog, some, *args)
+        synced.clear()
+
+    with mock.patch.object(Store, "sync", syncing), mock.patch.object(ImportCatalog, "take", taking):
+        taken(here, scene, **ALL)
+    assert (wrong, rows) == ([], len(scene.files()))
+
+
+def test_a_stop_ends_it_between_two_batches_and_it_goes_on(scene: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_sink, "STEP_MESSAGES", 7)
+    here = beside(scene)
+
+    class Stop:
+        stop_requested = False
+
+        def progress(self, _line: str, **_data: t.Any) -> None:
+            Stop.stop_requested = here.rows("SELECT count(*) FROM placements") != [(0,)]
+
+    choice = Choice(frozenset(ALL["users"]), servers=frozenset(ALL["servers"]))
+    report = Import(Wish(str(here.root), str(scene.root), choice), Stop()).run()
+    assert (report.stopped, report.failed, 0 < len(here.tree()) < len(scene.tree())) == (True, True, True)
+    assert verified(here) == []
+    taken(here, scene, **ALL)
+    assert (mail_of(here), here.substance()) == (mail_of(scene), scene.substance())
+
+
+def test_a_full_disk_ends_it_with_what_was_committed(scene: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = beside(scene)
+    here.servers.folder("mail1", ALICE, "Later").add(mail(300))
+    put, left = Store.put, [5]
+
+    def full(store: Store, *args: t.Any) -> t.Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise import_sink.CatalogError("the disk", "No space left on device", "Make room")
+        return put(store, *args)
+
+    with monkeypatch.context() as stack:
+        stack.setattr(Store, "put", full)
+        with pytest.raises(import_sink.CatalogError):
+            taken(here, scene, **ALL)
+    assert here.rows("SELECT outcome FROM runs") == [("failed",)]
+    taken(here, scene, **ALL)
+    assert (mail_of(here), here.substance(), verified(here)) == (mail_of(scene), scene.substance(), [])
