@@ -190,5 +190,7 @@ def verify(lab: Lab, work: Path, root: Path, kept: dict[str, t.Any]) -> None:
 def test_a_mode_that_does_not_exist_is_refused_with_those_that_do(lab: Lab, tmp_path: Path, value: str) -> None:
     done = playbook(lab, tmp_path, "archive", archive_mode=value)
     assert done.rc != 0
-    (task,) = done.failed()
+    # Where it failed, and at the end.
+    task, told = done.failed()
+    assert told.result["msg"] == task.result["msg"]
     assert f"archive, test, estimate, stop, compare, got: {value}" in task.result["msg"]

@@ -35,8 +35,8 @@ def lab(lab_factory: Factory) -> Lab:
 
 def played(lab: Lab, work: Path, *books: str, **variables: t.Any) -> PlaybookRun:
     """Run playbooks as site.yml imports them."""
-    later = {"kerio_failures_later": True} if len(books) > 1 else {}
-    imports = [{"ansible.builtin.import_playbook": str(PLAYBOOKS / f"{book}.yml"), "vars": later} for book in books]
+    later = {book: {"vars": {"kerio_failures_later": True}} for book in books[:-1]}
+    imports = [{"ansible.builtin.import_playbook": str(PLAYBOOKS / f"{book}.yml"), **later.get(book, {})} for book in books]
     together = work / "together.yml"
     together.write_text(json.dumps(imports), encoding="utf-8")
     given = ("-e", json.dumps({**TYPO, **variables}))

@@ -17,7 +17,7 @@ def servers(policy: dict[str, t.Any]) -> list[dict[str, t.Any]]:
     reached = {"name": "one", "host": "mail1", "port": None, "access": "IMAP-TLS", "ca_file": "/ca.pem", "validate_certs": False}
     known = {"mail1": {"kerio_connect_security_policy": policy}, "mail2": {}}
     archive_servers = [{**reached, "master_password": SECRET, "timeout": 60}, {**reached, "name": "two", "host": "mail2"}]
-    given = {"groups": {"kerio_servers": ["mail1", "mail2"]}, "hostvars": known, "archive_servers": archive_servers}
+    given = {"archive_servers_named": ["mail1", "mail2"], "hostvars": known, "archive_servers": archive_servers}
     found: list[dict[str, t.Any]] = evaluate("access.yml", "archive_access_servers", **given)
     return found
 
