@@ -56,6 +56,7 @@ def run(folder: Path, text: str, *options: str) -> tuple[int, str]:
     """Run pytest on ``text`` with the plugin, which writes to ``folder``."""
     (folder / "test_sample.py").write_text(text, encoding="utf-8")
     (folder / "sample_plugin.py").write_text(PLUGIN.format(file=str(folder / "build" / "faults.json")), encoding="utf-8")
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_DEBUG_TEMPROOT": str(folder)}  # else it clears away what others left
     done = subprocess.run(
         [
             sys.executable,
@@ -73,7 +74,7 @@ def run(folder: Path, text: str, *options: str) -> tuple[int, str]:
             *options,
         ],
         cwd=folder,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join([str(folder), str(REPOSITORY)])},
+        env={**os.environ, **alone, "PYTHONPATH": os.pathsep.join([str(folder), str(REPOSITORY)])},
         capture_output=True,
         text=True,
         check=False,
