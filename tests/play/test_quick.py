@@ -41,6 +41,15 @@ def test_code_is_kept_by_its_source_and_names_the_file_it_comes_from(tmp_path: P
     assert "ValueError: 9" in imported(tmp_path / "three.zip", kept, FALLS.replace("7", "9"))
 
 
+def test_methods_of_a_data_class_are_kept_by_their_text(tmp_path: Path) -> None:
+    says = "import dataclasses, sys\n@dataclasses.dataclass\nclass Shown:\n    number: int\nsys.stderr.write(repr(Shown(7)))\n"
+    assert imported(tmp_path / "one.zip", tmp_path, says) == "Shown(number=7)"
+    shows = next(path for path in tmp_path.glob("*-*") if b"__repr__" in path.read_bytes())
+    shows.write_bytes(shows.read_bytes().replace(b"number=", b"second="))
+    assert imported(tmp_path / "two.zip", tmp_path, says) == "Shown(second=7)"
+    assert imported(tmp_path / "two.zip", tmp_path, says.replace("number", "figure")) == "Shown(figure=7)"
+
+
 def test_nothing_is_kept_where_nothing_can_be_written(tmp_path: Path) -> None:
     assert "ValueError: 7" in imported(tmp_path / "one.zip", tmp_path / "nowhere", "raise ValueError(7)\n")
 
@@ -54,3 +63,12 @@ def test_a_module_is_packed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert one(PING).result["ping"] == "pong"
     after = packed.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_where_plugins_went_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(quick.KEPT, str(tmp_path))
+    assert one(PING).result["ping"] == "pong"
+    (routes,) = (path for path in tmp_path.glob("*-*") if path.is_file() and b"plugin_routing" in path.read_bytes())
+    routes.write_bytes(marshal.dumps({"plugin_routing": {"modules": {"ping": {"tombstone": {"warning_text": "No more."}}}}}))
+    with pytest.raises(AssertionError, match="No more"):
+        one(PING)

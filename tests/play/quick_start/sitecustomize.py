@@ -2,47 +2,95 @@
 """Python runs this first wherever tests/play/quick.py says so.
 
 Modules arrive as an archive, and what is imported from an archive is compiled in every process: the code is kept, by its source.
+So is what data classes compile, and what Ansible reads of its 9,700 lines on where its plugins went.
 """
 
 from __future__ import annotations
 
 import _imp
+import atexit
+import dataclasses
 import gc
 import importlib.util
 import marshal
 import os
+import sys
 import types
+import typing as t
 import zipimport
 
 FOLDER = os.environ.get("TESTS_KEPT", "")
+Found = tuple[types.CodeType, bool, str]
 _compile = zipimport._compile_source  # type: ignore[attr-defined]
+_find = zipimport._get_module_code  # type: ignore[attr-defined]
+_found: dict[tuple[str, str], Found] = {}
 
 
-def compiled(pathname: str, source: bytes) -> types.CodeType:
-    """Return the code of ``source``; tracebacks name the file that it was read from this time."""
+def kept(source: bytes, make: t.Callable[[], t.Any]) -> t.Any:
+    """Return what ``make`` makes of ``source``, from the folder if it is there."""
     key = _imp.source_hash(importlib.util._RAW_MAGIC_NUMBER, source).hex()  # type: ignore[attr-defined]
-    kept = os.path.join(FOLDER, f"{key}-{len(source)}")  # noqa: PTH118  pathlib is not loaded for this
+    path = os.path.join(FOLDER, f"{key}-{len(source)}")  # noqa: PTH118  pathlib is not loaded for this
     try:
-        with open(kept, "rb") as file:  # noqa: PTH123
-            code: types.CodeType = marshal.load(file)  # noqa: S302  written below
+        with open(path, "rb") as file:  # noqa: PTH123
+            return marshal.loads(file.read())  # noqa: S302  written below
     except OSError:
-        code = _compile(pathname, source)
-        _keep(kept, code)
-    _imp._fix_co_filename(code, pathname)  # type: ignore[attr-defined]
-    return code
+        made = make()
+        _keep(path, made)
+        return made
 
 
-def _keep(kept: str, code: types.CodeType) -> None:
-    own = f"{kept}.{os.getpid()}"
+def _keep(path: str, made: t.Any) -> None:
+    own = f"{path}.{os.getpid()}"
     try:
         with open(own, "wb") as file:  # noqa: PTH123
-            marshal.dump(code, file)
-        os.replace(own, kept)  # noqa: PTH105
+            file.write(marshal.dumps(made))
+        os.replace(own, path)  # noqa: PTH105
     except OSError:  # some tests take a module the right to write
         return
 
 
+def compiled(pathname: str, source: bytes) -> types.CodeType:
+    """Return the code of ``source``; tracebacks name the file that it was read from this time."""
+    code: types.CodeType = kept(source, lambda: _compile(pathname, source))
+    _imp._fix_co_filename(code, pathname)  # type: ignore[attr-defined]
+    return code
+
+
+def found(importer: zipimport.zipimporter, name: str) -> Found:
+    """Return the code of a module, for which an archive is asked twice: where it is, and then what it is."""
+    key = (importer.archive, name)
+    if key in _found:
+        return _found.pop(key)
+    _found[key] = _find(importer, name)
+    return _found[key]
+
+
+def execute(text: str, names: dict[str, t.Any], own: dict[str, t.Any]) -> None:
+    """What a data class does with the text of its methods."""
+    exec(kept(text.encode(), lambda: compile(text, "<string>", "exec")), names, own)  # noqa: S102
+
+
+def keep_routes() -> None:
+    """Have Ansible keep what it reads of a collection's meta/runtime.yml: dictionaries of texts."""
+    from ansible.utils.collection_loader import _collection_finder as finder
+
+    read = finder._meta_yml_to_dict
+
+    def routes(text: bytes | str, content_id: t.Any) -> dict[str, t.Any]:
+        source = text if isinstance(text, bytes) else text.encode()
+        told: dict[str, t.Any] = kept(source, lambda: read(text, content_id))
+        return told
+
+    finder._meta_yml_to_dict = routes
+
+
 if FOLDER:
     zipimport._compile_source = compiled  # type: ignore[attr-defined]
-    # These processes end before garbage is worth looking for: a tenth of their time went into that.
+    zipimport._get_module_code = found  # type: ignore[attr-defined]
+    dataclasses.exec = execute  # type: ignore[attr-defined]
+    # These processes end before garbage is worth looking for: a tenth of their time went into that, and as much into looking once
+    # more at their end.
     gc.set_threshold(100_000, 50, 100)
+    atexit.register(gc.freeze)
+    if sys.orig_argv[1:3] == ["-m", "ansible"]:
+        keep_routes()
