@@ -25,6 +25,7 @@ description:
 extends_documentation_fragment:
   - mailops.kerio.archive
   - mailops.kerio.job
+  - mailops.kerio.service
   - mailops.kerio.attributes
 attributes:
   check_mode:
@@ -202,7 +203,7 @@ previous:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_module
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_module, job_outcome
 
 ARGUMENTS = {
     "root": {"type": "path", "required": True},
@@ -225,6 +226,7 @@ ARGUMENTS = {
     "job_wait": {"type": "int", "default": 5},
     "job_seen": {"type": "int", "default": 0},
     "job_heard": {"type": "list", "elements": "str"},
+    "job_service": job_outcome.service_argument(),
 }
 
 

@@ -21,6 +21,7 @@ description:
   - Nothing else may work on the archive meanwhile. While a run holds its lock the module ends without doing anything and says so.
 extends_documentation_fragment:
   - mailops.kerio.job
+  - mailops.kerio.service
   - mailops.kerio.attributes
 attributes:
   check_mode:
@@ -163,7 +164,7 @@ previous:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import rebuild_module
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, rebuild_module
 
 ARGUMENTS = {
     "root": {"type": "path", "required": True},
@@ -176,6 +177,7 @@ ARGUMENTS = {
     "job_wait": {"type": "int", "default": 5},
     "job_seen": {"type": "int", "default": 0},
     "job_heard": {"type": "list", "elements": "str"},
+    "job_service": job_outcome.service_argument(),
 }
 
 

@@ -25,6 +25,7 @@ description:
     it fails until M(mailops.kerio.archive_run) has cleared up.
 extends_documentation_fragment:
   - mailops.kerio.job
+  - mailops.kerio.service
   - mailops.kerio.attributes
 attributes:
   check_mode:
@@ -156,7 +157,7 @@ previous:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import repair_module
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, repair_module
 
 ARGUMENTS = {
     "root": {"type": "path", "required": True},
@@ -171,6 +172,7 @@ ARGUMENTS = {
     "job_wait": {"type": "int", "default": 5},
     "job_seen": {"type": "int", "default": 0},
     "job_heard": {"type": "list", "elements": "str"},
+    "job_service": job_outcome.service_argument(),
 }
 
 

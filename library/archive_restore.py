@@ -27,6 +27,7 @@ description:
 extends_documentation_fragment:
   - mailops.kerio.imap_servers
   - mailops.kerio.job
+  - mailops.kerio.service
   - mailops.kerio.attributes
 attributes:
   check_mode:
@@ -206,7 +207,7 @@ previous:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import restore_module
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, restore_module
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments
 
 ARGUMENTS = {
@@ -232,6 +233,7 @@ ARGUMENTS = {
     "job_wait": {"type": "int", "default": 5},
     "job_seen": {"type": "int", "default": 0},
     "job_heard": {"type": "list", "elements": "str"},
+    "job_service": job_outcome.service_argument(),
 }
 
 

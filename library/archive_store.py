@@ -16,8 +16,17 @@ description:
 version_added: 0.1.0
 options:
   owner:
-    description: Name or number of the user who owns the directories. Archiving must run as this user or as root.
+    description:
+      - Name or number of the user who owns the archive. Archiving must run as this user or as root.
+      - An archive that belongs to somebody else is refused unless O(take_over) is given.
     type: str
+  take_over:
+    description:
+      - Whether an archive that belongs to somebody else is handed over to O(owner), with all that is in it. That needs root, and
+        no run and no other job of the archive may be under way.
+      - A hand-over that was interrupted goes on. Without O(owner), or when the archive is its owner's, nothing is done.
+    type: bool
+    default: false
   group:
     description: Name or number of the group that may read the archive (Dovecot). New files and directories take it.
     type: str
@@ -82,6 +91,7 @@ def main() -> None:
             "root": {"type": "path", "required": True},
             "owner": {"type": "str"},
             "group": {"type": "str"},
+            "take_over": {"type": "bool", "default": False},
             "mode": {"type": "str", "default": "2750"},
             "reserve": {"type": "int", "default": 1024},
             "allow_network_file_system": {"type": "bool", "default": False},
@@ -95,6 +105,7 @@ def main() -> None:
         mode=module.params["mode"],
         reserve=module.params["reserve"] << 20,
         allow_network=module.params["allow_network_file_system"],
+        take_over=module.params["take_over"],
     )
 
     def work() -> runner.Outcome:

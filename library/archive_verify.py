@@ -21,6 +21,7 @@ description:
     committed is no damage.
 extends_documentation_fragment:
   - mailops.kerio.job
+  - mailops.kerio.service
   - mailops.kerio.attributes
 attributes:
   check_mode:
@@ -151,7 +152,7 @@ previous:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import verify_module
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, verify_module
 
 ARGUMENTS = {
     "root": {"type": "path", "required": True},
@@ -166,6 +167,7 @@ ARGUMENTS = {
     "job_wait": {"type": "int", "default": 5},
     "job_seen": {"type": "int", "default": 0},
     "job_heard": {"type": "list", "elements": "str"},
+    "job_service": job_outcome.service_argument(),
 }
 
 

@@ -22,7 +22,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils import errors
+from ansible_collections.mailops.kerio.plugins.module_utils import errors, job_unit
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, BusyError, JobError
 from ansible_collections.mailops.kerio.plugins.module_utils.job_process import (
     Reporter,
@@ -150,14 +150,25 @@ def status(state_dir: str | Path, name: str) -> JobStatus:
     )
 
 
-def start(state_dir: str | Path, name: str, work: Work, *, about: Data, owner: str, secrets: t.Sequence[str] = ()) -> JobStatus:
-    """Start ``work`` as a detached process and return once it runs.
+def start(
+    state_dir: str | Path,
+    name: str,
+    work: Work,
+    *,
+    about: Data,
+    owner: str,
+    secrets: t.Sequence[str] = (),
+    service: job_unit.Service | None = None,
+) -> JobStatus:
+    """Start ``work`` as a detached process, or as the unit that ``service`` asks for, and return once it runs.
 
     A work with a method ``rescue(reporter, cause) -> ArchiveToolError`` gets a guardian process: when the work's process is
     killed, the guardian calls it, and what it returns is the job's error. ``about`` says what the job is for (written to disk: no
     secrets); ``secrets`` are masked in a trace, and refused in ``about``.
     Raises ``BusyError`` (``details['holder']``) while another job of this name lives, ``JobError`` when it cannot be started.
+    A unit takes its work over in a pickle: functions of modules, ``functools.partial`` of them, and data.
     """
+    in_unit = service is not None and service.in_unit
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise JobError(f"job {name!r}", "the name is not usable as a file name", "Use letters, digits, dots and dashes")
     text = json.dumps(about)
@@ -166,7 +177,8 @@ def start(state_dir: str | Path, name: str, work: Work, *, about: Data, owner: s
     folder = Path(state_dir, name)
     lock = _take_lock(folder, owner)
     try:
-        reason = launch(Task(folder, uuid.uuid4().hex, work, json.loads(text), owner, tuple(secrets)), lock)
+        task = Task(folder, uuid.uuid4().hex, work, json.loads(text), owner, tuple(secrets))
+        reason = job_unit.launch(task, lock, service) if service is not None and in_unit else launch(task, lock)
     finally:
         os.close(lock)
     if reason:
@@ -268,6 +280,10 @@ def _alive(begun: Data) -> bool:
 
 
 def _lost(folder: Path, begun: Data) -> Data:
+    if begun.get("unit") and job_unit.end_of(folder.with_name(f"{folder.name}.lock")) == "oom-kill":
+        cause = f"it needed more memory than its limit, so {begun['unit']} was killed as a whole; what it had committed is safe"
+        remedy = "Raise archive_host_memory_max and run it again"
+        return JobError(f"job {folder.name}", cause, remedy, id=begun["id"]).as_result()
     cause = f"its process {begun['pid']} ended without a result: it was killed, the host was restarted, or the disk is full"
     return JobError(f"job {folder.name}", cause, f"See {folder / 'log'} on the host and run it again", id=begun["id"]).as_result()
 

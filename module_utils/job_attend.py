@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import typing as t
 import uuid
 from dataclasses import dataclass, replace
 
+from ansible_collections.mailops.kerio.plugins.module_utils import job_unit
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, JobError
 from ansible_collections.mailops.kerio.plugins.module_utils.job import (
     ATTENDED_SECONDS,
@@ -68,6 +70,7 @@ def attend(
     seconds: float,
     seen: int = 0,
     secrets: t.Sequence[str] = (),
+    service: job_unit.Service | None = None,
 ) -> Turn:
     """Do the part of one module call: follow the job of ``owner``, attach to one that nobody attends, or start one.
 
@@ -92,7 +95,8 @@ def attend(
             work = prepare()
             if work is None:
                 return _told(state_dir, name, Turn(None), alone)
-            now = _started_by_whom(state_dir, name, work, about, owner, secrets)
+            begin = functools.partial(start, about=about, owner=owner, secrets=secrets, service=service)
+            now = _started_by_whom(functools.partial(begin, state_dir, name, work), state_dir, name)
             continue
         # Who asks is worth less than the answer: the disk may be full by now.
         with contextlib.suppress(JobError):
@@ -115,12 +119,10 @@ def _told(state_dir: str | Path, name: str, turn: Turn, alone: bool) -> Turn:
     return turn
 
 
-def _started_by_whom(
-    state_dir: str | Path, name: str, work: Work, about: Data, owner: str, secrets: t.Sequence[str]
-) -> JobStatus:
+def _started_by_whom(begin: t.Callable[[], JobStatus], state_dir: str | Path, name: str) -> JobStatus:
     """Start the job; when another caller was faster, return the status of its job."""
     try:
-        return start(state_dir, name, work, about=about, owner=owner, secrets=secrets)
+        return begin()
     except BusyError:
         now = status(state_dir, name)
         if now.state != RUNNING:

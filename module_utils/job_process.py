@@ -15,6 +15,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.mailops.kerio.plugins.module_utils import job_account
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, JobError
 
 if t.TYPE_CHECKING:
@@ -22,14 +23,15 @@ if t.TYPE_CHECKING:
 
 LINES_PER_SECOND = 4.0
 BURST_LINES = 8.0
-_RUNS = b"runs"
+# No program says so by chance.
+RUNS = b"\0runs"
 
 Data = t.Dict[str, t.Any]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What the new process is to do."""
+    """What the new process is to do. ``unit``: the unit of systemd that it is, "" for none; ``boot``: of the caller, if known."""
 
     folder: Path
     id: str
@@ -37,6 +39,8 @@ class Task:
     about: Data
     owner: str
     secrets: tuple[str, ...]
+    unit: str = ""
+    boot: str = ""
 
     @property
     def rescue(self) -> t.Callable[[Reporter, str], ArchiveToolError] | None:
@@ -114,22 +118,22 @@ def launch(task: Task, lock: int) -> str:
     # The caller may have told the kernel to reap its children by itself.
     with contextlib.suppress(ChildProcessError):
         os.waitpid(child, 0)
-    if answer == _RUNS:
+    if answer == RUNS:
         return ""
     return answer.decode("utf-8", "replace") or "its process ended before the work began"
 
 
-def process_start(pid: int) -> str | None:
+def process_start(pid: int, boot: str = "") -> str | None:
     """Return what tells this process from all others that had or will have its number; None when it does not live.
 
-    That is the boot and the start in clock ticks since then: field 22 of /proc/<pid>/stat (field 2, the name, may hold blanks and
-    parentheses). A zombie does not live.
+    That is the boot (``boot_id`` unless given) and the start in clock ticks since then: field 22 of /proc/<pid>/stat (field 2,
+    the name, may hold blanks and parentheses). A zombie does not live.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in (b"Z", b"X") else f"{boot_id()} {int(fields[19])}"
+    return None if fields[0] in (b"Z", b"X") else f"{boot or boot_id()} {int(fields[19])}"
 
 
 def boot_id() -> str:
@@ -187,13 +191,26 @@ def _leave(task: Task, lock: int, pipe: int) -> t.NoReturn:
     """Continue as a grandchild in a new session, so that no terminal, no connection and no parent is left."""
     with _OneWay(pipe) as way:
         os.setsid()
+        job_account.for_good()
         if os.fork() == 0:
             with way:
-                if task.rescue is None:
-                    _run(task, lock, way, [os.getpid()])
-                else:
-                    _guard(task, lock, way)
+                _begin(task, lock, way)
     raise AssertionError("unreachable")
+
+
+def run_unit(task: Task) -> t.NoReturn:
+    """Be the job, as the process of a unit (see ``job_unit``): its standard output is the lock, its standard error the pipe."""
+    os.ftruncate(0, 0)  # the secrets were there
+    with _OneWay(os.dup(2)) as way:
+        _begin(task, os.dup(1), way)
+    raise AssertionError("unreachable")
+
+
+def _begin(task: Task, lock: int, way: _OneWay) -> None:
+    if task.rescue is None:
+        _run(task, lock, way, [os.getpid()])
+    else:
+        _guard(task, lock, way)
 
 
 def _guard(task: Task, lock: int, way: _OneWay) -> None:
@@ -230,11 +247,13 @@ def _run(task: Task, lock: int, way: _OneWay, processes: list[int]) -> None:
     (task.folder / "log").unlink(missing_ok=True)
     _redirect(task.folder / "log", keep=(lock, pipe))
     begun = {"id": task.id, "owner": task.owner}
-    alive = [process_start(pid) for pid in processes]
+    alive = [process_start(pid, task.boot) for pid in processes]
     started = {"pid": os.getpid(), "processes": list(zip(processes, alive)), "started": time.time(), "about": task.about}
+    if task.unit:
+        started["unit"] = task.unit
     write_record(task.folder / "attendant.json", dict(begun, at=time.time()), durable=False)
     write_record(task.folder / "state.json", dict(begun, **started))
-    os.write(pipe, _RUNS)
+    os.write(pipe, RUNS)
     os.close(pipe)
     way.pipe = None
     with _Verdict(task) as verdict:

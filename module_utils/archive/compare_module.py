@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
@@ -37,23 +38,19 @@ def declare(params: Data, options: Options, check_mode: bool, about: Data, secre
     fails = params["fail_on_errors"]
     if check_mode:
         require_zstandard()
-        return _compare(options, Silent(), wish, fails)
+        return _compare(options, wish, fails, Silent())
 
     def prepare() -> job.Work:
         require_zstandard()
         refuse_without_library()
         Store.open(options.root).close()
-
-        def work(reporter: Reporter) -> Data:
-            return _compare(options, reporter, wish, fails)
-
-        return work
+        return functools.partial(_compare, options, wish, fails)
 
     asked = {**about, **{key: params[key] for key in ("compare_sample", "compare_sizes")}}
     return job_outcome.follow(params, JOB, "The comparison is under way", prepare, asked, secrets)
 
 
-def _compare(options: Options, reporter: Reporter, wish: Wish, fails: bool) -> Data:
+def _compare(options: Options, wish: Wish, fails: bool, reporter: Reporter) -> Data:
     compare = Compare(options, reporter, wish)
     report = compare.go()
     comparison = compare.comparison

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export import export
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_report import Report
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_wish import wish_of
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_wish import Wish, wish_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
@@ -38,6 +39,7 @@ ABOUT = (
 Data = dict[str, t.Any]
 
 
+@job_outcome.as_account
 def declare(params: Data, check_mode: bool) -> Data:
     """Do what the module was asked for and return its outcome."""
     wish = wish_of(params)
@@ -47,13 +49,13 @@ def declare(params: Data, check_mode: bool) -> Data:
 
     def prepare() -> job.Work:
         Store.open(wish.root).close()
-
-        def work(reporter: Reporter) -> Data:
-            return outcome_of(export(wish, reporter))
-
-        return work
+        return functools.partial(_export, wish)
 
     return job_outcome.follow(params, JOB, "The export is under way", prepare, {key: params[key] for key in ABOUT})
+
+
+def _export(wish: Wish, reporter: Reporter) -> Data:
+    return outcome_of(export(wish, reporter))
 
 
 def outcome_of(report: Report, *, check_mode: bool = False) -> Data:

@@ -3,29 +3,77 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils import job, job_attend
+from ansible_collections.mailops.kerio.plugins.module_utils import job, job_account, job_attend, job_unit
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.job_unit import Service
+
+# Suboption of job_service -> property of the unit.
+LIMITS = {"memory_max": "MemoryMax", "cpu_weight": "CPUWeight", "io_weight": "IOWeight", "tasks_max": "TasksMax"}
 
 Data = dict[str, t.Any]
+Declare = t.Callable[[Data, bool], Data]
+
+
+def service_argument() -> Data:
+    """The option ``job_service`` of a module; the documentation fragment ``service`` explains it."""
+    text, number = {"type": "str"}, {"type": "int"}
+    systemd = {"type": "str", "choices": [job_unit.AUTO, job_unit.ALWAYS, job_unit.NEVER], "default": job_unit.NEVER}
+    limits = {"memory_max": text, "cpu_weight": number, "io_weight": number, "tasks_max": number}
+    return {"type": "dict", "options": {"user": text, "systemd": systemd, "state_dir": {"type": "path"}, **limits}}
+
+
+def as_account(declare: Declare) -> Declare:
+    """Have all that a module does in the archive be done as the account that ``job_service`` names."""
+
+    @functools.wraps(declare)
+    def declared(params: Data, check_mode: bool) -> Data:
+        with job_account.acting(_asked(params).get("user") or ""):
+            return declare(params, check_mode)
+
+    return declared
+
+
+def _asked(params: Data) -> Data:
+    return params.get("job_service") or {}
+
+
+def service_of(params: Data, writes: t.Sequence[str] = (), sees: t.Sequence[str] = ()) -> Service:
+    """How the jobs of these parameters run. A job writes below ``root`` and ``writes``; ``sees`` must not be hidden from it."""
+    asked = _asked(params)
+    limits = {LIMITS[key]: str(asked[key]) for key in LIMITS if asked.get(key)}
+    return Service(asked.get("user") or "", asked.get("systemd") or job_unit.NEVER, limits, (params["root"], *writes), sees)
+
+
+def state_dir(params: Data) -> Path:
+    """Where the jobs of these parameters have their state."""
+    return Path(_asked(params).get("state_dir") or Path(params["root"], layout.JOBS))
 
 
 def follow(
-    params: Data, name: str, going_on: str, prepare: t.Callable[[], job.Work], about: Data, secrets: t.Sequence[str] = ()
+    params: Data,
+    name: str,
+    going_on: str,
+    prepare: t.Callable[[], job.Work],
+    about: Data,
+    secrets: t.Sequence[str] = (),
+    service: Service | None = None,
 ) -> Data:
     """The fields of ``runner.Outcome``. ``params`` are the module's, with ``root`` and the options of the fragment ``job``.
 
     ``going_on``: the sentence while the job is under way. ``about`` identifies it to those who ask for the same; no secrets.
+    ``service``: that of the parameters unless given.
     """
-    state_dir = Path(params["root"], layout.JOBS)
+    folder = state_dir(params)
     if params["job_heard"]:
         for job_id in params["job_heard"]:
-            job.acknowledge(state_dir, name, job_id)
+            job.acknowledge(folder, name, job_id)
         return {"changed": False, "msg": "The result has arrived"}
     turn = job_attend.attend(
-        state_dir,
+        folder,
         name,
         prepare,
         about=about,
@@ -33,6 +81,7 @@ def follow(
         seconds=params["job_wait"],
         seen=params["job_seen"],
         secrets=secrets,
+        service=service or service_of(params),
     )
     if turn.holder is not None:
         msg = f"Nothing done: {name} is under way for {turn.holder}"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
@@ -46,6 +47,7 @@ def wish_of(params: Data, check_mode: bool) -> Wish:
     return Wish(**{key: params[key] for key in keys}, check_mode=check_mode, owner=params["job_owner"] or "")
 
 
+@job_outcome.as_account
 def declare(params: Data, check_mode: bool) -> Data:
     """Do what the module was asked for and return its outcome."""
     wish = wish_of(params, check_mode)
@@ -56,17 +58,17 @@ def declare(params: Data, check_mode: bool) -> Data:
     def prepare() -> job.Work:
         require_zstandard()
         Store.open(wish.root).close()
-
-        def work(reporter: Reporter) -> Data:
-            try:
-                return outcome_of(wish, rebuild.rebuild(wish, reporter))
-            except BusyError as error:
-                return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
-
-        return work
+        return functools.partial(_rebuild, wish)
 
     keys = ("root", "what", "replace", "orphans", "remove_last_copies")
     return job_outcome.follow(params, JOB, "The rebuild is under way", prepare, {key: params[key] for key in keys})
+
+
+def _rebuild(wish: Wish, reporter: Reporter) -> Data:
+    try:
+        return outcome_of(wish, rebuild.rebuild(wish, reporter))
+    except BusyError as error:
+        return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
 
 
 def outcome_of(wish: Wish, report: Report) -> Data:

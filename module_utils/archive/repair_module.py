@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 from collections import Counter
@@ -67,30 +68,33 @@ def refuse_useless(root: str, backups: t.Iterable[str]) -> None:
             raise InputError(f"backups: {backup}", cause, "Name a copy that lies apart from the archive")
 
 
+@job_outcome.as_account
 def declare(params: Data, check_mode: bool) -> Data:
     """Do what the module was asked for and return its outcome."""
     root, asks, fails = params["root"], asks_of(params), params["fail_on_damage"]
-
-    def repair(reporter: Reporter, *, write: bool) -> Data:
-        return outcome_of(Repair(root, params["backups"], asks, reporter, write, params["processes"]).run(), fails, not write)
+    repair = functools.partial(_repair, root, params["backups"], asks, params["processes"], fails)
 
     def prepare() -> job.Work:
         require_zstandard()
         Store.open(root).close()
         refuse_useless(root, params["backups"])
-        return work
-
-    def work(reporter: Reporter) -> Data:
-        try:
-            return repair(reporter, write=True)
-        except BusyError as error:
-            return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
+        return repair
 
     if check_mode:
         prepare()
         return repair(Silent(), write=False)
     keys = ("root", "backups", "from_server", "declare_lost", "lost_reason", "by", "fail_on_damage")
-    return job_outcome.follow(params, JOB, "Repair is under way", prepare, {key: params[key] for key in keys})
+    about, service = {key: params[key] for key in keys}, job_outcome.service_of(params, sees=params["backups"])
+    return job_outcome.follow(params, JOB, "Repair is under way", prepare, about, service=service)
+
+
+def _repair(
+    root: str, backups: list[str], asks: Asks, processes: int, fails: bool, reporter: Reporter, *, write: bool = True
+) -> Data:
+    try:
+        return outcome_of(Repair(root, backups, asks, reporter, write, processes).run(), fails, not write)
+    except BusyError as error:
+        return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
 
 
 def outcome_of(repaired: Repaired, fails: bool, check_mode: bool = False) -> Data:

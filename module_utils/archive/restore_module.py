@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
@@ -108,20 +109,17 @@ def warnings_of(servers: t.Mapping[str, Server], report: Report) -> list[str]:
     return [*arguments.warnings(endpoint_of(servers[report.server])), *report.warnings]
 
 
+@job_outcome.as_account
 def declare(params: Data, check_mode: bool) -> Data:
     """Do what the module was asked for and return its outcome."""
     wish = wish_of(params)
-    fails = params["fail_on_errors"]
-
-    def restore(reporter: Reporter, *, write: bool) -> Data:
-        report = Restore(wish, reporter, write).run()
-        return outcome_of(report, fails, warnings_of(wish.servers, report))
+    restore = functools.partial(_restore, wish, params["fail_on_errors"])
 
     def prepare() -> job.Work:
         require_zstandard()
         refuse_without_library()
         Store.open(wish.root).close()
-        return lambda reporter: restore(reporter, write=True)
+        return restore
 
     if check_mode:
         prepare()
@@ -129,6 +127,11 @@ def declare(params: Data, check_mode: bool) -> Data:
     servers = [{key: value for key, value in one.items() if key not in SERVER_SECRETS} for one in params["servers"]]
     about = {"servers": servers, **{key: params[key] for key in _ABOUT}}
     return job_outcome.follow(params, JOB, "The restore is under way", prepare, about, secrets_of(params))
+
+
+def _restore(wish: Wish, fails: bool, reporter: Reporter, *, write: bool = True) -> Data:
+    report = Restore(wish, reporter, write).run()
+    return outcome_of(report, fails, warnings_of(wish.servers, report))
 
 
 def outcome_of(report: Report, fails: bool, warnings: list[str]) -> Data:

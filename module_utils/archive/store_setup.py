@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -11,7 +12,8 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, store_codec
+from ansible_collections.mailops.kerio.plugins.module_utils import job_account
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, store_codec, store_handover
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Totals
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -20,7 +22,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 
 @dataclass(frozen=True)
 class Wish:
-    """The declared archive root; ``mode`` in octal digits, ``reserve`` in bytes, owner and group by name or number."""
+    """The declared archive root; ``mode`` in octal digits, ``reserve`` in bytes, owner and group by name or number.
+
+    ``take_over``: whether an archive of somebody else becomes the owner's.
+    """
 
     root: str
     owner: str | None = None
@@ -28,6 +33,7 @@ class Wish:
     mode: str = "2750"
     reserve: int = 0
     allow_network: bool = False
+    take_over: bool = False
 
 
 @dataclass
@@ -58,17 +64,56 @@ def ensure(wish: Wish, *, check_mode: bool) -> Done:
     before = _state(wish.root, ours=ours)
     after = _after(before, wanted)
     changed = before != after
+    if ours and before["uid"] != after["uid"] and not wish.take_over:
+        raise store_handover.refused(wish.root, before["uid"], after["uid"])
     if not check_mode:
         if not there:
             _make_root(wish.root)
-        filesystem.probe(wish.root)
-        if changed:
-            Store.create(wish.root, owner=wanted["uid"], group=wanted["gid"], mode=wanted["mode"]).close()
-            _make_catalog(wish.root, wanted)
-        filesystem.check_owner(wish.root)
-    done = _done(wish, before, after, free, exists=ours or not check_mode, check_mode=check_mode)
+        _give(wish.root, wanted, whole=ours)
+        with _as_owner(wanted):
+            filesystem.probe(wish.root)
+            if changed:
+                Store.create(wish.root, owner=wanted["uid"], group=wanted["gid"], mode=wanted["mode"]).close()
+                _make_catalog(wish.root, wanted)
+            filesystem.check_owner(wish.root)
+    exists = ours or not check_mode
+    with _as_owner({"uid": Path(wish.root).stat().st_uid if exists else -1, "gid": -1}):
+        done = _done(wish, before, after, free, exists=exists, check_mode=check_mode)
     done.warnings += [in_memory] if in_memory else []
     return done
+
+
+def _give(root: str, wanted: dict[str, int], *, whole: bool) -> None:
+    """Make the root that of its owner, and before it all that is in it, if it is not yet."""
+    found = Path(root).stat()
+    try:
+        if whole and wanted["uid"] not in (-1, found.st_uid):
+            store_handover.hand_over(root, wanted["uid"], wanted["gid"])
+        if _other_owner(wanted):
+            if found.st_uid != wanted["uid"] or wanted["gid"] not in (-1, found.st_gid):
+                os.chown(root, wanted["uid"], wanted["gid"])
+            if stat.S_IMODE(Path(root).stat().st_mode) != wanted["mode"]:
+                Path(root).chmod(wanted["mode"])
+    except OSError as error:
+        raise filesystem.os_failure(error, root) from error
+
+
+def _other_owner(wanted: dict[str, int]) -> bool:
+    return os.geteuid() == 0 and wanted["uid"] > 0
+
+
+def _as_owner(wanted: dict[str, int]) -> t.ContextManager[None]:
+    """Root makes and reads what lies in the archive as its owner, who could lead root elsewhere by a link."""
+    if not _other_owner(wanted):
+        return contextlib.nullcontext()
+    try:
+        account = pwd.getpwuid(wanted["uid"])
+        groups = os.getgrouplist(account.pw_name, account.pw_gid)
+    except KeyError:
+        groups = []
+    gid = groups[0] if groups else wanted["uid"]
+    # The setgid bit can be set by members of the group alone.
+    return job_account.being(wanted["uid"], gid, {*groups, *({wanted["gid"]} - {-1})})
 
 
 def _wanted(wish: Wish) -> dict[str, int]:
@@ -178,6 +223,8 @@ def _sentence(root: str, before: dict[str, t.Any], after: dict[str, t.Any], *, c
     if before == after:
         return f"{root}: the archive is as declared"
     verb = "created" if before["state"] == "absent" else "completed"
+    if before.get("uid", after["uid"]) != after["uid"]:
+        verb = "handed over to its new owner"
     return f"{root}: the archive would be {verb}" if check_mode else f"{root}: the archive was {verb}"
 
 

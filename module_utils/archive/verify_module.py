@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
@@ -43,25 +44,26 @@ def wish_of(params: Data, *, keep: bool = True) -> Wish:
     return Wish(params["root"], params["within_days"], params["sample"], rate, params["processes"], keep, known=known)
 
 
+@job_outcome.as_account
 def declare(params: Data, check_mode: bool) -> Data:
     """Do what the module was asked for and return its outcome."""
     wish = wish_of(params, keep=not check_mode)
     fails = params["fail_on_damage"]
     if check_mode:
         require_zstandard()
-        return outcome_of(Verification(wish, Silent()).run(), fails)
+        return _verify(wish, fails, Silent())
 
     def prepare() -> job.Work:
         require_zstandard()
         Store.open(wish.root).close()
-
-        def work(reporter: Reporter) -> Data:
-            return outcome_of(Verification(wish, reporter).run(), fails)
-
-        return work
+        return functools.partial(_verify, wish, fails)
 
     keys = ("root", "within_days", "sample", "rate", "fail_on_damage", "ledger_checkpoints", "ledger_verifier_keys")
     return job_outcome.follow(params, JOB, "Verification is under way", prepare, {key: params[key] for key in keys})
+
+
+def _verify(wish: Wish, fails: bool, reporter: Reporter) -> Data:
+    return outcome_of(Verification(wish, reporter).run(), fails)
 
 
 def outcome_of(report: Report, fails: bool) -> Data:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 from pathlib import Path
 
@@ -121,11 +122,15 @@ def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert result["failed"] and result["error"]["kind"] == "missing_library" and "archive_host" in result["msg"]
 
 
-def test_the_role_pins_what_the_project_pins() -> None:
+def test_the_role_pins_what_the_project_pins_and_every_file_of_it() -> None:
     project = Path(__file__).parents[3]
-    pinned = set((project / "requirements.txt").read_text("utf-8").splitlines())
-    wanted = {
-        line for line in (project / "roles/archive_host/files/requirements.txt").read_text("utf-8").splitlines() if line[0] != "#"
-    }
-    assert wanted <= pinned
-    assert {line.partition("==")[0] for line in wanted} >= {"IMAPClient", "argon2-cffi", "cryptography", "requests", "zstandard"}
+    pinned = {line.lower() for line in (project / "requirements.txt").read_text("utf-8").splitlines()}
+    text = (project / "roles/archive_host/files/requirements.txt").read_text("utf-8")
+    entries = [entry.split() for entry in re.sub(r"(?m)^#.*\n|\\\n", "", text).splitlines()]
+    assert {entry[0].lower() for entry in entries} <= pinned
+    names = {entry[0].partition("==")[0] for entry in entries}
+    assert names >= {"IMAPClient", "argon2-cffi", "cryptography", "requests", "zstandard"} and len(names) == len(entries)
+    # A wheel and the sources at least; those with C code have wheels for every Python and processor.
+    for name, *hashes in entries:
+        assert len(hashes) >= (12 if name.startswith(("cffi", "charset", "cryptography", "zstandard")) else 2), name
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), name

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An archive that root made goes to an account: the whole of it, in one go or in several."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pwd
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils import job_account
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import store_handover, store_setup
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_lock import RootLock
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, StoreError
+from tests.play.trees import tree
+
+ACCOUNT = pwd.getpwnam("nobody")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="no right to be another user on this machine")
+
+
+@pytest.fixture
+def wish(tmp_path: Path) -> store_setup.Wish:
+    """What is declared of an archive that root has used: an object with two names, a job, and a link that somebody put there."""
+    for folder in [tmp_path, *tmp_path.parents][:3]:
+        folder.chmod(0o755)
+    wish = store_setup.Wish(str(tmp_path / "archive"))
+    store_setup.ensure(wish, check_mode=False)
+    with Store.open(wish.root) as store:
+        store.put(b"message", 0)
+    (one,) = [path for path in Path(wish.root, "objects").rglob("*") if path.is_file()]
+    cur = Path(wish.root, "mail", "alice", "cur")
+    cur.mkdir(parents=True)
+    os.link(one, cur / "1.a")
+    (tmp_path / "of root").touch()
+    Path(wish.root, "mail", "link").symlink_to(tmp_path / "of root")
+    Path(wish.root, "jobs", "archive_run").mkdir(mode=0o700)
+    Path(wish.root, "jobs", "archive_run.lock").touch(mode=0o600)
+    return dataclasses.replace(wish, owner=ACCOUNT.pw_name)
+
+
+def owners(root: str) -> set[int]:
+    return {path.lstat().st_uid for path in (Path(root), *Path(root).rglob("*"))}
+
+
+def test_archive_of_somebody_else_is_refused_until_it_is_taken_over(wish: store_setup.Wish) -> None:
+    before = tree(Path(wish.root))
+    for check_mode in (True, False):
+        with pytest.raises(StoreError, match=r"belongs to root and is to belong to nobody.*archive_host_take_over=true"):
+            store_setup.ensure(wish, check_mode=check_mode)
+    assert (tree(Path(wish.root)), owners(wish.root)) == (before, {0})
+
+
+def test_archive_is_handed_over_as_a_whole_and_once(wish: store_setup.Wish, tmp_path: Path) -> None:
+    taken = dataclasses.replace(wish, take_over=True)
+    check = store_setup.ensure(taken, check_mode=True)
+    assert (check.changed, check.diff["after"]["uid"], owners(wish.root)) == (True, ACCOUNT.pw_uid, {0})
+    done = store_setup.ensure(taken, check_mode=False)
+    assert done.changed and done.msg.endswith("the archive was handed over to its new owner")
+    assert owners(wish.root) == {ACCOUNT.pw_uid}
+    assert (tmp_path / "of root").stat().st_uid == 0
+    again = store_setup.ensure(taken, check_mode=False)
+    assert not again.changed
+    assert not store_setup.ensure(wish, check_mode=False).changed
+    # What a run does: with fs.protected_hardlinks nobody else could.
+    with job_account.acting(ACCOUNT.pw_name):
+        (one,) = [path for path in Path(wish.root, "objects").rglob("*") if path.is_file()]
+        os.link(one, Path(wish.root, "mail", "alice", "cur", "2.a"))
+    assert one.stat().st_nlink == 3
+
+
+def test_interrupted_hand_over_goes_on(wish: store_setup.Wish, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = dataclasses.replace(wish, take_over=True)
+    calls: list[t.Any] = []
+    change = os.chown
+
+    def failing(*args: t.Any, **more: t.Any) -> None:
+        calls.append(args)
+        if len(calls) > 20:
+            raise OSError(5, "Input/output error")
+        change(*args, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store_handover.os, "chown", failing)
+        with pytest.raises(StoreError, match="Input/output error"):
+            store_setup.ensure(taken, check_mode=False)
+    assert owners(wish.root) == {0, ACCOUNT.pw_uid}
+    with pytest.raises(StoreError, match="belongs to root"):
+        store_setup.ensure(wish, check_mode=False)
+    assert store_setup.ensure(taken, check_mode=False).changed
+    assert owners(wish.root) == {ACCOUNT.pw_uid}
+
+
+def test_nothing_is_handed_over_while_something_is_under_way(wish: store_setup.Wish) -> None:
+    taken = dataclasses.replace(wish, take_over=True)
+    lock = RootLock(f"{wish.root}/lock", "archive_run")
+    with pytest.raises(BusyError, match="archive_run"):
+        store_setup.ensure(taken, check_mode=False)
+    lock.release()
+    reading = RootLock(f"{wish.root}/jobs/archive_run.lock", "a job has this lock")
+    with pytest.raises(BusyError, match="a job is under way"):
+        store_setup.ensure(taken, check_mode=False)
+    reading.release()
+    assert owners(wish.root) == {0}
+
+
+def test_new_archive_is_made_by_its_owner_with_the_group_that_reads(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    wish = store_setup.Wish(str(tmp_path / "archive"), ACCOUNT.pw_name, "games")
+    assert store_setup.ensure(wish, check_mode=False).changed
+    found = {(path.stat().st_uid, path.stat().st_gid) for path in (Path(wish.root), *Path(wish.root).rglob("*"))}
+    assert found == {(ACCOUNT.pw_uid, Path(wish.root).stat().st_gid)}
+    folders = [path for path in Path(wish.root).rglob("*") if path.is_dir()]
+    assert {path.stat().st_mode & 0o7777 for path in folders} == {0o2750}
+    assert not store_setup.ensure(wish, check_mode=False).changed
