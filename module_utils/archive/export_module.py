@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import typing as t
+from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome
@@ -51,7 +52,10 @@ def declare(params: Data, check_mode: bool) -> Data:
         Store.open(wish.root).close()
         return functools.partial(_export, wish)
 
-    return job_outcome.follow(params, JOB, "The export is under way", prepare, {key: params[key] for key in ABOUT})
+    # Where dest will be made, or is.
+    place = next(folder for folder in (Path(wish.dest), *Path(wish.dest).parents) if folder.exists())
+    about, service = {key: params[key] for key in ABOUT}, job_outcome.service_of(params, writes=[str(place)])
+    return job_outcome.follow(params, JOB, "The export is under way", prepare, about, service=service)
 
 
 def _export(wish: Wish, reporter: Reporter) -> Data:

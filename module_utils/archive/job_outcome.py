@@ -42,10 +42,11 @@ def _asked(params: Data) -> Data:
 
 
 def service_of(params: Data, writes: t.Sequence[str] = (), sees: t.Sequence[str] = ()) -> Service:
-    """How the jobs of these parameters run. A job writes below ``root`` and ``writes``; ``sees`` must not be hidden from it."""
+    """How the jobs of these parameters run. A job writes its state, below ``root``, and below ``writes``; it can see ``sees``."""
     asked = _asked(params)
     limits = {LIMITS[key]: str(asked[key]) for key in LIMITS if asked.get(key)}
-    return Service(asked.get("user") or "", asked.get("systemd") or job_unit.NEVER, limits, (params["root"], *writes), sees)
+    own = (params["root"], *([asked["state_dir"]] if asked.get("state_dir") else []))
+    return Service(asked.get("user") or "", asked.get("systemd") or job_unit.NEVER, limits, (*own, *writes), sees)
 
 
 def state_dir(params: Data) -> Path:
