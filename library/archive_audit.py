@@ -38,6 +38,7 @@ options:
       - found
       - exported
       - restored
+      - imported
       - users
       - profiles
       - run

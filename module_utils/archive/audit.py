@@ -28,6 +28,7 @@ EVENTS = (
     "found",
     "exported",
     "restored",
+    "imported",
     "users",
     "profiles",
     "run",

@@ -53,7 +53,8 @@ class Figures:
 class MailboxFigures:
     """The rows of one mailbox that go along: ``messages`` = ``new`` + ``known`` + ``left_out``. ``receipts`` are new ones.
 
-    ``left_out``: those whose object cannot be had; a run reads them again where they are still on the server.
+    ``left_out``: those whose object cannot be had; a run reads them again where they are still on the server. ``objects``: of
+    messages that no chosen user has in a folder.
     """
 
     server: str
@@ -69,8 +70,7 @@ class MailboxFigures:
     def as_data(self) -> Data:
         """Plain data."""
         data = dataclasses.asdict(self)
-        objects = data.pop("objects")
-        return {**data, "objects_copied": objects["objects_copied"], "objects_known": objects["objects_known"]}
+        return {**data, "objects_copied": data.pop("objects")["objects_copied"]}
 
 
 @dataclass
@@ -119,9 +119,10 @@ class Report:
 
     def totals(self) -> Figures:
         """All users together, with the objects of messages that nobody of them has in a folder."""
-        parts = [*self.users.values(), *(one.objects for one in self.mailboxes)]
         names = [one.name for one in dataclasses.fields(Figures)]
-        return Figures(**{name: sum(getattr(part, name) for part in parts) for name in names})
+        total = Figures(**{name: sum(getattr(one, name) for one in self.users.values()) for name in names})
+        total.objects_copied += sum(one.objects.objects_copied for one in self.mailboxes)
+        return total
 
     def noted(self) -> Data:
         """The figures of the whole, for the ledger and for the row of the run."""

@@ -68,7 +68,7 @@ class OtherArchive:
 
     def __init__(self, root: str) -> None:
         if not Path(root, layout.FORMAT_FILE).is_file() or not filesystem.check_format(root):
-            raise InputError("source", f"{root} holds no archive", "Mount it, or name the folder that holds the file format")
+            raise InputError(f"source: {root}", "it holds no archive", "Mount it, or name the folder that holds the file format")
         self.root = root
         path, self._checkpoint = _catalog_of(root)
         self.catalog = HeldCatalog.open(path, readonly=True)
@@ -86,6 +86,10 @@ class OtherArchive:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it; nothing of it was written."""
         self.catalog.close()
 
     def head(self) -> Head:

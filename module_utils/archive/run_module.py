@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import functools
-import socket
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     compare_module,
-    evidence_checkpoint,
-    evidence_note,
+    evidence_options,
     growth,
     job_outcome,
     run_estimate,
@@ -23,13 +21,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_ledger import Ledger
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_quarantine import parse_acknowledged
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, EvidenceError, InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import refuse_without_library
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.login import refuse_weak_master_password
 
@@ -50,10 +47,8 @@ Data = dict[str, t.Any]
 def secrets_of(params: Data) -> list[str]:
     """Every password in the module's parameters."""
     masters = [server.get(key) for server in params["servers"] for key in SERVER_SECRETS]
-    key = params["ledger_key"] or ""
-    # Its lines too: they are shown one by one when a text with line ends is quoted.
-    lines = [line for line in key.splitlines() if line and not line.startswith("-")]
-    return [str(secret) for secret in [*masters, *(params["passwords"] or {}).values(), key, *lines] if secret]
+    given = [*masters, *(params["passwords"] or {}).values(), *evidence_options.secrets_of(params)]
+    return [str(secret) for secret in given if secret]
 
 
 def options_of(params: Data) -> Options:
@@ -64,6 +59,7 @@ def options_of(params: Data) -> Options:
     servers = parse_servers(params["servers"])
     masters, others = master_passwords(params["servers"])
     passwords = {name: str(password) for name, password in (params["passwords"] or {}).items()}
+    declared = {"profiles": params["profiles"], "acknowledged": params["acknowledged"]}
     options = Options(
         params["root"],
         servers,
@@ -77,27 +73,10 @@ def options_of(params: Data) -> Options:
         quarantine_after=params["quarantine_after"],
         acknowledged=parse_acknowledged(params["acknowledged"]),
         reconcile_days=params["reconcile_days"],
-        ledger=_ledger(params),
+        ledger=evidence_options.ledger_of(params, params["job_owner"] or "", declared),
     )
     options.chosen()
     return options
-
-
-def _ledger(params: Data) -> Ledger:
-    """What concerns the ledger; raises ``InputError`` for a key or a checkpoint that cannot be used."""
-    origin = evidence_note.name_of(params["ledger_origin"] or f"{socket.gethostname()}{params['root']}")
-    key = params["ledger_key"] or ""
-    if key:
-        evidence_note.Signer(key, origin)
-    elsewhere = [evidence_checkpoint.completed(note) for note in params["ledger_checkpoints"]]
-    for number, note in enumerate(elsewhere, 1):
-        try:
-            evidence_checkpoint.checkpoint_of(note)
-        except EvidenceError as error:
-            remedy = "Give checkpoints as archive_run returned them"
-            raise InputError(f"ledger_checkpoints, entry {number}", error.cause, remedy) from error
-    declared = {"profiles": params["profiles"], "acknowledged": params["acknowledged"]}
-    return Ledger(origin, key, params["job_owner"] or "", declared, elsewhere)
 
 
 def master_passwords(servers: t.Sequence[Data]) -> tuple[dict[str, str], dict[str, str]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An import brings users and all that is known of their mail; the next run finds nothing to do; the other archive is read alone."""
+"""An import brings users with what is known of their mail; the next run finds nothing to do; the other archive is only read."""
 
 from __future__ import annotations
 
