@@ -75,6 +75,7 @@ lint-python:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p ansible_collections.mailops.kerio.plugins.module_utils
 	$(BIN)/mypy standalone/check_proof.py
+	$(BIN)/mypy -p standalone.kerio_enforce
 
 lint-other:
 	$(BIN)/yamllint --strict .

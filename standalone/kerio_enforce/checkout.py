@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checkout: fetched, compared, verified, and only then made the one that is run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .config import Config
+from .problem import EnforceError
+
+NAMED_FILES = 5
+# Nothing that a repository, or the account's own configuration, says may run a program.
+_SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false")
+_REFS = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+
+
+@dataclass
+class Checkout:
+    """What is run. ``committed``: seconds since the epoch; ``fetched``: whether the remote could be asked."""
+
+    commit: str
+    committed: int
+    fetched: bool
+    verified: bool
+    warnings: list[str] = field(default_factory=list)
+
+
+class Git:
+    """git in the checkout. ``_config`` says how the remote is reached."""
+
+    def __init__(self, config: Config, environment: t.Mapping[str, str] | None = None) -> None:
+        self._config = config
+        self._environment = {
+            **(os.environ if environment is None else environment),
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_SSH_COMMAND": config.ssh_command,
+            "LC_ALL": "C.UTF-8",
+            **({"GNUPGHOME": config.gpg_home} if config.gpg_home else {}),
+        }
+        signers = config.allowed_signers or "/dev/null"
+        self._options = [*_SAFE, "-c", f"gpg.ssh.allowedSignersFile={signers}", "-c", "credential.helper="]
+        if config.token:
+            self._options += ["-c", f"credential.helper={_helper(config.token, self._environment)}"]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command, whatever it answers; one that hangs answers 124."""
+        command = ["git", *self._options, *arguments]
+        try:
+            child = subprocess.Popen(
+                command,
+                cwd=self._config.checkout,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        except OSError as error:
+            return subprocess.CompletedProcess(command, 127, "", str(error))
+        try:
+            said, problem = child.communicate(timeout=self._config.git_timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)  # with the ssh that hangs
+            child.communicate()
+            return subprocess.CompletedProcess(command, 124, "", f"no answer within {self._config.git_timeout} s")
+        return subprocess.CompletedProcess(command, child.returncode, said, problem)
+
+    def ok(self, *arguments: str) -> str | None:
+        """What a command printed, None when it failed."""
+        done = self.run(*arguments)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _helper(token: str, environment: t.Mapping[str, str]) -> str:
+    """The command that gives the token to git; it is read from the file, so that it is on no command line."""
+    file = Path(environment.get("CREDENTIALS_DIRECTORY", "/nonexistent"), token)
+    return shlex.join([sys.executable, "-I", str(Path(__file__).parent / "credential.py"), str(file)])
+
+
+def update(config: Config, git: Git) -> Checkout:
+    """Bring the checkout to what is declared; raises ``EnforceError`` when nothing may be run."""
+    where = str(config.checkout)
+    if git.ok("rev-parse", "--git-dir") is None:
+        cause = git.run("rev-parse", "--git-dir").stderr.strip() or "it is no Git work tree"
+        raise EnforceError("missing", where, _line(cause), "Run playbooks/controller.yml, which makes it")
+    head = git.ok("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    _refuse_dirty(where, git)
+    done = git.run("fetch", "--quiet", "--force", "--prune", "--no-write-fetch-head", config.repository, *_REFS)
+    warnings = []
+    if done.returncode:
+        unreachable = EnforceError(
+            "unreachable",
+            f"repository {config.repository}",
+            f"it cannot be fetched ({_line(done.stderr)})",
+            "Check the network, the key or token, and known_hosts of the controller",
+        )
+        if config.offline == "refuse" or head is None:
+            raise unreachable
+        warnings.append(f"{unreachable} What is checked out is run as it is.")
+    target, tag = (head, _tag_at(config, git, head)) if done.returncode and head else _target(config, git, head)
+    verified = _verify(config, git, tag or target) if config.verify_signature else False
+    if target != head:
+        _move(where, git, target)
+    committed = int(git.ok("log", "-1", "--format=%ct", target) or 0)
+    return Checkout(target, committed, not done.returncode, verified, warnings + _environment_warning(config))
+
+
+def _refuse_dirty(where: str, git: Git) -> None:
+    changed = (git.ok("status", "--porcelain", "--untracked-files=all") or "").splitlines()
+    if changed:
+        named = ", ".join(line[2:].strip() for line in changed[:NAMED_FILES])
+        more = f" and {len(changed) - NAMED_FILES} more" if len(changed) > NAMED_FILES else ""
+        remedy = "Commit such changes elsewhere and push them, then take these away (git status tells all)"
+        raise EnforceError("dirty", f"checkout {where}", f"it was changed by hand: {named}{more}", remedy)
+
+
+def _tag_at(config: Config, git: Git, head: str) -> str:
+    """The declared tag, if it is one and what is checked out; its own signature counts then."""
+    name = f"refs/tags/{config.version}"
+    return name if git.ok("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") == head else ""
+
+
+def _target(config: Config, git: Git, head: str | None) -> tuple[str, str]:
+    """The commit to run, and the tag that names it. A branch may only go forward, so that nobody brings back an old state."""
+    branch = git.ok("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{config.version}^{{commit}}")
+    tag = git.ok("rev-parse", "--verify", "--quiet", f"refs/tags/{config.version}^{{commit}}")
+    if branch is None and tag is None:
+        subject = f"repository {config.repository}"
+        raise EnforceError("missing", subject, f"it has no branch or tag {config.version}", "Correct controller_version")
+    if branch is None:
+        return tag or "", f"refs/tags/{config.version}"
+    if head is not None and git.run("merge-base", "--is-ancestor", head, branch).returncode:
+        raise EnforceError(
+            "diverged",
+            f"checkout {config.checkout}",
+            f"{head[:10]}, which is checked out, is not in the history of {config.version} ({branch[:10]})",
+            "Somebody rewrote that branch or committed here: find out who, remove the checkout and run playbooks/controller.yml",
+        )
+    return branch, ""
+
+
+def _verify(config: Config, git: Git, name: str) -> bool:
+    """Refuse what is not signed by one of those who may. A tag with a message of its own has its own signature."""
+    kind = "tag" if git.ok("cat-file", "-t", name) == "tag" else "commit"
+    done = git.run(f"verify-{kind}", "--verbose", name) if kind == "tag" else git.run("verify-commit", name)
+    if done.returncode:
+        commit = git.ok("rev-parse", "--short=10", f"{name}^{{commit}}") or name
+        said = _line(done.stderr) or "it has no signature"
+        raise EnforceError(
+            "signature",
+            f"{kind} {name.removeprefix('refs/tags/') if kind == 'tag' else commit} of {config.repository}",
+            f"its signature is not one that is accepted ({said})",
+            "Nothing of it is run. Have it signed with a key of controller_allowed_signers or controller_gpg_keys",
+        )
+    return True
+
+
+def _move(where: str, git: Git, target: str) -> None:
+    done = git.run("checkout", "--quiet", "--detach", target)
+    if done.returncode:
+        raise EnforceError("missing", f"checkout {where}", _line(done.stderr), "Check the disk and who owns the files")
+
+
+def _environment_warning(config: Config) -> list[str]:
+    """The account may not change its Python environment, so somebody has to be told."""
+    try:
+        wanted = Path(config.checkout, "requirements.txt").read_bytes()
+        made_from = Path(config.requirements).read_bytes()
+    except OSError:
+        return []
+    if wanted == made_from:
+        return []
+    return [
+        "requirements.txt: the Python environment was made from another one. Run playbooks/controller.yml, which makes it anew."
+    ]
+
+
+def _line(text: str) -> str:
+    """What a program said, as part of a sentence."""
+    return " ".join(text.split())[:300].rstrip(". ")
