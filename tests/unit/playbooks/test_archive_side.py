@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
 
-from tests.unit.playbooks.templating import evaluate
+from tests.unit.playbooks.templating import PLAYBOOKS, evaluate
 
 READS_MAIL1 = {"archive_profiles": [{"name": "a", "method": "multiple_mailboxes", "servers": ["mail1"]}]}
 READS_MAIL2 = {"archive_profiles": [{"name": "b", "method": "multiple_mailboxes", "servers": "mail2"}]}
@@ -109,3 +110,31 @@ def test_mail_is_read_from_the_host_of_the_administration_without_its_port() -> 
     servers["mail5"] = {"kerio_connect_host": "mail5:4041", "kerio_connect_imap_host": "imap.example.com"}
     found = evaluate("servers.yml", "archive_servers", groups={"kerio_servers": list(servers)}, hostvars=servers)
     assert [server["host"] for server in found] == ["mail1.example.com", "::1", "::1", "192.0.2.1", "imap.example.com"]
+
+
+def test_what_is_read_of_archive_hosts_is_tried_before_servers_rely_on_it() -> None:
+    text = (PLAYBOOKS / "vars" / "relations.yml").read_text(encoding="utf-8")
+    body = text.split("kerio_connect_archive:")[1]
+    used = set(re.findall(r"attribute='(archive_\w+)'|(?:host|hostvars\[name\])\.(archive_\w+)", body))
+    read = {name for pair in used for name in pair if name} - {"archive_variables_wrong"}
+    assert read == set(evaluate("relations.yml", "archive_hosts_read"))
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_an_archive_host_whose_variables_are_wrong_is_nothing_that_servers_rely_on(wrong: bool) -> None:
+    mark = {"archive_variables_wrong": True} if wrong else {}
+    found = side({"archive1": {**READS_MAIL1, **mark, "inventory_hostname": "archive1"}})
+    assert ("archive_hosts" in found, "profiles" in found) == (not wrong, not wrong)
+
+
+def test_of_a_server_whose_variables_are_wrong_the_name_alone_is_known() -> None:
+    wrong = {
+        "kerio_connect_name": "two",
+        "kerio_variables_wrong": True,
+        "kerio_connect_archiving": {"remote_address": "a@b.example"},
+    }
+    given = {"groups": {"kerio_servers": ["mail1", "mail2"]}, "hostvars": {"mail1": {}, "mail2": wrong}}
+    found = evaluate("servers.yml", "archive_servers", **given)
+    assert [(server["name"], server["host"]) for server in found] == [("mail1", "mail1"), ("two", "mail2")]
+    assert evaluate("servers.yml", "archive_mailboxes", **given) == []
+    assert side({}, {"mail2": wrong})["other_servers"] == []

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs tell at their end, as text and as the report: each host with its state, the failures by name, what was archived."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+from tests.unit.playbooks.templating import PLAYBOOKS, evaluate
+
+Facts = dict[str, t.Any]
+LOOKUP = "{{ lookup('ansible.builtin.template', playbook_dir ~ '/../templates/summary.txt.j2') }}"
+LONG = "nothing answers at 192.0.2.1:4040. " + "many words " * 60 + "Start the server, and run again"
+MAILBOX = {"mailbox": "alice@example.com", "new": 2, "folders": [{"name": "INBOX", "new": 2}]}
+PROFILE = {"name": "all", "new": 2, "mailboxes": [MAILBOX]}
+RUN = {"new": 2, "outcome": "ok", "errors": []}
+ARCHIVED = {"msg": "2 new messages archived from 1 mailbox", "run": RUN, "profiles": [PROFILE], "forecast": {"days": 9}}
+
+
+def told(
+    servers: dict[str, Facts], keepers: dict[str, Facts], name: str = "", *, gone: t.Iterable[str] = (), **more: t.Any
+) -> t.Any:
+    """A variable of the summary, or its lines without a name; ``gone`` are hosts that Ansible has taken out of the run."""
+    known = {**servers, **keepers}
+    values = {
+        "hostvars": known,
+        "groups": {"kerio_servers": list(servers), "archive_hosts": list(keepers)},
+        "ansible_play_hosts_all": list(known),
+        "ansible_play_hosts": [host for host in known if host not in gone],
+        "ansible_check_mode": False,
+        **more,
+    }
+    if name:
+        return evaluate("summary.yml", name, **values)
+    hosts = {key: evaluate("summary.yml", key, **values) for key in ("summary_servers", "summary_archive_hosts")}
+    loader = DataLoader()
+    templar = Templar(loader=loader, variables={**values, **hosts, "playbook_dir": str(PLAYBOOKS)})
+    return str(templar.template(trust_as_template(LOOKUP))).splitlines()
+
+
+def test_it_is_short_when_all_is_well() -> None:
+    assert told({"mail1": {}, "mail2": {"kerio_changed": True}}, {"archive1": {"archive_run_result": ARCHIVED}}) == [
+        "servers          1 changed: mail2",
+        "servers          1 ok: mail1",
+        "archive hosts    1 ok: archive1",
+        "archive1: 2 new messages archived from 1 mailbox",
+    ]
+
+
+def test_a_check_says_what_would_change() -> None:
+    (line, *_rest) = told({"mail1": {"kerio_changed": True}}, {}, ansible_check_mode=True)
+    assert line == "servers          1 would change: mail1"
+
+
+def test_a_failure_is_told_by_name_with_its_cause_and_what_to_do() -> None:
+    lines = told({"mail1": {"kerio_failures": [LONG], "kerio_changed": True}, "mail2": {}}, {})
+    assert lines[:3] == [
+        "servers          1 failed: mail1",
+        "servers          1 ok: mail2",
+        "1 failure, each told above as a whole:",
+    ]
+    assert lines[3].startswith("mail1: nothing answers at 192.0.2.1:4040.")
+    assert lines[-1].endswith("Start the server, and run again")
+    assert len(lines) <= 6
+
+
+@pytest.mark.parametrize(
+    ("count", "failures", "keepers"), [(1, 0, 0), (7, 1, 1), (7, 3, 30), (40, 0, 30), (40, 3, 1), (150, 1, 30)]
+)
+def test_it_has_24_lines_of_76_columns_however_many_there_are(count: int, failures: int, keepers: int) -> None:
+    facts: Facts = {"kerio_failures": [f"{number} {LONG}" for number in range(failures)]} if failures else {}
+    servers = {f"mail{number}.a-rather-long-name.example.com": facts if number % 3 else {} for number in range(count)}
+    servers["changed"] = {"kerio_changed": True}
+    result = {"archive_run_result": {**ARCHIVED, "msg": "word " * 80}, "archive_failures": [LONG] * failures}
+    lines = told(servers, {f"archive{number}.example.com": result if number % 2 else {} for number in range(keepers)})
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 76
+    total = failures * (sum(1 for one in servers.values() if "kerio_failures" in one) + keepers // 2)
+    shown = [line for line in lines if "nothing answers" in line]
+    assert bool(shown) == bool(total)
+    rest = [line for line in lines if line == f"and {total - len(shown)} more"]
+    assert len(rest) == (total > len(shown))
+
+
+def test_one_that_ansible_lost_has_failed() -> None:
+    found = told({"mail1": {}, "mail2": {}}, {"archive1": {}}, "summary_report", gone=["mail2", "archive1"])
+    assert [bool(host["failures"]) for host in (*found["servers"].values(), *found["archive_hosts"].values())] == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_the_report_has_every_host_and_what_was_archived_but_no_folders() -> None:
+    servers = {"mail2": {"kerio_failures": ["down"], "kerio_unreachable": True}, "mail1": {"kerio_changed": True}}
+    run = {"archive_run_result": {**ARCHIVED, "run": {**RUN, "profiles": [PROFILE]}}, "archive_changed": True}
+    away = {"archive_unreachable": True, "archive_failures": ["away"]}
+    found = told(servers, {"archive1": run, "archive2": away}, "summary_report", kerio_started=1_795_960_000)
+    assert json.loads(json.dumps(found)) == found
+    assert found.pop("finished") >= found.pop("started") == 1_795_960_000
+    assert found.pop("archive_hosts")["archive1"] == {
+        "failures": [],
+        "changed": True,
+        "unreachable": False,
+        "msg": ARCHIVED["msg"],
+        "run": RUN,
+        "profiles": [{**PROFILE, "mailboxes": [{"mailbox": "alice@example.com", "new": 2}]}],
+        "forecast": {"days": 9},
+        "holder": "",
+    }
+    assert found == {
+        "version": 1,
+        "playbook": "site",
+        "check": False,
+        "servers": {
+            "mail2": {"failures": ["down"], "changed": False, "unreachable": True},
+            "mail1": {"failures": [], "changed": True, "unreachable": False},
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("facts", "failures"),
+    [
+        ({}, []),
+        ({"kerio_failures": ["a"], "archive_failures": ["b", "c"]}, ["a", "b", "c"]),
+        ({"summary_written": {"failed": False}}, []),
+        (
+            {"summary_written": {"failed": True, "msg": "no such folder"}},
+            ["The report /x/site.json is not written: no such folder"],
+        ),
+    ],
+)
+def test_a_host_fails_for_what_was_not_done_and_one_of_them_for_the_report(facts: Facts, failures: list[str]) -> None:
+    for host, expected in (("mail1", failures), ("mail2", [text for text in failures if "report" not in text])):
+        given = {"ansible_play_hosts_all": ["mail1", "mail2"], "inventory_hostname": host, "site_report": "/x/site.json", **facts}
+        assert evaluate("summary.yml", "summary_own_failures", **given) == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ("mail1: it is off. Switch it on", "mail1: it is off. Switch it on"),
+        (
+            "Task failed: Finalization of task args for 'a.b.c' failed: Error while resolving value for 'r': 'vault_x' is undefined",
+            "'vault_x' is undefined. Define it in the inventory, or give the vault that has it, and run again",
+        ),
+        (
+            "Task failed: Premature end of stream waiting for become success.\n>>> Standard Error\nsudo: a password is required",
+            "Premature end of stream waiting for become success.\n>>> Standard Error\nsudo: a password is required. "
+            "Let ansible_user use sudo without a password, or give --ask-become-pass, and run again",
+        ),
+        (None, "See above"),
+    ],
+)
+def test_what_ansible_itself_says_is_told_with_what_to_do(message: str | None, text: str) -> None:
+    result = {} if message is None else {"msg": message}
+    assert evaluate("failed.yml", "failed_told", ansible_failed_result=result) == text
+
+
+@pytest.mark.parametrize(("before", "again"), [([], False), (["other"], False), (["It is not prepared: cause. Remedy"], True)])
+def test_a_cause_is_told_once_of_a_host(before: list[str], again: bool) -> None:
+    given = {"ansible_failed_result": {"msg": "Task failed: cause"}, "archive_failures": before}
+    assert evaluate("failed.yml", "failed_again", **given) is again
