@@ -31,6 +31,7 @@ description:
   - It needs this archive for itself. While a run goes on it ends without a change and says so.
 extends_documentation_fragment:
   - mailops.kerio.job
+  - mailops.kerio.service
   - mailops.kerio.ledger
   - mailops.kerio.attributes
 attributes:
@@ -198,7 +199,7 @@ previous:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_module
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_module, job_outcome
 
 NAMES = {"type": "list", "elements": "str", "default": []}
 ARGUMENTS = {
@@ -216,6 +217,7 @@ ARGUMENTS = {
     "job_wait": {"type": "int", "default": 5},
     "job_seen": {"type": "int", "default": 0},
     "job_heard": {"type": "list", "elements": "str"},
+    "job_service": job_outcome.service_argument(),
 }
 
 

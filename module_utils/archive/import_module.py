@@ -37,6 +37,7 @@ def wish_of(params: Data, check_mode: bool) -> Wish:
     return Wish(params["root"], params["source"], choice, params["reserve"] << 20, ledger, check_mode)
 
 
+@job_outcome.as_account
 def declare(params: Data, check_mode: bool) -> Data:
     """Do what the module was asked for and return its outcome."""
     wish = wish_of(params, check_mode)
@@ -50,8 +51,8 @@ def declare(params: Data, check_mode: bool) -> Data:
         return functools.partial(_import, wish)
 
     about = {key: params[key] for key in ("root", "source", "users", "domains", "servers", "by")}
-    secrets = evidence_options.secrets_of(params)
-    return job_outcome.follow(params, JOB, "The import is under way", prepare, about, secrets)
+    secrets, service = evidence_options.secrets_of(params), job_outcome.service_of(params, sees=[wish.source])
+    return job_outcome.follow(params, JOB, "The import is under way", prepare, about, secrets, service)
 
 
 def _import(wish: Wish, reporter: Reporter) -> Data:
