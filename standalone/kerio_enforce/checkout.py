@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,7 +45,7 @@ class Git:
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_SSH_COMMAND": config.ssh_command,
             "LC_ALL": "C.UTF-8",
-            **({"GNUPGHOME": config.gpg_home} if config.gpg_home else {}),
+            "GNUPGHOME": str(config.state / "gnupg"),
         }
         signers = config.allowed_signers or "/dev/null"
         self._options = [*_SAFE, "-c", f"gpg.ssh.allowedSignersFile={signers}", "-c", "credential.helper="]
@@ -91,9 +92,7 @@ def _helper(token: str, environment: t.Mapping[str, str]) -> str:
 def update(config: Config, git: Git) -> Checkout:
     """Bring the checkout to what is declared; raises ``EnforceError`` when nothing may be run."""
     where = str(config.checkout)
-    if git.ok("rev-parse", "--git-dir") is None:
-        cause = git.run("rev-parse", "--git-dir").stderr.strip() or "it is no Git work tree"
-        raise EnforceError("missing", where, _line(cause), "Run playbooks/controller.yml, which makes it")
+    _begin(config, git)
     head = git.ok("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     _refuse_dirty(where, git)
     done = git.run("fetch", "--quiet", "--force", "--prune", "--no-write-fetch-head", config.repository, *_REFS)
@@ -114,6 +113,23 @@ def update(config: Config, git: Git) -> Checkout:
         _move(where, git, target)
     committed = int(git.ok("log", "-1", "--format=%ct", target) or 0)
     return Checkout(target, committed, not done.returncode, verified, warnings + _environment_warning(config))
+
+
+def _begin(config: Config, git: Git) -> None:
+    """Make an empty checkout where there is none."""
+    folder = config.checkout
+    if (folder / ".git").exists():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        full = any(folder.iterdir())
+    except OSError as error:
+        raise EnforceError("missing", str(folder), str(error), "Correct who owns it, or run playbooks/controller.yml") from error
+    if full:
+        raise EnforceError("missing", str(folder), "it is no Git work tree and not empty", "Move away what is in it")
+    done = git.run("init", "--quiet")
+    if done.returncode:
+        raise EnforceError("missing", str(folder), _line(done.stderr), "Check that git is installed, and the disk")
 
 
 def _refuse_dirty(where: str, git: Git) -> None:
@@ -145,13 +161,14 @@ def _target(config: Config, git: Git, head: str | None) -> tuple[str, str]:
             "diverged",
             f"checkout {config.checkout}",
             f"{head[:10]}, which is checked out, is not in the history of {config.version} ({branch[:10]})",
-            "Somebody rewrote that branch or committed here: find out who, remove the checkout and run playbooks/controller.yml",
+            "Somebody rewrote that branch or committed here: find out who, then remove the checkout: the next run makes it anew",
         )
     return branch, ""
 
 
 def _verify(config: Config, git: Git, name: str) -> bool:
     """Refuse what is not signed by one of those who may. A tag with a message of its own has its own signature."""
+    _keyring(config)
     kind = "tag" if git.ok("cat-file", "-t", name) == "tag" else "commit"
     done = git.run(f"verify-{kind}", "--verbose", name) if kind == "tag" else git.run("verify-commit", name)
     if done.returncode:
@@ -164,6 +181,17 @@ def _verify(config: Config, git: Git, name: str) -> bool:
             "Nothing of it is run. Have it signed with a key of controller_allowed_signers or controller_gpg_keys",
         )
     return True
+
+
+def _keyring(config: Config) -> None:
+    """Make the keyring of GPG anew from the declared keys, so that one that is no longer declared does not count."""
+    home = config.state / "gnupg"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(mode=0o700, parents=True)
+    if config.gpg_keys:
+        # What cannot be imported accepts no signature.
+        command = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--import", config.gpg_keys]
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=config.git_timeout, check=False)
 
 
 def _move(where: str, git: Git, target: str) -> None:

@@ -36,6 +36,7 @@ class Config:
     """All that a run needs to know. ``offline``: "run" or "refuse", for a remote that cannot be reached.
 
     ``lock_wait``: how long a start waits for another one; ``history``: how many results of a schedule are kept.
+    ``allowed_signers`` and ``gpg_keys``: files that say who may sign, for SSH and GPG.
     ``vault`` and ``token``: names of systemd credentials, "" for none; ``requirements``: what the environment was made from.
     """
 
@@ -48,7 +49,7 @@ class Config:
     schedules: t.Mapping[str, Schedule]
     verify_signature: bool = False
     allowed_signers: str = ""
-    gpg_home: str = ""
+    gpg_keys: str = ""
     offline: str = "run"
     ssh_command: str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes"
     requirements: str = ""

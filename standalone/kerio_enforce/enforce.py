@@ -113,7 +113,7 @@ class Enforcement:
         return run(
             command_of(self._config, self._schedule, variables, os.environ),
             self._config.checkout,
-            {**os.environ, "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            environment_of(os.environ),
             self._config.state / "logs" / f"{self._schedule.name}.log",
             limit=self._schedule.time_limit,
             grace=self._config.grace,
@@ -184,6 +184,12 @@ def command_of(config: Config, schedule: Schedule, variables: Path, environment:
     if schedule.limit:
         command += ["--limit", schedule.limit]
     return command + (["--check"] if schedule.check else [])
+
+
+def environment_of(own: t.Mapping[str, str]) -> dict[str, str]:
+    """What ansible-playbook gets: where this program lies is nothing to it, and it must not make files in the checkout."""
+    kept = {name: value for name, value in own.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    return {**kept, "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def failure_text(config: Config, unit: str) -> str:

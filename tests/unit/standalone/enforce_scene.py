@@ -52,7 +52,6 @@ class Scene:
             path.mkdir()
         git(self.remote, "init", "--quiet", "--bare", "--initial-branch=main")
         git(self.work, "init", "--quiet", "--initial-branch=main")
-        git(self.checkout, "init", "--quiet")
         fake = self.root / "ansible-playbook"
         fake.write_text(FAKE.format(python=sys.executable), encoding="utf-8")
         fake.chmod(0o755)

@@ -96,22 +96,21 @@ def test_a_tag_whose_own_signature_is_missing_is_refused_although_its_commit_is_
 
 
 def test_gpg_signatures_are_accepted_from_the_own_keyring_alone(scene: Scene, tmp_path: Path) -> None:
-    homes = [tmp_path / name for name in ("signer", "controller")]
-    for home in homes:
-        home.mkdir(mode=0o700)
-    gpg = ["gpg", "--homedir", str(homes[0]), "--batch", "--quiet"]
+    home, keys = tmp_path / "signer", tmp_path / "keys.asc"
+    home.mkdir(mode=0o700)
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet"]
     identity = "Ops <ops@example.com>"
     subprocess.run([*gpg, "--passphrase", "", "--quick-gen-key", identity, "ed25519", "sign"], check=True, capture_output=True)
     scene.commit(site="one", push=False)
     who = ["-c", "user.name=Ops", "-c", "user.email=ops@example.com", "-c", "user.signingKey=ops@example.com"]
-    git(scene.work, *who, "commit", "--quiet", "--amend", "-S", "-m", "Signed", GNUPGHOME=str(homes[0]))
+    git(scene.work, *who, "commit", "--quiet", "--amend", "-S", "-m", "Signed", GNUPGHOME=str(home))
     scene.push()
-    refused(scene, "signature", verify_signature=True, gpg_home=str(homes[1]))
-    public = subprocess.run([*gpg, "--export", "ops@example.com"], check=True, capture_output=True).stdout
-    subprocess.run(["gpg", "--homedir", str(homes[1]), "--batch", "--import"], input=public, check=True, capture_output=True)
-    assert scene.update(verify_signature=True, gpg_home=str(homes[1])).verified
-    for home in homes:
-        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)
+    refused(scene, "signature", verify_signature=True)
+    public = subprocess.run([*gpg, "--armor", "--export", "ops@example.com"], check=True, capture_output=True).stdout
+    keys.write_bytes(public)
+    assert scene.update(verify_signature=True, gpg_keys=str(keys)).verified
+    refused(scene, "signature", verify_signature=True)
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)
 
 
 def test_a_branch_that_was_rewritten_or_went_back_is_refused(scene: Scene) -> None:
@@ -158,11 +157,18 @@ def test_offline_does_not_spare_the_signature(scene: Scene, keys: tuple[Path, Pa
     refused(scene, "signature")
 
 
+def test_a_checkout_that_was_removed_is_made_anew(scene: Scene) -> None:
+    commit = scene.commit(site="one")
+    assert scene.update(checkout=str(scene.root / "not/yet")).commit == commit
+
+
 def test_a_version_that_is_not_there_and_a_folder_that_is_no_checkout_are_told(scene: Scene, tmp_path: Path) -> None:
     scene.commit(site="one")
     assert "no branch or tag v9" in refused(scene, "missing", version="v9")
-    with pytest.raises(EnforceError, match=r"Run playbooks/controller\.yml"):
-        scene.update(checkout=str(tmp_path / "nothing"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/file").touch()
+    with pytest.raises(EnforceError, match="no Git work tree and not empty"):
+        scene.update(checkout=str(tmp_path / "other"))
 
 
 def test_a_hook_or_a_filter_of_the_checkout_runs_nothing(scene: Scene) -> None:
