@@ -146,8 +146,8 @@ def test_a_host_fails_for_what_was_not_done_and_one_of_them_for_the_report(facts
     [
         ("mail1: it is off. Switch it on", "mail1: it is off. Switch it on"),
         (
-            "Task failed: Finalization of task args for 'a.b.c' failed: Error while resolving value for 'r': 'vault_x' is undefined",
-            "'vault_x' is undefined. Define it in the inventory, or give the vault that has it, and run again",
+            "Task failed: Finalization of task args for 'a.b.c' failed: Error while resolving value for 'r': 'x' is undefined",
+            "'x' is undefined. Define it in the inventory, or give the vault that has it, and run again",
         ),
         (
             "Task failed: Premature end of stream waiting for become success.\n>>> Standard Error\nsudo: a password is required",

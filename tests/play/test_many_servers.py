@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""site.yml over four servers, one at a time, of which only the last one can be dealt with as a whole."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+from tests.lab.fixtures import Factory, Lab
+from tests.lab.playbooks import ROOT, PlaybookRun
+from tests.play.archive_site import LEFT_OUT
+from tests.play.helpers import run
+
+SITE = ROOT / "playbooks" / "site.yml"
+INVENTORY = ROOT / "inventory" / "lab"
+SUMMARY = "Ensure it is told what was done"
+SETTINGS = {f"mailops.kerio.{name}" for name in ("kerio_compare", "kerio_security_policy", "kerio_archiving")}
+DOWN, FORGED, FAR, FINE = "mail1", "mail2", "mail3", "mail4"
+
+
+def inventory(folder: Path, lab: Lab, closed_port: int) -> Path:
+    """What is added to inventory/lab: two servers more, and what is wrong with three."""
+    far = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": closed_port}
+    hosts = {
+        DOWN: {"kerio_connect_port": closed_port},
+        FORGED: {"kerio_connect_ca_file": lab[FINE].ca_file},
+        FAR: {**far, "kerio_connect_probe_host": "archive1"},
+        FINE: {},
+    }
+    keeper = {"archive_profiles": [{"name": "mailboxes", "method": "multiple_mailboxes"}]}
+    groups = {"kerio_servers": {"hosts": hosts}, "archive_hosts": {"hosts": {"archive1": keeper}}}
+    path = folder / "hosts.json"
+    path.write_text(json.dumps(groups), encoding="utf-8")
+    return path
+
+
+def site(lab: Lab, more: Path, work: Path, *args: str, **variables: object) -> PlaybookRun:
+    given = ("-i", str(more), "-e", json.dumps(variables), *args)
+    return run(SITE, *given, inventory=INVENTORY, KERIO_LAB_JSON=str(lab.file), KERIO_LAB_WORK_DIR=str(work))
+
+
+def test_the_last_one_is_done_and_the_summary_names_the_others(lab_factory: Factory, tmp_path: Path, closed_port: int) -> None:
+    lab = lab_factory(servers=4, users=2)
+    placed = [one for one in lab.fill(40) if one.folder not in LEFT_OUT and not one.copy_of]
+    more, report, work = inventory(tmp_path, lab, closed_port), tmp_path / "site.json", tmp_path / "work"
+    work.mkdir()
+    done = site(lab, more, work, kerio_connect_serial=1, site_report=str(report))
+    assert done.rc == 2, done.output
+
+    # One after the other.
+    configured = [task.host for task in done.tasks if task.action in SETTINGS]
+    assert configured == sorted(configured) and set(configured) == {DOWN, FORGED, FAR, FINE}
+    settings = lab[FINE].api("Archive.get")["options"]
+    assert settings["isEnabled"] and settings["remoteArchive"]["value"] == lab[FINE].archive_mailbox
+    assert '<variable name="AutoExpungeOnDelete">0<' in Path(lab[FINE].mailserver_cfg).read_text("utf-8")
+    # The one that is not reached over SSH is configured over its administration, and its mail archived, all the same.
+    (archived,) = done.of("archive_run")
+    found = {box["mailbox"]: box["new"] for profile in archived.result["profiles"] for box in profile["mailboxes"]}
+    wanted = {one.address for one in placed if one.server in (FAR, FINE)}
+    assert wanted and {address for address, new in found.items() if new} == wanted
+
+    told = done.tasks[-1]
+    assert told.task == SUMMARY
+    lines = str(told.result["msg"]).splitlines()
+    assert lines[:3] == [
+        "servers          3 failed: mail1, mail2, mail3",
+        "servers          1 changed: mail4",
+        "archive hosts    1 changed: archive1",
+    ]
+    for name, cause in ((DOWN, "nothing listens there"), (FORGED, "certificate"), (FAR, "Connection refused")):
+        assert any(line.startswith(f"{name}: ") for line in lines), lines
+        assert cause in "\n".join(lines), lines
+    assert len(lines) <= 24
+
+    written = json.loads(report.read_text(encoding="utf-8"))
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    assert {name: bool(host["failures"]) for name, host in written["servers"].items()} == {
+        DOWN: True,
+        FORGED: True,
+        FAR: True,
+        FINE: False,
+    }
+    assert {name: (host["changed"], host["unreachable"]) for name, host in written["servers"].items()} == {
+        DOWN: (False, False),
+        FORGED: (False, False),
+        FAR: (True, True),
+        FINE: (True, False),
+    }
+    assert written["archive_hosts"]["archive1"]["run"]["new"] == sum(found.values())
