@@ -20,7 +20,7 @@ options:
   directories:
     description:
       - What RV(mailops.kerio.kerio_directory_info#module:directory) returned, one entry for each server.
-      - The server of every user of a directory must be here, in O(unread), or in O(gone).
+      - The server of every user of a directory must be here, in O(unread), in O(elsewhere), or in O(gone).
     type: list
     elements: dict
     default: []
@@ -29,6 +29,25 @@ options:
     type: list
     elements: str
     default: []
+  elsewhere:
+    description:
+      - What other archive hosts archive. Users who come from there stay as they are, whatever O(delete) says, unless O(gone)
+        names their server or domain.
+    type: dict
+    default: {}
+    suboptions:
+      servers:
+        description: Names of servers that this archive host does not archive.
+        type: list
+        elements: str
+        default: []
+      scopes:
+        description:
+          - Who of the servers in O(directories) other archive hosts want, an entry for each of them; C(servers) are names of
+            servers, C(domains), C(groups) and C(users) as in O(scope).
+        type: list
+        elements: dict
+        default: []
   users:
     description:
       - Users who come from no directory. Known by their name. Who is not declared any more stays, until V(absent) is said.
@@ -111,7 +130,9 @@ options:
         type: list
         elements: str
   scope:
-    description: Who is wanted of the directories. A user who is in one of the domains or in one of the groups; empty means all.
+    description:
+      - Who is wanted of the directories. A user who is in one of the domains or in one of the groups, or is named; empty means
+        all.
     type: dict
     default: {}
     suboptions:
@@ -122,6 +143,11 @@ options:
         default: []
       groups:
         description: Names of groups, alone or followed by C(@) and the domain.
+        type: list
+        elements: str
+        default: []
+      users:
+        description: Default addresses or login names of users.
         type: list
         elements: str
         default: []
@@ -154,7 +180,7 @@ options:
   delete:
     description:
       - Whether users are deleted who come from a directory and are gone from it, or are not in O(scope) any more.
-      - Users whose authentication is V(integrated), and those of a server in O(unread), are never deleted.
+      - Users whose authentication is V(integrated), and those of a server in O(unread) or O(elsewhere), are never deleted.
       - A directory that lacks a server or a domain that users come from is an error, unless O(gone) names it.
     type: bool
     default: false
@@ -272,7 +298,9 @@ would_leave:
     - name: carol@example.com
       why: is not in the directory of mail1 any more
 waiting:
-  description: Each user who stays as is, or is not made yet, because a directory could not be read.
+  description:
+    - Each user who stays as is, or is not made, because a directory could not be read or the mailbox is on a server in
+      O(elsewhere).
   returned: success
   type: list
   elements: dict
@@ -317,7 +345,8 @@ OPTIONS = {
     "unread": LIST,
     "users": {"type": "list", "elements": "dict", "options": USER, "default": []},
     "rights": {"type": "list", "elements": "dict", "options": RIGHT, "default": []},
-    "scope": {"type": "dict", "default": {}, "options": {"domains": LIST, "groups": LIST}},
+    "elsewhere": {"type": "dict", "default": {}, "options": {"servers": LIST, "scopes": {**LIST, "elements": "dict"}}},
+    "scope": {"type": "dict", "default": {}, "options": {"domains": LIST, "groups": LIST, "users": LIST}},
     "user_name": {"type": "str", "choices": ["address", "login"], "default": "address"},
     "not_users": LIST,
     "home_servers": {"type": "dict", "default": {}},

@@ -81,7 +81,7 @@ def _refuse_wrong(name: str, entry: Entry, wish: Wish) -> None:
         raise InputError(subject, cause, "Give server and kerio_login (login@domain)")
     if authentication == INTEGRATED and login:
         raise InputError(subject, "kerio_login is for authentication: kerio", "Say authentication: kerio, or take it out")
-    known = wish.read | wish.unread
+    known = wish.read | wish.away
     if server and known and server not in known:
         raise InputError(subject, f"{server!r} is no server of this run", f"Give one of {', '.join(sorted(known))}")
 

@@ -10,18 +10,21 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import DIRECTORY, Entry, Scope, Wish, lowered
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 
+_OUT_OF_SCOPE = "is not in the scope any more"
 _NEEDED = ("id", "login", "address")
 Id = tuple[str, str]  # a server, and the id that it gives to an account
 
 
 @dataclass(frozen=True)
 class Account:
-    """An account of one server. ``home``: what the directory says where its mailbox is; ``why_not``: why no user comes of it."""
+    """An account of one server. ``home``: what the directory says where its mailbox is; ``why_not``: why no user comes of it;
+    ``elsewhere``: whether another archive host takes it then."""
 
     values: UserValues
     domain: str
     home: str
     why_not: str
+    elsewhere: bool = False
 
     @property
     def server(self) -> str:
@@ -72,7 +75,9 @@ def _account(server: str, entry: Entry, wish: Wish) -> Account:
         groups=tuple(sorted(str(group) for group in entry.get("groups") or ())),
         kerio_login=f"{login}@{domain}",
     )
-    return Account(values, domain, str(entry.get("home_server") or ""), _why_not(entry, _names(values), wish))
+    why_not = _why_not(entry, _names(values), wish)
+    elsewhere = why_not == _OUT_OF_SCOPE and wish.elsewhere.takes(server, entry)
+    return Account(values, domain, str(entry.get("home_server") or ""), why_not, elsewhere)
 
 
 def _names(values: UserValues) -> set[str]:
@@ -82,17 +87,18 @@ def _names(values: UserValues) -> set[str]:
 def _why_not(entry: Entry, names: set[str], wish: Wish) -> str:
     if wish.not_users & names:
         return "is in not_users"
-    return "" if wish.scope.takes(entry) else "is not in the scope any more"
+    return "" if wish.scope.takes(entry) else _OUT_OF_SCOPE
 
 
 def scope_warnings(wish: Wish) -> list[str]:
     """One sentence for each name of the scope that takes nobody: with ``delete``, a typing error costs archive users."""
     entries = [entry for directory in wish.directories for entry in directory["users"]]
-    alone = [("domain", name, Scope(domains=frozenset({name}))) for name in sorted(wish.scope.domains)]
-    alone += [("group", name, Scope(groups=frozenset({name}))) for name in sorted(wish.scope.groups)]
+    alone = [(f"in the domain {name}", Scope(domains=frozenset({name}))) for name in sorted(wish.scope.domains)]
+    alone += [(f"in the group {name}", Scope(groups=frozenset({name}))) for name in sorted(wish.scope.groups)]
+    alone += [(f"called {name}", Scope(users=frozenset({name}))) for name in sorted(wish.scope.users)]
     return [
-        f"scope: no user of the directories is in the {kind} {name}. Correct the name, or take it out"
-        for kind, name, scope in alone
+        f"scope: no user of the directories is {what}. Correct the name, or take it out"
+        for what, scope in alone
         if entries and not wish.unread and not any(map(scope.takes, entries))
     ]
 

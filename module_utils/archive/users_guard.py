@@ -68,7 +68,7 @@ def refuse_too_many(going: t.Sequence[Leaver], current: t.Sequence[User], wish: 
 def _parts(going: t.Sequence[Leaver], current: t.Sequence[User], wish: Wish, now: int) -> t.Iterator[_Part]:
     """All of them, then those of each server; one that is declared to be gone loses all of its users."""
     ids = {leaver.user.id for leaver in going}
-    here = [user for user in current if from_kerio(user) or user.id in ids]
+    here = [user for user in current if (from_kerio(user) and user.server not in wish.elsewhere.servers) or user.id in ids]
     recent = [user for user in current if user.deleted is not None and of_directory(user) and user.deleted > now - WINDOW]
     yield _Part("users of the directories", len(here), tuple(leaver.user.name for leaver in going), len(recent))
     for server in sorted({leaver.user.server for leaver in going} - wish.gone.servers - {""}):

@@ -77,7 +77,7 @@ def settle(accounts: t.Sequence[Account], wish: Wish, current: t.Iterable[User])
 
 def _servers(wish: Wish) -> dict[str, str]:
     """What a home server may be called, in lower case -> the server. A name that fits two servers says nothing."""
-    hosts = dict.fromkeys(sorted(wish.unread), "")
+    hosts = dict.fromkeys(sorted(wish.away), "")
     hosts |= {str(directory["server"]): str(directory.get("host") or "") for directory in wish.directories}
     names: dict[str, str] = {}
     for of in (_short, _host, _name):
@@ -143,11 +143,14 @@ def _take(homes: Homes, rows: t.Sequence[Account], home: str, wish: Wish, before
     if counts.why_not:
         homes.left_out.add(counts.values.name)
         return
-    settled = home in wish.read | wish.unread
+    settled = home in wish.read | wish.away
     values = dataclasses.replace(counts.values, server=home) if settled else counts.values
     candidate = Candidate(values, frozenset({*(account.id for account in rows), (values.server, values.kerio_id)}), settled)
     if home in wish.unread:
         homes.waiting.append((f"the directory of the home server {home} could not be read", candidate))
+        return
+    if home in wish.elsewhere.servers:
+        homes.waiting.append((f"the mailbox is on {home}, which another archive host archives", candidate))
         return
     if home and not settled:
         homes.strangers.setdefault(home, []).append(values.name)

@@ -41,7 +41,7 @@ def refuse_incomplete(users: t.Iterable[User], accounts: t.Sequence[Account], wi
     servers: dict[str, list[str]] = {}
     domains: dict[tuple[str, str], list[str]] = {}
     for user in users:
-        if from_kerio(user) and user.server not in wish.gone.servers | wish.unread and (user.server, user.kerio_id) not in listed:
+        if from_kerio(user) and user.server not in wish.gone.servers | wish.away and (user.server, user.kerio_id) not in listed:
             if user.server in wish.read:
                 domains.setdefault((user.server, domain_of(user)), []).append(user.name)
             else:
@@ -50,7 +50,8 @@ def refuse_incomplete(users: t.Iterable[User], accounts: t.Sequence[Account], wi
         raise UserPlanError(
             f"the server {server}",
             f"it is not in directories, and {_from_it(names)}",
-            "Add its directory, or name it in unread if it cannot be read; if it is gone or has another name, say gone: servers",
+            "Add its directory, or name it in unread if it cannot be read, or in elsewhere if another archive host archives it;"
+            " if it is gone or has another name, say gone: servers",
             users=names,
         )
     for server, domain in _lost(domains, accounts, wish):
@@ -90,9 +91,11 @@ def leavers(users: t.Iterable[User], accounts: t.Iterable[Account], matches: t.I
     persons = {identity: match.values for match in matches for identity in match.candidate.ids}
     found = []
     for user in users:
-        if not from_kerio(user) or (user.server in wish.unread and user.server not in wish.gone.servers):
+        if not from_kerio(user) or (user.server in wish.away and user.server not in wish.gone.servers):
             continue
         identity = (user.server, user.kerio_id)
+        if identity in accounts_by_id and accounts_by_id[identity].elsewhere and domain_of(user) not in wish.gone.domains:
+            continue
         if identity in persons:
             why = f"is {persons[identity].name}, whose mailbox is on {persons[identity].server}"
         elif identity in accounts_by_id:

@@ -65,7 +65,7 @@ def _values(match: Match, wish: Wish) -> UserValues:
     values, user, entry = match.values, match.user, match.candidate.entry
     if entry is None or user is None or values.kerio_id or not user.kerio_id:
         return values
-    if user.origin == DIRECTORY and user.server in wish.unread and user.deleted is None:
+    if user.origin == DIRECTORY and user.server in wish.away and user.deleted is None:
         return overlay(values_of(user), entry)
     return dataclasses.replace(values, server=values.server or user.server, kerio_id=user.kerio_id)
 
@@ -98,7 +98,7 @@ def undeclared_warnings(rest: t.Iterable[User], gone: t.Iterable[Leaver], wish: 
     names = [
         user.name
         for user in rest
-        if user.deleted is None and user.id not in leaving and user.server not in wish.unread
+        if user.deleted is None and user.id not in leaving and user.server not in wish.away
         if user.origin != PROFILE and not from_kerio(user)
     ]
     if not names:

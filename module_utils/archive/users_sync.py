@@ -32,17 +32,25 @@ def wish(options: t.Mapping[str, t.Any]) -> users.Wish:
     for name, most in (("delete_limit", None), ("delete_limit_share", 100)):
         if options[name] < 0 or (most is not None and options[name] > most):
             raise InputError(name, f"{options[name]} cannot be", f"Give a number from 0{f' to {most}' if most else ''}")
-    scope, gone = options["scope"] or {}, options["gone"] or {}
+    gone, elsewhere = options["gone"] or {}, options["elsewhere"] or {}
     return users.Wish(
         **{name: options[name] for name in _AS_GIVEN},
-        scope=users.Scope(_lower(scope.get("domains")), _lower(scope.get("groups"))),
+        scope=_scope(options["scope"] or {}),
         not_users=_lower(options["not_users"]),
         default_privileges=tuple(options["default_privileges"]),
         gone=users.Gone(_lower(gone.get("domains")), frozenset(gone.get("servers") or ())),
         unread=frozenset(options["unread"]),
+        elsewhere=users_wish.Elsewhere(
+            frozenset(elsewhere.get("servers") or ()),
+            tuple((frozenset(one.get("servers") or ()), _scope(one)) for one in elsewhere.get("scopes") or ()),
+        ),
         home_servers={name.lower(): str(server) for name, server in (options["home_servers"] or {}).items()},
         reused_names={name.lower(): rule for name, rule in reused.items()},
     )
+
+
+def _scope(given: t.Mapping[str, t.Any]) -> users.Scope:
+    return users.Scope(*(_lower(given.get(key)) for key in ("domains", "groups", "users")))
 
 
 def synchronise(root: str, desired: users.Wish, *, check_mode: bool, owner: str = "") -> users.UserPlan:

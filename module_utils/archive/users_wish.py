@@ -23,18 +23,39 @@ Entry = t.Mapping[str, t.Any]
 
 @dataclass(frozen=True)
 class Scope:
-    """Who is wanted: members of the domains or of the groups (``name`` or ``name@domain``); both empty: all."""
+    """Who is wanted: members of the domains, of the groups (``name`` or ``name@domain``), and ``users``; all empty: everybody.
+
+    ``users``: default addresses or logins, these alone or with the domain.
+    """
 
     domains: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
 
     def takes(self, user: Entry) -> bool:
         """Whether a user of a directory is wanted."""
-        if not self.domains and not self.groups:
+        if not self.domains and not self.groups and not self.users:
             return True
-        domain = str(user.get("domain", "")).lower()
+        domain, login = str(user.get("domain", "")).lower(), str(user.get("login", "")).lower()
         groups = {str(group).lower() for group in user.get("groups") or ()}
-        return domain in self.domains or bool((groups | {f"{group}@{domain}" for group in groups}) & self.groups)
+        names = {str(user.get("address", "")).lower(), login, f"{login}@{domain}"}
+        in_groups = (groups | {f"{group}@{domain}" for group in groups}) & self.groups
+        return domain in self.domains or bool(in_groups or names & self.users)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What other archive hosts archive: ``servers`` that this one does not; by ``scopes``, users of servers that it archives too.
+
+    Whoever comes from there, or falls out of the scope of this archive into another one, stays as is.
+    """
+
+    servers: frozenset[str] = frozenset()
+    scopes: tuple[tuple[frozenset[str], Scope], ...] = ()  # servers, and who of them is taken
+
+    def takes(self, server: str, user: Entry) -> bool:
+        """Whether another archive host takes a user of a directory of this one."""
+        return any(server in servers and scope.takes(user) for servers, scope in self.scopes)
 
 
 @dataclass(frozen=True)
@@ -50,8 +71,9 @@ class Wish:
     """What the operator declares about archive users.
 
     ``rights``: privileges and grants of users, wherever they come from. ``unread``: servers whose directory could not be read;
-    their users stay as they are. ``home_servers``: a login (``login@domain``), a domain, or what a directory calls a home server
-    -> the server, all in lower case but the last. ``reused_names``: a name, or ``@domain`` for all in it -> one of REUSED_RULES.
+    their users stay as they are, and so do those of ``elsewhere``. ``home_servers``: a login (``login@domain``), a domain, or
+    what a directory calls a home server -> the server, all in lower case but the last. ``reused_names``: a name, or ``@domain``
+    for all in it -> one of REUSED_RULES.
     """
 
     directories: t.Sequence[Entry] = ()
@@ -66,6 +88,7 @@ class Wish:
     delete_limit_share: int = 10
     gone: Gone = field(default_factory=Gone)
     unread: frozenset[str] = frozenset()
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
     home_servers: t.Mapping[str, str] = field(default_factory=dict)
     reused_names: t.Mapping[str, str] = field(default_factory=dict)
 
@@ -73,6 +96,11 @@ class Wish:
     def read(self) -> frozenset[str]:
         """The servers whose directory was read."""
         return frozenset(str(directory["server"]) for directory in self.directories)
+
+    @property
+    def away(self) -> frozenset[str]:
+        """The servers of which no directory is given, and whose users stay as they are all the same."""
+        return self.unread | self.elsewhere.servers
 
     def reuse(self, values: UserValues) -> str:
         """What is declared for a name that belonged to somebody else, or for its domain; "" for nothing."""

@@ -69,7 +69,8 @@ def test_users_of_an_unread_server_stay_and_those_of_no_known_server_stop(scene:
             scene.plan(wish(ANN, delete=delete))
         assert str(raised.value) == (
             "the server mail2: it is not in directories, and 1 archive user comes from it (gina@example.org). Add its directory,"
-            " or name it in unread if it cannot be read; if it is gone or has another name, say gone: servers."
+            " or name it in unread if it cannot be read, or in elsewhere if another archive host archives it; if it is gone or"
+            " has another name, say gone: servers."
         )
     assert scene.sync(wish(ANN, unread=frozenset({"mail2"}), **UNLIMITED)).steps == ()
     found = scene.sync(wish(ANN, gone=users.Gone(servers=frozenset({"mail2"})), **UNLIMITED))
