@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from ansible.plugins.loader import init_plugin_loader
 
 # Before anything of the collection is imported: what Ansible's loader did not import itself, it does not know later.
 init_plugin_loader([str(Path(__file__).parents[1] / "collections")])
+
+# Whatever the caller's environment says, processes that tests start keep what they compiled and read their code in one go: a module
+# that comes by a pipe is read byte by byte where Python is not to buffer.
+for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
+    os.environ.pop(name, None)
 
 pytest_plugins = ["tests.lab.fixtures", "tests.faults.counting", "tests.order"]
 
