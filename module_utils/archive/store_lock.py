@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run at a time per archive root: a lock whose file names its holder."""
+"""One run at a time per archive root: a lock whose file names its holder; and short turns, for which others wait."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import time
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError
+
+# Planning for tens of thousands of users takes a fraction of that.
+TURN_SECONDS = 120.0
 
 
 class RootLock:
@@ -48,6 +51,31 @@ class RootLock:
     def _write(self, content: bytes) -> None:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, content, 0)
+
+
+@contextlib.contextmanager
+def turn(folder: str, seconds: float = TURN_SECONDS) -> t.Iterator[None]:
+    """Wait for an flock on ``folder`` itself, which leaves nothing behind; raise BusyError when it is kept for ``seconds``."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        end = time.monotonic() + seconds
+        while not _taken(descriptor):
+            if time.monotonic() > end:
+                raise BusyError(
+                    folder, f"somebody else has been at it for {seconds:.0f} seconds", "Try again when that has ended"
+                )
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read_holder(descriptor: int) -> dict[str, t.Any]:

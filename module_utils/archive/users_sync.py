@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     filesystem,
     layout,
+    store_lock,
     users,
     users_hold,
     users_rights,
@@ -54,8 +56,9 @@ def _scope(given: t.Mapping[str, t.Any]) -> users.Scope:
 
 
 def synchronise(root: str, desired: users.Wish, *, check_mode: bool, owner: str = "") -> users.UserPlan:
-    """Plan the users of the archive and, unless in check mode, write the plan. Takes no lock: one short transaction.
+    """Plan the users of the archive and, unless in check mode, write the plan. It does not wait for a run: one short transaction.
 
+    Of two at the same time one waits for the other: it would plan from users that are not those of the archive any more.
     ``owner``: who has it done, for the ledger. Of a plan that is refused nothing is written, except that users whose name
     somebody else has now cannot log in until the operator has decided (users_hold).
     """
@@ -64,7 +67,7 @@ def synchronise(root: str, desired: users.Wish, *, check_mode: bool, owner: str 
     filesystem.check_root(root)
     if not filesystem.check_format(root):
         raise StoreError(root, "it holds no archive", "Create the archive with archive_store, or mount its disk")
-    with Catalog.of(root, readonly=check_mode) as catalog:
+    with contextlib.nullcontext() if check_mode else store_lock.turn(root), Catalog.of(root, readonly=check_mode) as catalog:
         current = catalog.users(deleted=True)
         try:
             plan = users.plan_users(root, desired, current, int(time.time()))
