@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import typing as t
@@ -24,9 +25,12 @@ def fresh(server: LabServer) -> LabServer:
 
 @pytest.fixture(scope="session", autouse=True)
 def kept(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[None]:
-    """A folder for what the playbooks of this session keep for each other."""
+    """A folder for what the playbooks of this session keep for each other, whichever worker of xdist plays them."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "kept"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(quick.KEPT, str(tmp_path_factory.mktemp("kept")))
+        patch.setenv(quick.KEPT, str(folder))
         yield
 
 
