@@ -12,8 +12,8 @@ from ansible.plugins.loader import init_plugin_loader
 # Before anything of the collection is imported: what Ansible's loader did not import itself, it does not know later.
 init_plugin_loader([str(Path(__file__).parents[1] / "collections")])
 
-# Whatever the caller's environment says, processes that tests start keep what they compiled and read their code in one go: a module
-# that comes by a pipe is read byte by byte where Python is not to buffer.
+# Whatever the caller's environment says, processes that tests start keep what they compiled and read their code in one go: where
+# Python is not to buffer, it reads a module that comes by a pipe byte by byte.
 for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
     os.environ.pop(name, None)
 
