@@ -13,6 +13,7 @@ import pytest
 TESTS = Path(__file__).parent
 # More than half a minute each, the longest first.
 LONG = (
+    "hosts/test_site_hosts.py",
     "play/test_rotation.py",
     "play/test_role_everywhere.py",
     "play/test_role_configure.py",

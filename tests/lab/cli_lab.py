@@ -36,7 +36,7 @@ def _openssl(*words: str, cwd: Path) -> None:
         raise LabError(f"openssl {words[0]}: {done.stderr.strip()}")
 
 
-def make_certificates(folder: Path, name: str) -> Path:
+def make_certificates(folder: Path, name: str, host: str = ports.HOST) -> Path:
     """server.key, server.crt signed by a CA of its own, whose file is returned."""
     folder.mkdir(parents=True, exist_ok=True)
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
@@ -44,26 +44,50 @@ def make_certificates(folder: Path, name: str) -> Path:
     _openssl("req", "-x509", *new_key, *usage, "-days", "3650", "-subj", f"/CN=Lab CA of {name}",
              "-keyout", "ca.key", "-out", "ca.crt", cwd=folder)  # fmt: skip
     _openssl("req", *new_key, "-subj", f"/CN={name}", "-keyout", "server.key", "-out", "server.csr", cwd=folder)
-    extension = f"subjectAltName=DNS:localhost,DNS:{name},IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n"
+    extension = f"subjectAltName=DNS:localhost,DNS:{name},IP:{host}\nauthorityKeyIdentifier=keyid\n"
     (folder / "server.ext").write_text(extension)
     _openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "3650",
              "-extfile", "server.ext", "-out", "server.crt", cwd=folder)  # fmt: skip
     return folder / "ca.crt"
 
 
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a server is installed, listens and is reached; a host of its own has the folder `root` and its own Python."""
+
+    install: Path
+    name: str
+    numbers: dict[str, int]  # ports by service
+    host: str = ports.HOST
+    listen: str = ports.HOST
+    root: Path | None = None
+
+    @property
+    def seen(self) -> Path:
+        """The install dir as the server's host sees it."""
+        return Path("/") / self.install.relative_to(self.root) if self.root else self.install
+
+
 def make_server(folder: Path, index: int, count: int, chosen: dict[str, Any], shared: Path | None = None) -> dict[str, Any]:
-    """The install dir of one server, not started; returns its entry of lab.json. `shared`: the file of a distributed domain."""
-    name = folder.name
-    install = folder / "kerio"
-    (install / "run").mkdir(parents=True)
+    """A server on this machine, not started; returns its entry of lab.json. `shared`: the file of a distributed domain."""
     numbers = dict(zip(SERVICE_PORTS, ports.free(len(SERVICE_PORTS)), strict=True))
+    entry = install_server(Place(folder / "kerio", folder.name, numbers), index, count, chosen, shared)
+    shutil.copytree(folder / "kerio", folder / "pristine", ignore=shutil.ignore_patterns("*.bak", "run", "sslcert", "store"))
+    return entry
+
+
+def install_server(place: Place, index: int, count: int, chosen: dict[str, Any], shared: Path | None = None) -> dict[str, Any]:
+    """The install dir of a server; returns its entry of lab.json."""
+    name, install, numbers = place.name, place.install, place.numbers
+    (install / "run").mkdir(parents=True)
     where = users_demo.site(index, 0 if shared else count)
     instance = {"name": name, "hostname": users_shared.hostname(where), "ports": numbers, "switches": chosen}
     instance |= {"distributed": str(shared)} if shared else {}
+    instance |= {"listen": place.listen}
     (install / "lab-server.json").write_text(json.dumps(instance, indent=2) + "\n", encoding="utf-8")
-    ca_file = make_certificates(install / "sslcert", name)
-    script = service.write_script(install)
-    service.write_unit(install)
+    ca_file = make_certificates(install / "sslcert", name, place.host)
+    script = service.write_script(install, place.seen, own_host=place.root is not None)
+    service.write_unit(install, place.seen)
     state = ServerState(install)
     admin = {"builtInAdminUsername": "Admin", "builtInAdminPassword": f"not-a-secret-admin-{name}"}
     state.settings["Administration"].update(admin)
@@ -72,12 +96,11 @@ def make_server(folder: Path, index: int, count: int, chosen: dict[str, Any], sh
     if state.cluster:
         users_shared.people(state, state.cluster)
     state.save()
-    shutil.copytree(install, folder / "pristine", ignore=shutil.ignore_patterns("*.bak", "run", "sslcert"))
     (install / "store" / "logs").mkdir(parents=True)
     return {
         "name": name,
-        "host": ports.HOST,
-        "admin_url": f"https://{ports.HOST}:{numbers['admin']}/admin/api/jsonrpc/",
+        "host": place.host,
+        "admin_url": f"https://{place.host}:{numbers['admin']}/admin/api/jsonrpc/",
         **{SERVICE_PORTS[key]: number for key, number in numbers.items()},
         "ca_file": str(ca_file),
         "admin_user": admin["builtInAdminUsername"],

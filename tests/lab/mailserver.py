@@ -35,10 +35,11 @@ class MailServer:
         self.tls.load_cert_chain(install / "sslcert" / "server.crt", install / "sslcert" / "server.key")
         self.open: dict[str, tuple[int, asyncio.Server]] = {}
         self.stopping = asyncio.Event()
+        self.listen = listen = self.state.instance.get("listen", HOST)
         self.openers: dict[str, Opener] = {
-            "SMTP": lambda port: serve_smtp(self.state, HOST, port, self.backend),
-            "IMAP": lambda port: serve_imap(self.state, HOST, port, self.backend, starttls=self.tls),
-            "Secure IMAP": lambda port: serve_imap(self.state, HOST, port, self.backend, self.tls),
+            "SMTP": lambda port: serve_smtp(self.state, listen, port, self.backend),
+            "IMAP": lambda port: serve_imap(self.state, listen, port, self.backend, starttls=self.tls),
+            "Secure IMAP": lambda port: serve_imap(self.state, listen, port, self.backend, self.tls),
         }
 
     def _term(self) -> None:
@@ -72,7 +73,7 @@ class MailServer:
             service["isRunning"] = service["howToStart"] == "Automatic"
         await self._reconcile()
         port = self.state.instance["ports"]["admin"]
-        self.open["admin"] = (port, await self.admin.start(HOST, port, self.tls))
+        self.open["admin"] = (port, await self.admin.start(self.listen, port, self.tls))
         self._follower = asyncio.create_task(self._follow())
 
     async def _follow(self) -> None:

@@ -60,25 +60,49 @@ def environment(python: Path, extra: t.Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **own, **extra}
 
 
+class Playing:
+    """An ``ansible-playbook`` that runs; ``wait`` for what it did. ``apart``: it leads a process group of its own."""
+
+    def __init__(
+        self, command: t.Sequence[str], variables: t.Mapping[str, str], *, show: bool = False, apart: bool = False
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._record = Path(self._folder.name, "results.jsonl")
+        self._record.touch()
+        self._output = Path(self._folder.name, "output")
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**variables, "RECORD_RESULTS": str(self._record)},
+                stdin=subprocess.DEVNULL,
+                stdout=None if show else output,
+                stderr=None if show else subprocess.STDOUT,
+                start_new_session=apart,
+            )
+        self._began = time.monotonic()
+
+    def tasks(self) -> list[Task]:
+        """What has been done so far."""
+        lines = self._record.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [Task(**json.loads(line)) for line in lines if line.endswith("\n")]
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._output.read_text(encoding="utf-8", errors="replace")
+
+    def wait(self) -> PlaybookRun:
+        """Wait for its end; to be called once."""
+        try:
+            rc = self.process.wait()
+            return PlaybookRun(rc, time.monotonic() - self._began, self.output(), self.tasks())
+        finally:
+            self._folder.cleanup()
+
+
 def run_playbook(
     playbook: Path, *args: str, inventory: Path | str, show: bool = False, python: Path = Path(sys.executable), **extra: str
 ) -> PlaybookRun:
     """Run ``playbook``; ``show`` passes its output on to the terminal, ``python`` has Ansible, ``extra`` is environment."""
-    with tempfile.TemporaryDirectory() as folder:
-        record = Path(folder) / "results.jsonl"
-        record.touch()
-        command = [str(python), "-m", "ansible", "playbook", "-i", str(inventory), str(playbook), *args]
-        began = time.monotonic()
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=environment(python, {**extra, "RECORD_RESULTS": str(record)}),
-            stdin=subprocess.DEVNULL,
-            stdout=None if show else subprocess.PIPE,
-            stderr=None if show else subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        seconds = time.monotonic() - began
-        tasks = [Task(**json.loads(line)) for line in record.read_text(encoding="utf-8").splitlines()]
-    return PlaybookRun(done.returncode, seconds, done.stdout or "", tasks)
+    command = [str(python), "-m", "ansible", "playbook", "-i", str(inventory), str(playbook), *args]
+    return Playing(command, environment(python, extra), show=show).wait()

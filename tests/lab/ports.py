@@ -33,7 +33,7 @@ def _can_be_bound(port: int) -> bool:
     return True
 
 
-def is_open(port: int) -> bool:
+def is_open(port: int, host: str = HOST) -> bool:
     with socket.socket() as probe:
         probe.settimeout(2)
-        return probe.connect_ex((HOST, port)) == 0
+        return probe.connect_ex((host, port)) == 0

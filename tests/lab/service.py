@@ -15,6 +15,9 @@ from pathlib import Path
 from tests.lab import switches
 
 ROOT = Path(__file__).parents[2]
+# On a host of its own (tests/hosts).
+HOST_ROOT = Path("/opt/kerio-lab")
+HOST_PYTHON = "/usr/bin/python3"
 TICK = 0.02
 SCRIPT = """#!/bin/sh
 # Init script of the lab's mail server.
@@ -46,17 +49,19 @@ def complain(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def write_script(install: Path) -> Path:
+def write_script(install: Path, seen: Path, *, own_host: bool) -> Path:
+    """`seen`: the install dir as the host of the server sees it, where this checkout's tests are below HOST_ROOT."""
     script = install / "kerio-connect"
-    script.write_text(SCRIPT.format(root=ROOT, python=sys.executable, install=install))
+    root, python = (HOST_ROOT, HOST_PYTHON) if own_host else (ROOT, sys.executable)
+    script.write_text(SCRIPT.format(root=root, python=python, install=seen))
     script.chmod(0o755)
     return script
 
 
-def write_unit(install: Path) -> Path:
+def write_unit(install: Path, seen: Path) -> Path:
     """A unit for systemd hosts, of the kind found in the field (forking, pid file); nothing installs it here."""
     unit = install / "kerio-connect.service"
-    unit.write_text(UNIT.format(install=install))
+    unit.write_text(UNIT.format(install=seen))
     return unit
 
 

@@ -115,10 +115,15 @@ def play(*steps: Step, parallel: bool = False, defaults: Options | None = None, 
 def run(playbook: Path, *args: str, inventory: Path | str, **environment: str) -> PlaybookRun:
     """Run a playbook with ``-vvv --diff``; fail when a password shows up in anything that it says."""
     done = run_playbook(playbook, "-vvv", "--diff", *args, inventory=inventory, **{**quick.environment(), **environment})
+    assert_no_secret(done)
+    return done
+
+
+def assert_no_secret(done: PlaybookRun) -> None:
+    """Assert that no password shows up in anything that a run printed or returned."""
     returned = json.dumps([task.result for task in done.tasks], ensure_ascii=False)
     assert SECRET not in done.output, _around(done.output)
     assert SECRET not in returned, _around(returned)
-    return done
 
 
 def one(step: Step, **how: t.Any) -> Answer:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fleets of hosts as fixtures. A test that has one stands on its controller: what it connects and starts is in that network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.hosts import converged, image, machine, remains
+from tests.hosts.fleet import Fleet
+from tests.play.conftest import kept
+
+__all__ = ["kept"]
+
+PROGRAMS = ("mmdebstrap", "systemd-nspawn", "ip", "nsenter", "unshare", "ssh", "ssh-keygen")
+REASON = "no right to boot hosts on this machine"
+
+
+def hindrance() -> str:
+    """Why no host can be booted here; empty when it can be tried."""
+    if os.geteuid():
+        return "not root"
+    missing = [program for program in PROGRAMS if not shutil.which(program)]
+    if missing:
+        return f"no {', '.join(missing)}"
+    if subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, check=False).returncode:
+        return "no name spaces"
+    groups = machine.hierarchies()
+    return "" if groups and all(os.access(group, os.W_OK) for group in groups) else "no cgroups"
+
+
+@pytest.fixture(scope="session")
+def host_image() -> image.Image:
+    """Tests without it may skip on a machine of somebody's own, but not where the project is tested."""
+    if why := hindrance():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{REASON}: {why}")
+        pytest.skip(f"{REASON}: {why}")
+    remains.clear_abandoned()
+    return image.image()
+
+
+@pytest.fixture(scope="module")
+def bare_fleet(host_image: image.Image) -> Iterator[Fleet]:
+    """Hosts on which nothing was done yet."""
+    yield from _running(Fleet.make(remains.new_name(), host_image))
+
+
+@pytest.fixture(scope="session")
+def first_runs(host_image: image.Image) -> converged.FirstRuns:
+    """What the first runs of site.yml did in this session."""
+    return converged.first_runs(host_image)
+
+
+@pytest.fixture(scope="module")
+def fleet(host_image: image.Image, first_runs: converged.FirstRuns) -> Iterator[Fleet]:
+    """Hosts as after these, booted anew: configured, with mail archived."""
+    yield from _running(Fleet.again(remains.new_name(), host_image, first_runs.fleet))
+
+
+def _running(fleet: Fleet) -> Iterator[Fleet]:
+    try:
+        fleet.start()
+        with fleet.inside():
+            yield fleet
+    finally:
+        fleet.close()
