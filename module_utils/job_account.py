@@ -22,16 +22,31 @@ def acting(user: str) -> t.Iterator[None]:
     if account is None:
         yield
     else:
-        with being(account.pw_uid, account.pw_gid, os.getgrouplist(account.pw_name, account.pw_gid)):
+        with _being(account.pw_uid, os.getgrouplist(account.pw_name, account.pw_gid)):
             yield
 
 
 @contextlib.contextmanager
-def being(uid: int, gid: int, groups: t.Iterable[int]) -> t.Iterator[None]:
-    """The same by numbers, for root alone."""
+def owning(uid: int, gid: int = -1) -> t.Iterator[None]:
+    """The same by the number of the user, as a member of the group ``gid`` too: others cannot set the setgid bit for it."""
+    if os.geteuid() != 0 or uid <= 0:
+        yield
+        return
+    try:
+        account = pwd.getpwuid(uid)
+        groups = os.getgrouplist(account.pw_name, account.pw_gid)
+    except KeyError:
+        groups = [uid]
+    with _being(uid, [*groups, gid] if gid >= 0 else groups):
+        yield
+
+
+@contextlib.contextmanager
+def _being(uid: int, groups: t.Sequence[int]) -> t.Iterator[None]:
+    """Be the user with these groups, of which the first is the own one."""
     before = os.getgroups()
-    os.setgroups(list(groups))
-    os.setresgid(gid, gid, 0)
+    os.setgroups(groups)
+    os.setresgid(groups[0], groups[0], 0)
     os.setresuid(uid, uid, 0)
     try:
         yield

@@ -7,6 +7,7 @@ import re
 import typing as t
 from pathlib import Path
 
+from ansible_collections.mailops.kerio.plugins.module_utils import job_account
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     access_apply,
     access_files,
@@ -107,5 +108,5 @@ def _users(root: str, *, check_mode: bool) -> list[User]:
     filesystem.check_root(root)
     if not filesystem.check_format(root):
         raise StoreError(root, "it holds no archive", "Create the archive with archive_store, or mount its disk")
-    with Catalog.of(root, readonly=True) as catalog:
+    with job_account.owning(Path(root).stat().st_uid), Catalog.of(root, readonly=True) as catalog:
         return catalog.users(deleted=True)

@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.mailops.kerio.plugins.module_utils import job_account
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import access_files, layout, store_setup
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.access_users import Account
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
@@ -167,17 +168,10 @@ def with_hidden_folder(root: str, accounts: t.Iterable[Account]) -> list[Account
 
 
 def make_trees(root: str, accounts: t.Sequence[Account]) -> None:
-    """Make the empty trees of archive users, with the owner that all trees have."""
-    with Store.open(root) as store:
+    """Make the empty trees of archive users, as the owner of the archive."""
+    facts = Path(root).stat()
+    with job_account.owning(facts.st_uid, facts.st_gid), Store.open(root) as store:
         for account in accounts:
             store.make_folder(f"{layout.MAIL}/{account.tree}/{layout.INBOX}")
         written = store.take_written()
-        try:
-            owner = Path(root, layout.MAIL).stat()
-            for made in sorted(written.directories):
-                found = Path(root, made).stat()
-                if os.geteuid() == 0 and (found.st_uid, found.st_gid) != (owner.st_uid, owner.st_gid):
-                    os.chown(f"{root}/{made}", owner.st_uid, owner.st_gid)
-        except OSError as error:
-            raise os_failure(error, f"{root}/{layout.MAIL}") from error
         store.sync(written)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import os
 import pwd
@@ -70,14 +69,15 @@ def ensure(wish: Wish, *, check_mode: bool) -> Done:
         if not there:
             _make_root(wish.root)
         _give(wish.root, wanted, whole=ours)
-        with _as_owner(wanted):
+        # Root could be led elsewhere by a link of the owner.
+        with job_account.owning(wanted["uid"], wanted["gid"]):
             filesystem.probe(wish.root)
             if changed:
                 Store.create(wish.root, owner=wanted["uid"], group=wanted["gid"], mode=wanted["mode"]).close()
                 _make_catalog(wish.root, wanted)
             filesystem.check_owner(wish.root)
     exists = ours or not check_mode
-    with _as_owner({"uid": Path(wish.root).stat().st_uid if exists else -1, "gid": -1}):
+    with job_account.owning(Path(wish.root).stat().st_uid if exists else -1):
         done = _done(wish, before, after, free, exists=exists, check_mode=check_mode)
     done.warnings += [in_memory] if in_memory else []
     return done
@@ -89,31 +89,13 @@ def _give(root: str, wanted: dict[str, int], *, whole: bool) -> None:
     try:
         if whole and wanted["uid"] not in (-1, found.st_uid):
             store_handover.hand_over(root, wanted["uid"], wanted["gid"])
-        if _other_owner(wanted):
+        if os.geteuid() == 0 and wanted["uid"] > 0:
             if found.st_uid != wanted["uid"] or wanted["gid"] not in (-1, found.st_gid):
                 os.chown(root, wanted["uid"], wanted["gid"])
             if stat.S_IMODE(Path(root).stat().st_mode) != wanted["mode"]:
                 Path(root).chmod(wanted["mode"])
     except OSError as error:
         raise filesystem.os_failure(error, root) from error
-
-
-def _other_owner(wanted: dict[str, int]) -> bool:
-    return os.geteuid() == 0 and wanted["uid"] > 0
-
-
-def _as_owner(wanted: dict[str, int]) -> t.ContextManager[None]:
-    """Root makes and reads what lies in the archive as its owner, who could lead root elsewhere by a link."""
-    if not _other_owner(wanted):
-        return contextlib.nullcontext()
-    try:
-        account = pwd.getpwuid(wanted["uid"])
-        groups = os.getgrouplist(account.pw_name, account.pw_gid)
-    except KeyError:
-        groups = []
-    gid = groups[0] if groups else wanted["uid"]
-    # The setgid bit can be set by members of the group alone.
-    return job_account.being(wanted["uid"], gid, {*groups, *({wanted["gid"]} - {-1})})
 
 
 def _wanted(wish: Wish) -> dict[str, int]:

@@ -6,13 +6,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import pwd
+import types
 import typing as t
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job_account
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import store_handover, store_setup
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import access_state, store_handover, store_setup
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_lock import RootLock
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, StoreError
@@ -116,3 +117,16 @@ def test_new_archive_is_made_by_its_owner_with_the_group_that_reads(tmp_path: Pa
     folders = [path for path in Path(wish.root).rglob("*") if path.is_dir()]
     assert {path.stat().st_mode & 0o7777 for path in folders} == {0o2750}
     assert not store_setup.ensure(wish, check_mode=False).changed
+
+
+def test_trees_for_readers_are_made_by_the_owner_who_cannot_lead_root_elsewhere(wish: store_setup.Wish, tmp_path: Path) -> None:
+    store_setup.ensure(dataclasses.replace(wish, take_over=True), check_mode=False)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    Path(wish.root, "mail", "bob").symlink_to(closed)
+    bob, carol = (t.cast("t.Any", types.SimpleNamespace(tree=name)) for name in ("bob", "carol"))
+    with pytest.raises((StoreError, OSError)):
+        access_state.make_trees(wish.root, [bob])
+    assert list(closed.iterdir()) == []
+    access_state.make_trees(wish.root, [carol])
+    assert owners(f"{wish.root}/mail/carol") == {ACCOUNT.pw_uid}
