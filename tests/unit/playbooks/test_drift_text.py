@@ -43,7 +43,7 @@ def text(**facts: Result) -> list[str]:
         ({"kerio_connect_comparison": {"relations": [{**REFUSED, "accepted": True}]}}, True),
         ({"kerio_connect_comparison": {"relations": [{**REFUSED, "severity": "warn"}]}}, True),
         ({"kerio_connect_comparison": {"cannot_tell": ["Nobody knows."]}}, True),
-        ({"drift_failure": "mail1: nothing listens there."}, False),
+        ({"kerio_failures": ["mail1: nothing listens there."]}, False),
         ({"kerio_mailserver_cfg_result": {"skipped": True}}, True),
         ({"kerio_mailserver_cfg_result": {"unreachable": True, "msg": "no route"}}, False),
         ({"kerio_mailserver_cfg_result": {"failed": True, "msg": "no such file"}}, False),
