@@ -23,6 +23,15 @@ ACCOUNT = pwd.getpwnam("nobody")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="no right to be another user on this machine")
 
 
+@pytest.fixture(autouse=True)
+def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
+    """Whose the root and its content are each time that all disks are synced, which takes long where others write."""
+    seen: list[set[int]] = []
+    root = str(tmp_path / "archive")
+    monkeypatch.setattr(store_handover.os, "sync", lambda: seen.append(owners(root)))
+    return seen
+
+
 @pytest.fixture
 def wish(tmp_path: Path) -> store_setup.Wish:
     """What is declared of an archive that root has used: an object with two names, a job, and a link that somebody put there."""
@@ -55,13 +64,14 @@ def test_archive_of_somebody_else_is_refused_until_it_is_taken_over(wish: store_
     assert (tree(Path(wish.root)), owners(wish.root)) == (before, {0})
 
 
-def test_archive_is_handed_over_as_a_whole_and_once(wish: store_setup.Wish, tmp_path: Path) -> None:
+def test_archive_is_handed_over_as_a_whole_and_once(wish: store_setup.Wish, tmp_path: Path, synced: list[set[int]]) -> None:
     taken = dataclasses.replace(wish, take_over=True)
     check = store_setup.ensure(taken, check_mode=True)
     assert (check.changed, check.diff["after"]["uid"], owners(wish.root)) == (True, ACCOUNT.pw_uid, {0})
     done = store_setup.ensure(taken, check_mode=False)
     assert done.changed and done.msg.endswith("the archive was handed over to its new owner")
     assert owners(wish.root) == {ACCOUNT.pw_uid}
+    assert synced == [{0, ACCOUNT.pw_uid}], "durable before the root tells that all is done"
     assert (tmp_path / "of root").stat().st_uid == 0
     again = store_setup.ensure(taken, check_mode=False)
     assert not again.changed
