@@ -18,7 +18,7 @@ def failures_of(site: Data, drift: Data) -> list[str]:
     found = []
     for hosts in (site.get("servers"), site.get("archive_hosts")):
         for name, host in sorted(_named(hosts).items()):
-            found += [f"{name}: {_line(text)}" for text in host.get("failures", [])]
+            found += [_named_line(name, text) for text in host.get("failures", [])]
     for server in drift.get("servers", []):
         if not server.get("in_step", True):
             found.append(f"{server['server']}: {_drift_line(server)}")
@@ -90,6 +90,12 @@ def _drift_line(server: Data) -> str:
 
 def _named(hosts: t.Any) -> dict[str, Data]:
     return hosts if isinstance(hosts, dict) else {}
+
+
+def _named_line(host: str, text: t.Any) -> str:
+    """Many failures begin with the name of their host."""
+    line = _line(text)
+    return line if line.startswith(f"{host}: ") else f"{host}: {line}"
 
 
 def _line(text: t.Any) -> str:

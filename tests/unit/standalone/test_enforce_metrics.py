@@ -90,6 +90,7 @@ def test_failures_are_told_by_host_once_and_in_one_line() -> None:
     both = {"servers": {"one": {"failures": ["x"]}}, "archive_hosts": {"one": {"failures": ["x"]}}}
     assert reports.failures_of(both, {}) == ["one: x"]
     assert reports.failures_of({}, {}) == []
+    assert reports.failures_of({"servers": {"one": {"failures": ["one: x", "oneself"]}}}, {}) == ["one: x", "one: oneself"]
 
 
 def test_figures_become_series() -> None:

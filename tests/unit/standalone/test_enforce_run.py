@@ -84,7 +84,7 @@ def test_failures_of_the_report_are_told_and_counted(scene: Scene, capsys: pytes
     assert enforce(scene) == 1
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("kerio-archive hourly-site: failed: ansible-playbook ended with status 2 in ")
-    assert printed[1:] == ["kerio-archive hourly-site: mail2: mail2: it refused the login. Do it."]
+    assert printed[1:] == ["kerio-archive hourly-site: mail2: it refused the login. Do it."]
     assert values(scene, "schedule_failures") == {'schedule="hourly-site",playbook="site"': 1}
     assert values(scene, "server_failures") == {'server="mail1"': 0, 'server="mail2"': 1}
     assert values(scene, "server_last_success_timestamp_seconds")['server="mail2"'] == 0
@@ -185,7 +185,7 @@ def test_the_failure_unit_says_one_line(scene: Scene, capsys: pytest.CaptureFixt
     enforce(scene, "tell", unit)
     line = capsys.readouterr().out
     assert line.startswith("kerio-archive hourly-site FAILED: ansible-playbook ended with status 2 in ")
-    assert line.endswith("; first: mail2: mail2: it refused the login. Do it.\n")
+    assert line.endswith("; first: mail2: it refused the login. Do it.\n")
 
 
 def test_a_folder_for_metrics_that_cannot_be_written_fails_no_run(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
