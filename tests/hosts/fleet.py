@@ -65,6 +65,10 @@ class Fleet:
         self.machines[host] = machine
         return machine
 
+    def _mount(self, machine: Machine) -> None:
+        machine.mount()
+        shutil.copy(self.image.clock, machine.clock)
+
     # -- making -----------------------------------------------------------------------------------------------
 
     @classmethod
@@ -75,7 +79,7 @@ class Fleet:
         fleet.control.mkdir()
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f", fleet.control / "id")
         for machine in fleet.machines.values():
-            machine.mount()
+            fleet._mount(machine)
             fleet._know(machine)
         for index, (host, known_as) in enumerate(KERIO.items()):
             fleet.entries[host] = double.install(fleet.machines[host], index, PEOPLE, {})
@@ -94,7 +98,7 @@ class Fleet:
         shutil.copytree(before / "controller", fleet.control)
         run("cp", "--archive", f"{before}.disks/.", fleet.disks)
         for machine in fleet.machines.values():
-            machine.mount()
+            fleet._mount(machine)
         inventory = json.loads((fleet.control / "fleet.yml").read_text(encoding="utf-8"))
         fleet.entries = {server["name"]: server for server in inventory["all"]["vars"]["fleet"]["servers"]}
         return fleet
@@ -169,12 +173,24 @@ class Fleet:
         machine = self._plan(host, [self.image.bare])
         self.net.add(host, address)
         (self.disks / host).mkdir()
-        machine.mount()
+        self._mount(machine)
         self._know(machine)
         self._describe()
         machine.start()
         machine.wait()
         return machine
+
+    def shrink_disk(self, host: str, size: str) -> None:
+        """Give an archive host a disk of so many bytes ("40m") with what is on its own; the host is booted anew."""
+        machine, disk, aside = self.machines[host], self.disks / host, self.disks / f"{host}.aside"
+        machine.stop()
+        disk.rename(aside)
+        disk.mkdir()
+        run("mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", disk)
+        run("cp", "--archive", f"{aside}/.", disk)
+        shutil.rmtree(aside)
+        machine.start()
+        machine.wait()
 
     def retire(self) -> None:
         """Shut all hosts down and keep their layers, for `again`."""

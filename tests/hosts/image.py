@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.lab.playbooks import ROOT
 
+CLOCK = Path(__file__).with_name("clock.c")
 REQUIREMENTS = ROOT / "roles" / "archive_host" / "files" / "requirements.txt"
 # Hosts and packages are asked for by these names, see network.py.
 PACKAGE_HOST = "packages"
@@ -55,12 +56,13 @@ class ImageError(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """Folders: two layers, a Debian repository, and an index for pip."""
+    """Folders: two layers, a Debian repository, and an index for pip; and the library of a wrong clock."""
 
     bare: Path
     kerio: Path
     debian: Path
     index: Path
+    clock: Path
 
 
 def cache() -> Path:
@@ -74,9 +76,9 @@ def image() -> Image:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        system = _kept(folder / f"system-{_key(Path(__file__).read_bytes())}", _make_system)
+        system = _kept(folder / f"system-{_key(Path(__file__).read_bytes(), CLOCK.read_bytes())}", _make_system)
         index = _kept(folder / f"index-{_key(REQUIREMENTS.read_bytes())}", _make_index)
-    return Image(system / "bare", system / "kerio", system / "debian", index)
+    return Image(system / "bare", system / "kerio", system / "debian", index, system / "clock.so")
 
 
 def _key(*contents: bytes) -> str:
@@ -139,6 +141,7 @@ def _make_system(folder: Path) -> None:
     _describe(debian)
     _furnish(bare)
     _make_kerio(folder)
+    run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", folder / "clock.so", CLOCK)
 
 
 def _describe(debian: Path) -> None:

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from tests.hosts.image import ADMINISTRATOR, mount_overlay, run
 from tests.hosts.network import Network
 
 CGROUPS = Path("/sys/fs/cgroup")
+# What clock.c reads.
+CLOCK = "/opt/lab-clock"
 # Every fleet of every checkout has its cgroups below this one.
 FAMILY = "kerio-archive-hosts"
 ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; exec "$@"'
@@ -47,8 +50,9 @@ class Machine:
         self.net = net
         self.folder = folder
         self.lower = list(lower)
-        self.binds = dict(binds)
+        self.binds = {**binds, CLOCK: folder / "clock"}
         self.root = folder / "root"
+        self.clock = folder / "clock"
         self.upper = folder / "upper"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -66,6 +70,7 @@ class Machine:
     def mount(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         mount_overlay(self.root, self.upper, self.lower)
+        self.clock.mkdir(exist_ok=True)
         (self.root / "etc/hostname").write_text(f"{self.name}\n", encoding="utf-8")
         (self.root / "etc/hosts").write_text(network.names(self.net.hosts), encoding="utf-8")
 
@@ -180,6 +185,11 @@ class Machine:
         return self.root / name.lstrip("/")
 
     # -- faults -----------------------------------------------------------------------------------------------
+
+    def set_clock(self, seconds: int) -> None:
+        """Tell programs that the clock is so many seconds ahead: those that start after the first call, from each call on."""
+        (self.clock / "offset").write_bytes(struct.pack("=q", seconds))
+        (self.root / "etc/ld.so.preload").write_text(f"{CLOCK}/clock.so\n", encoding="ascii")
 
     def cut(self) -> None:
         """Pull the network cable."""
