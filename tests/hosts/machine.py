@@ -201,18 +201,21 @@ class Machine:
 
 def remove_group(group: Path) -> None:
     """A cgroup with all below it. Processes that are in it end."""
-    for folder in [path for path in sorted(group.rglob("*"), reverse=True) if path.is_dir()] + [group]:
-        if not folder.exists():
-            continue
-        for pid in (folder / "cgroup.procs").read_text().split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-        deadline = time.monotonic() + 10
-        while True:
-            try:
+    deadline = time.monotonic() + 60
+    while group.exists():
+        if time.monotonic() > deadline:
+            raise MachineError(f"{group} is still in use")
+        # A host that still runs makes groups and processes meanwhile.
+        folders = [*sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True), group]
+        for folder in folders:
+            _kill_all(folder)
+        for folder in folders:
+            with contextlib.suppress(OSError):
                 folder.rmdir()
-                break
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise MachineError(f"{folder} is still in use: {error}") from error
-                time.sleep(0.01)
+        time.sleep(0.01)
+
+
+def _kill_all(group: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for pid in (group / "cgroup.procs").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
