@@ -46,6 +46,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_withheld import give_up
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_clock import cautious_time
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sweep import recover
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
@@ -252,7 +253,7 @@ class Run:
 
     def _delete(self, tools: Tools, run_id: int) -> None:
         """After all profiles: what one of them archived may still be due for another."""
-        options, catalog, now = self._options, tools.catalog, int(time.time())
+        options, catalog, now = self._options, tools.catalog, int(cautious_time())
         if tools.reporter.stop_requested:
             return
         declared = Declared(options.profiles, options.servers, options.secrets, KnownPeople(catalog.users()))

@@ -22,6 +22,11 @@ def _offset() -> float:
 _AT_BEGIN = _offset()
 
 
+def cautious_time() -> float:
+    """Seconds since the epoch by which ages are told: a clock that was set forward since the run began makes nothing older."""
+    return time.time() - max(0.0, _offset() - _AT_BEGIN)
+
+
 class ClockWatch:
     """Asked before anything is written. The first time that the clock was set it leaves a file beside the dirty marker."""
 

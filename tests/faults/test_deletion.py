@@ -66,6 +66,17 @@ def test_the_receipt_tells_what_was_proven(tmp_path: Path) -> None:
         assert receipt["proven"] <= receipt["gone"]
 
 
+def test_a_clock_that_is_set_forward_in_the_middle_makes_nothing_old_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with archived(tmp_path / "a") as scene:
+        scene.age(1 - DAYS)
+        before, right = scene.content(), time.time
+        monkeypatch.setattr(time, "time", lambda: right() + 365 * DAY)
+        report = scene.go()
+        assert (report.deleted, report.problems(), scene.content()) == (0, [], before), told(report)
+
+
 def test_no_profile_deletes_unless_it_says_so(tmp_path: Path) -> None:
     with archived(tmp_path / "a") as scene:
         for profile in scene.run.profiles:

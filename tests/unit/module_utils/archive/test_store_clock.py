@@ -87,3 +87,10 @@ def test_a_worker_that_is_forked_after_the_step_sees_it(archive: Archive, monkey
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert archive.store.clock_was_set()
+
+
+@pytest.mark.parametrize(("seconds", "ahead"), [(365 * 24 * HOUR, 0), (HOUR, 0), (-HOUR, -HOUR)])
+def test_a_step_makes_nothing_older(monkeypatch: pytest.MonkeyPatch, seconds: int, ahead: int) -> None:
+    right = store_clock.cautious_time()
+    step(monkeypatch, seconds)
+    assert right + ahead <= store_clock.cautious_time() < right + ahead + HOUR / 2
