@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""site.yml over four servers, one at a time, of which only the last one can be dealt with as a whole."""
+"""site.yml over hosts of which some cannot be dealt with: all others are, and the end names them."""
 
 from __future__ import annotations
 
 import json
 import stat
+import sys
 from pathlib import Path
 
 from tests.lab.fixtures import Factory, Lab
@@ -88,3 +89,50 @@ def test_the_last_one_is_done_and_the_summary_names_the_others(lab_factory: Fact
         FINE: (True, False),
     }
     assert written["archive_hosts"]["archive1"]["run"]["new"] == sum(found.values())
+
+
+def test_hosts_that_are_not_reached_or_declared_wrong_stop_no_other(tmp_path: Path, closed_port: int) -> None:
+    refuses = tmp_path / "sudo"
+    refuses.write_text("#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n", encoding="utf-8")
+    refuses.chmod(0o755)
+    far = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": closed_port}
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "archive_host_python": sys.executable}
+    nobody = {"archive_host_become": True, "ansible_become_user": "nobody", "ansible_become_exe": str(refuses)}
+    administration = {**here, "kerio_connect_port": closed_port, "kerio_connect_user": "Admin", "kerio_connect_archiving": {}}
+    profiles = {"archive_profiles": [{"name": "mailboxes", "method": "multiple_mailboxes"}]}
+    hosts = {
+        "unset": {"kerio_connect_password": "{{ vault_unset }}"},
+        "broken": {"kerio_connect_imap_ca_file": "{{ lookup('ansible.builtin.file', '/nowhere') }}"},
+    }
+    keepers = {
+        "away": {**far, "archive_host_root": str(tmp_path / "away")},
+        "refused": {**nobody, "archive_host_root": str(tmp_path / "refused")},
+        "muddled": {
+            "archive_host_root": str(tmp_path / "muddled"),
+            "archive_profiles": "{{ lookup('ansible.builtin.file', '/nowhere') }}",
+        },
+    }
+    groups = {
+        "kerio_servers": {"vars": administration, "hosts": hosts},
+        "archive_hosts": {"vars": {**here, **profiles}, "hosts": keepers},
+    }
+    path, report = tmp_path / "hosts.json", tmp_path / "site.json"
+    path.write_text(json.dumps(groups), encoding="utf-8")
+    done = run(SITE, "-e", f"site_report={report}", inventory=path)
+    assert done.rc == 2, done.output
+    assert done.tasks[-1].task == SUMMARY
+    written = json.loads(report.read_text(encoding="utf-8"))
+    failures = {name: "\n".join(one["failures"]) for kind in ("servers", "archive_hosts") for name, one in written[kind].items()}
+    for name, cause in (
+        ("unset", "'vault_unset' is undefined. Define it in the inventory, or give the vault that has it, and run again"),
+        ("broken", "Its variables in the inventory cannot be used: The lookup plugin"),
+        ("away", "Connection refused. See why `ansible away -m ansible.builtin.raw -a true` does not reach it, and run again"),
+        ("refused", "Let ansible_user use sudo without a password, or give --ask-become-pass, and run again"),
+        ("muddled", "Its variables in the inventory cannot be used: The lookup plugin"),
+    ):
+        assert cause in failures[name], failures
+    # A cause is told once, and nobody is told for another.
+    assert {name: text.count("/nowhere") for name, text in failures.items() if "/nowhere" in text} == {"broken": 1, "muddled": 1}
+    assert [name for name, one in written["archive_hosts"].items() if one["unreachable"]] == ["away"]
+    # Each was dealt with as far as that was possible.
+    assert (tmp_path / "muddled" / "catalog.sqlite3").exists()
