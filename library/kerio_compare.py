@@ -51,6 +51,11 @@ options:
               - Names of groups, alone or followed by C(@) and the domain.
             type: list
             elements: str
+          users:
+            description:
+              - Default addresses or login names of users.
+            type: list
+            elements: str
       users_declared:
         description:
           - Archive users of the inventory, as O(mailops.kerio.archive_users#module:users).

@@ -109,8 +109,9 @@ def _in_scope(state: State, account: Account) -> bool:
     # As users.yml does it: a further address leaves nobody out.
     if scope is None or {account.address, account.login} & names_in(state.archive.get("users_excluded")):
         return False
-    domains, groups = names_in(scope.get("domains")), names_in(scope.get("groups"))
-    return not (domains or groups) or account.domain in domains or bool(account.groups & groups)
+    domains, groups, users = (names_in(scope.get(key)) for key in ("domains", "groups", "users"))
+    named = {account.address, account.login, f"{account.login}@{account.domain}"} & users
+    return not (domains or groups or users) or account.domain in domains or bool(account.groups & groups or named)
 
 
 def _alone(state: State) -> t.Iterator[tuple[Copies, Account]]:

@@ -79,7 +79,7 @@ _DICTIONARIES: Spec = {"type": "list", "elements": "dict"}
 ARCHIVE_SIDE: Spec = {
     "archive_hosts": _STRINGS,
     "profiles": _DICTIONARIES,
-    "users_scope": {"type": "dict", "options": {"domains": _STRINGS, "groups": _STRINGS}},
+    "users_scope": {"type": "dict", "options": {"domains": _STRINGS, "groups": _STRINGS, "users": _STRINGS}},
     "users_declared": _DICTIONARIES,
     "users_excluded": _STRINGS,
     "interval_hours": {"type": "float"},

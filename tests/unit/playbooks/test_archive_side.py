@@ -54,7 +54,10 @@ def test_without_archive_hosts_nothing_is_said_of_them_nor_of_a_way_in() -> None
 @pytest.mark.parametrize(
     ("scopes", "together"),
     [
-        ([{"domains": ["a.example"]}, {"groups": ["staff"]}], {"domains": ["a.example"], "groups": ["staff"]}),
+        (
+            [{"domains": ["a.example"]}, {"groups": ["staff"]}, {"users": ["bob"]}],
+            {"domains": ["a.example"], "groups": ["staff"], "users": ["bob"]},
+        ),
         ([{"domains": ["a.example"]}, {"domains": [], "groups": []}], {}),
         ([{"domains": ["a.example"]}, None], {}),
     ],
@@ -99,16 +102,16 @@ def test_archive_mailboxes_of_servers_and_of_single_domains_are_nobodys() -> Non
         "mail3": {"kerio_connect_archiving": {"remote_address": "archive@example.com"}},
         "mail4": {},
     }
-    given = {"groups": {"kerio_servers": list(servers)}, "hostvars": servers}
+    given = {"groups": {"kerio_servers": list(servers)}, "hostvars": servers, "archive_servers_named": list(servers)}
     assert evaluate("servers.yml", "archive_mailboxes", **given) == ["archive@example.com", "keep@a.example"]
-    assert evaluate("servers.yml", "archive_mailboxes", groups={}, hostvars={}) == []
+    assert evaluate("servers.yml", "archive_mailboxes", groups={}, hostvars={}, inventory_hostname="archive1") == []
 
 
 def test_mail_is_read_from_the_host_of_the_administration_without_its_port() -> None:
     given = {"mail1": "mail1.example.com:4041", "mail2": "[::1]:4041", "mail3": "::1", "mail4": "192.0.2.1"}
     servers: dict[str, t.Any] = {name: {"kerio_connect_host": host} for name, host in given.items()}
     servers["mail5"] = {"kerio_connect_host": "mail5:4041", "kerio_connect_imap_host": "imap.example.com"}
-    found = evaluate("servers.yml", "archive_servers", groups={"kerio_servers": list(servers)}, hostvars=servers)
+    found = evaluate("servers.yml", "archive_servers", archive_servers_named=list(servers), hostvars=servers)
     assert [server["host"] for server in found] == ["mail1.example.com", "::1", "::1", "192.0.2.1", "imap.example.com"]
 
 
@@ -133,7 +136,7 @@ def test_of_a_server_whose_variables_are_wrong_the_name_alone_is_known() -> None
         "kerio_variables_wrong": True,
         "kerio_connect_archiving": {"remote_address": "a@b.example"},
     }
-    given = {"groups": {"kerio_servers": ["mail1", "mail2"]}, "hostvars": {"mail1": {}, "mail2": wrong}}
+    given = {"archive_servers_named": ["mail1", "mail2"], "hostvars": {"mail1": {}, "mail2": wrong}}
     found = evaluate("servers.yml", "archive_servers", **given)
     assert [(server["name"], server["host"]) for server in found] == [("mail1", "mail1"), ("two", "mail2")]
     assert evaluate("servers.yml", "archive_mailboxes", **given) == []
