@@ -58,7 +58,7 @@ lab-stop: ## End the lab
 bench-packages:
 	@.ci/packages bench
 
-bench: $(VENV)/dev.stamp bench-packages ## Time archiving beside other archivers, roles, users and searches, CASES=""; build/bench.json
+bench: $(VENV)/dev.stamp bench-packages ## Time archiving beside other archivers, roles, users, searches, many servers, CASES=""; build/bench.json
 	@PYTHONPATH=collections $(BIN)/python -m tests.bench $(CASES)
 
 test-packages:

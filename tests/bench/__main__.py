@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make bench`: the archiving engine beside other archivers on one Dovecot, and what roles, users and searches cost.
+"""`make bench`: the archiving engine beside other archivers on one Dovecot; what roles, users, searches and many servers cost.
 
 python -m tests.bench [--rounds N] [case ...]; without a case all of them. It prints figures and asserts none.
 """
@@ -15,7 +15,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from tests.bench import machine, peers, role_cost, search_cost, users_cost
+from tests.bench import machine, peers, role_cost, search_cost, site_cost, users_cost
 from tests.bench.cases import CASES, Bench
 from tests.bench.figures import Json, Result, lines
 from tests.bench.server import BenchServer
@@ -29,6 +29,7 @@ COSTS = {
     "roles": ("role_kerio_connect", role_cost.measured),
     "users": ("archive_users", users_cost.measured),
     "search": ("imap_search", search_cost.measured),
+    "site": ("site_many_servers", site_cost.measured),
 }
 
 
