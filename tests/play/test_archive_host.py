@@ -115,3 +115,16 @@ def test_what_is_not_fit_is_told_and_nothing_is_made(tmp_path: Path, bare_python
     sentence = told(play(tmp_path, archive_host_python=sys.executable, archive_host_reserve=1 << 30))
     assert f"{tmp_path}: " in sentence and "bytes are free, the reserve is 1,125,899,906,842,624. Make room" in sentence
     assert made(tmp_path) == []
+
+
+def test_another_file_than_the_pinned_one_is_refused_and_nothing_of_it_is_installed(tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    index.mkdir()
+    (index / "argon2_cffi-25.1.0-py3-none-any.whl").write_bytes(b"not what was pinned")
+    done = play(tmp_path, archive_host_pip_args=f"--no-index --find-links {index}")
+    assert done.rc != 0
+    sentence = str(done.failed()[-1].result["msg"])
+    assert sentence.startswith(f"{tmp_path}/host/python.requirements.txt: the package index has another file, or wants another")
+    assert "argon2" in sentence and "sha256" in sentence.lower()
+    assert not list((tmp_path / "host" / "python").rglob("argon2*"))
+    assert not (tmp_path / "archive").exists()
