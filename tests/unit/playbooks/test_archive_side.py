@@ -37,6 +37,13 @@ def test_archive_hosts_are_those_that_read_this_server(hosts: dict[str, t.Any], 
     assert side(hosts)["archive_hosts"] == names
 
 
+def test_only_the_archive_hosts_that_a_server_names_must_be_admitted_and_their_profiles_count() -> None:
+    hosts = {"archive1": READS_ALL, "archive2": READS_MAIL1, "archive3": READS_ALL}
+    found = side(hosts, kerio_connect_archive_hosts=["archive2"])
+    assert (found["archive_hosts"], found["profiles"]) == (["archive2"], READS_MAIL1["archive_profiles"])
+    assert side(hosts, kerio_connect_archive_hosts="archive3")["archive_hosts"] == ["archive3"]
+
+
 def test_profiles_know_a_server_by_its_own_name() -> None:
     assert side({"archive1": READS_MAIL2}, kerio_connect_name="mail2")["archive_hosts"] == ["archive1"]
     other = side({"archive1": READS_MAIL2})
