@@ -166,3 +166,12 @@ def test_what_ansible_itself_says_is_told_with_what_to_do(message: str | None, t
 def test_a_cause_is_told_once_of_a_host(before: list[str], again: bool) -> None:
     given = {"ansible_failed_result": {"msg": "Task failed: cause"}, "archive_failures": before}
     assert evaluate("failed.yml", "failed_again", **given) is again
+
+
+def test_that_a_host_was_lost_on_the_way_is_the_cause() -> None:
+    lost = {"unreachable": True, "msg": "Task failed: Failed to connect to the host via ssh: No route to host"}
+    given = {"archive_host_interpreter_file": lost, "ansible_failed_result": {"msg": "Task failed: 'stat' is undefined"}}
+    assert evaluate("failed.yml", "failed_told", **given) == "Failed to connect to the host via ssh: No route to host"
+    for facts in ({"archive_host_interpreter_file": lost}, {"archive_run_result": lost}):
+        found = told({}, {"archive1": {"archive_failures": ["lost"], **facts}}, "summary_archive_hosts")
+        assert found["archive1"]["unreachable"] is True
