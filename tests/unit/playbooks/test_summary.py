@@ -68,6 +68,12 @@ def test_a_failure_is_told_by_name_with_its_cause_and_what_to_do() -> None:
     assert len(lines) <= 6
 
 
+def test_a_failure_that_begins_with_the_name_is_not_told_by_name_again() -> None:
+    for text in ("mail1: it is off", "mail1 (192.0.2.1:4040): it is off"):
+        assert told({"mail1": {"kerio_failures": [text]}}, {})[-1] == text
+    assert told({"mail1": {"kerio_failures": ["mail10: it is off"]}}, {})[-1] == "mail1: mail10: it is off"
+
+
 @pytest.mark.parametrize(
     ("count", "failures", "keepers"), [(1, 0, 0), (7, 1, 1), (7, 3, 30), (40, 0, 30), (40, 3, 1), (150, 1, 30)]
 )
