@@ -88,8 +88,7 @@ def test_job_is_a_unit_with_its_account_its_limits_and_its_own_folders(fake: Pat
     assert (done.state, done.result, done.pid) == (job.FINISHED, {"password": len(SECRET), "umask": 0o022}, running.pid)
 
 
-@pytest.mark.usefixtures("fake")
-def test_secrets_are_on_no_command_line_in_no_environment_and_in_no_file(tmp_path: Path) -> None:
+def test_secrets_are_on_no_command_line_in_no_environment_and_in_no_file(fake: Path, tmp_path: Path) -> None:
     running = begin(tmp_path)
     process = Path(f"/proc/{running.pid}")
     assert SECRET.encode() not in (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
@@ -100,6 +99,8 @@ def test_secrets_are_on_no_command_line_in_no_environment_and_in_no_file(tmp_pat
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").rglob("*") if path.is_file()}
     assert modes == {0o600}
+    (tmp_path / "go").touch()
+    assert until((fake / "left").exists) and until((fake / "left").read_text) == "0", "systemd holds that file to the end"
 
 
 @pytest.mark.usefixtures("fake")
