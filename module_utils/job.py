@@ -280,12 +280,14 @@ def _alive(begun: Data) -> bool:
 
 
 def _lost(folder: Path, begun: Data) -> Data:
-    if begun.get("unit") and job_unit.end_of(folder.with_name(f"{folder.name}.lock")) == "oom-kill":
-        cause = f"it needed more memory than its limit, so {begun['unit']} was killed as a whole; what it had committed is safe"
+    unit = begun.get("unit")
+    if unit and job_unit.end_of(folder.with_name(f"{folder.name}.lock")) == "oom-kill":
+        cause = f"it needed more memory than its limit, so {unit} was killed as a whole; what it had committed is safe"
         remedy = "Raise archive_host_memory_max and run it again"
-        return JobError(f"job {folder.name}", cause, remedy, id=begun["id"]).as_result()
-    cause = f"its process {begun['pid']} ended without a result: it was killed, the host was restarted, or the disk is full"
-    return JobError(f"job {folder.name}", cause, f"See {folder / 'log'} on the host and run it again", id=begun["id"]).as_result()
+    else:
+        cause = f"its process {begun['pid']} ended without a result: it was killed, the host was restarted, or the disk is full"
+        remedy = f"See {folder / 'log'}{f' and journalctl -u {unit}' if unit else ''} on the host and run it again"
+    return JobError(f"job {folder.name}", cause, remedy, id=begun["id"]).as_result()
 
 
 def _revived(error: Data) -> ArchiveToolError:
