@@ -9,6 +9,8 @@ import typing as t
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import encoded
 from tests.unit.module_utils.archive.engine_fake import Archive, mail
@@ -145,6 +147,11 @@ def test_who_is_left_behind_is_told_and_their_mailbox_is_looked_at_again(scene: 
 
 
 def test_what_both_have_stays_and_is_not_placed_twice(scene: Archive) -> None:
+    # Bob got it by the archive mailbox there, and has it from his own mailbox here.
+    by_the_archive = mail(50, to=BOB, top="Received: by the archive\r\n")
+    scene.servers.folder("mail1", JOURNAL).add(by_the_archive)
+    scene.run(quarantine_after=1)
+    scene.servers.folder("mail1", BOB).add(mail(50, to=BOB))
     here = beside(scene)
     here.profiles = scene.profiles[:1]
     here.user(ALICE, "a.l@example.com", groups=("staff",))
@@ -153,9 +160,12 @@ def test_what_both_have_stays_and_is_not_placed_twice(scene: Archive) -> None:
     mine = mail_of(here)
     had = rows_of(here)
     report = taken(here, scene, **ALL)
-    # What Bob got by the archive mailbox in the other archive he has here from his own mailbox, with other trace headers or not.
     bob = report.users[BOB]
     assert bob.balanced() and bob.known and bob.copies
+    state = "SELECT state FROM source_messages WHERE digest = ?"
+    digest = hashlib.sha256(by_the_archive).digest()
+    assert (scene.rows(state, (digest,)), here.rows(state, (digest,))) == ([(1,)], [(2,)])
+    assert here.rows("SELECT count(*) FROM objects WHERE digest = ?", (digest,)) == [(1,)]
     assert mine.items() <= mail_of(here).items()
     changed = differences({table: had[table] for table in ("users", "placements", "objects", "user_addresses")}, rows_of(here))
     assert not {name for name in changed if not name.endswith("+")}
@@ -189,6 +199,29 @@ def test_the_ledger_tells_where_it_comes_from_and_is_enough_to_make_the_catalog_
     assert (here.tree(), here.substance()["placements"]) == (tree, substance["placements"])
     gone = {"deleted": 7}
     assert here.rows("SELECT count(*) FROM source_messages WHERE state = ?", (gone["deleted"],)) == [(2,)]
+    assert verified(here) == []
+
+
+def test_of_a_message_that_lies_in_two_folders_there_the_second_is_taken_after_the_first(small: Archive) -> None:
+    digest = hashlib.sha256(mail(0)).digest()
+    (placed,) = small.root.glob(f"mail/{ALICE}/**/cur/*.{digest.hex()}_*")
+    with RebuiltCatalog(small.catalog_file) as catalog:
+        (row,) = [PlacementRow(*one) for one in catalog.rows("SELECT * FROM placements WHERE digest = ?", (digest,))]
+        folder = catalog.user_folder(row.user_id, ("Elsewhere",))
+        catalog.adopt((), [row._replace(folder_id=folder.id, origin="multidrop:mail1/archive@example.com")])
+    (small.root / folder.dir / "cur").mkdir(parents=True)
+    (small.root / folder.dir / "cur" / placed.name).hardlink_to(placed)
+    here = beside(small)
+    taken(here, small, users=[ALICE])
+    whole = here.substance()
+    # As an import leaves it that was cut short between the two.
+    (here.root / folder.dir / "cur" / placed.name).unlink()
+    with Catalog.open(here.catalog_file) as catalog, catalog.transaction():
+        gone = "DELETE FROM placements WHERE folder_id = (SELECT id FROM user_folders WHERE dir = ?)"
+        catalog._db.execute(gone, (folder.dir,))
+        catalog._db.execute("UPDATE totals SET placements = placements - 1")
+    report = taken(here, small, users=[ALICE])
+    assert (report.users[ALICE].new, report.users[ALICE].copies, here.substance()) == (1, 0, whole)
     assert verified(here) == []
 
 
