@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ KERIO = {"kerio1": double.by_unit, "kerio2": double.by_script, "kerio3": double.
 ADDRESSES = {"kerio1": "192.0.2.11", "kerio2": "192.0.2.12", "kerio3": "192.0.2.13"}
 ADDRESSES |= {"archive1": "192.0.2.21", "archive2": "192.0.2.22"}
 PEOPLE = 3
+KEPT = "/opt/lab-kept"
 # On the archive hosts: a disk of its own, and what the operator put there.
 DISK = "/srv/archive"
 OPERATORS = "etc/kerio-archive"
@@ -61,6 +63,7 @@ class Fleet:
 
     def _plan(self, host: str, lower: Sequence[Path]) -> Machine:
         binds = {str(service.HOST_ROOT / "tests"): ROOT / "tests"} if host in KERIO else {DISK: self.disks / host}
+        binds[KEPT] = Path(os.environ[quick.KEPT])
         machine = Machine(host, self.net, self.folder / "hosts" / host, lower, binds)
         self.machines[host] = machine
         return machine
@@ -68,6 +71,10 @@ class Fleet:
     def _mount(self, machine: Machine) -> None:
         machine.mount()
         shutil.copy(self.image.clock, machine.clock)
+        # Compiled modules are kept for all hosts, as tests/play/quick.py does it; most of a task's time went into that.
+        text = (quick.START / "sitecustomize.py").read_text(encoding="utf-8")
+        text = text.replace(f'os.environ.get("{quick.KEPT}", "")', repr(KEPT))
+        (machine.root / "etc/python3.11/sitecustomize.py").write_text(text, encoding="utf-8")
 
     # -- making -----------------------------------------------------------------------------------------------
 
@@ -109,6 +116,7 @@ class Fleet:
 
     def _open(self) -> None:
         """The folder is in memory, so that nobody waits for a disk and all is gone with one umount."""
+        Path(os.environ[quick.KEPT]).chmod(0o1777)
         self.folder.mkdir(parents=True)
         run("mount", "-t", "tmpfs", "-o", "size=4g,mode=755", "tmpfs", self.folder)
         self.disks.mkdir(exist_ok=True)

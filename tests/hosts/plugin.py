@@ -10,16 +10,13 @@ import pytest
 from tests.hosts import remains
 
 
-def is_worker(config: pytest.Config) -> bool:
-    return hasattr(config, "workerinput")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if not is_worker(config):
-        os.environ[remains.SESSION] = str(os.getpid())
+def pytest_configure() -> None:
+    """Whoever tries something again and again may name a process of his own, and what is shared lasts as long as that."""
+    os.environ.setdefault(remains.SESSION, str(os.getpid()))
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not is_worker(session.config) and os.geteuid() == 0:
+def pytest_sessionfinish() -> None:
+    own = os.environ[remains.SESSION] == str(os.getpid())
+    if own and os.geteuid() == 0:
         remains.clear_session()

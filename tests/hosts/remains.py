@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from tests.hosts import network
-from tests.hosts.image import run
+from tests.hosts.image import cache, run
 from tests.hosts.machine import FAMILY, hierarchies, remove_group
 from tests.lab.playbooks import ROOT
 
@@ -49,7 +49,8 @@ def known() -> set[str]:
 
 def clear_abandoned() -> None:
     """Take away what sessions have left that are no more."""
-    with (PLACES / f"{prefix()}.lock").open("w") as lock:
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "abandoned.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name in known():
             if not Path("/proc", name.split("-")[1]).exists():
