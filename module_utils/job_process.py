@@ -253,7 +253,9 @@ def _run(task: Task, lock: int, way: _OneWay, processes: list[int]) -> None:
         started["unit"] = task.unit
     write_record(task.folder / "attendant.json", dict(begun, at=time.time()), durable=False)
     write_record(task.folder / "state.json", dict(begun, **started))
-    os.write(pipe, RUNS)
+    # Who started it may be gone by now, with the connection. The next one who asks finds it running.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(pipe, RUNS)
     os.close(pipe)
     way.pipe = None
     with _Verdict(task) as verdict:

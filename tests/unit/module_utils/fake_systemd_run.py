@@ -2,8 +2,8 @@
 """Does what ``systemd-run --pipe`` does: a process of another session gets its three descriptors, and it waits for its end.
 
 The process is nobody's child, as that of a unit is, and is not told when this program dies. Afterwards ``ExecStopPost`` runs with
-the same descriptors. ``FAKE`` is a folder: ``command`` gets the arguments, ``left`` the size of what is left
-of the standard input, ``result`` may say how the unit ends.
+the same descriptors. ``FAKE`` is a folder: ``command`` gets the arguments, ``begun`` is there when the
+unit will be, ``left`` gets the size of what is left of the standard input, ``result`` may say how the unit ends.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ FAKE = Path(__file__).parent
 def unit(command: list[str], stop: list[str]) -> None:
     """Be systemd: it keeps the descriptors until the unit has ended."""
     os.setsid()
+    (FAKE / "begun").touch()
     ended = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, check=False).returncode
     (FAKE / "left").write_text(str(os.fstat(0).st_size), "utf-8")
     result = (FAKE / "result").read_text("utf-8") if (FAKE / "result").exists() else "success"

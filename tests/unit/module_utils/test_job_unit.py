@@ -156,6 +156,22 @@ def test_unit_that_cannot_begin_says_why(tmp_path: Path) -> None:
     assert begin(tmp_path).state == job.RUNNING
 
 
+def test_unit_goes_on_when_its_starter_dies_before_the_answer(
+    fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deaf(pipe: t.BinaryIO) -> bytes:
+        until((fake / "begun").exists)
+        pipe.close()
+        return job_process.RUNS
+
+    monkeypatch.setattr(job_unit, "_answer", deaf)
+    # What is killed with the connection is the module, and systemd-run if it is still there.
+    begin(tmp_path)
+    until(lambda: job.status(tmp_path / "state", "edit").progress.line == "begun")
+    (tmp_path / "go").touch()
+    assert ended(tmp_path / "state").state == job.FINISHED
+
+
 @pytest.mark.parametrize(
     ("result", "cause", "remedy"),
     [
