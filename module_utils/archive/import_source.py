@@ -135,10 +135,11 @@ def _catalog_of(root: str) -> tuple[str, str]:
         (layout.CATALOG_FILE, evidence_checkpoint.CHECKPOINT),
         (snapshot.CATALOG, snapshot.CHECKPOINT),
     ):
-        if Path(root, catalog).exists():
+        # SQLite cannot read what was not written back to the file where it may not write beside it.
+        if Path(root, catalog).exists() and (os.access(root, os.W_OK) or not Path(root, f"{catalog}-wal").exists()):
             return f"{root}/{catalog}", checkpoint
-    remedy = "Run backup.yml on its host before you copy it, or mount a whole snapshot"
-    raise StoreError(f"{root}/{layout.CATALOG_FILE}", "the other archive has no catalog", remedy)
+    remedy = "Run backup.yml on its host before you copy it or take a snapshot of it"
+    raise StoreError(f"{root}/{layout.CATALOG_FILE}", "the other archive has no catalog that can be read as it is", remedy)
 
 
 def _body(path: Path, digest: bytes) -> Body:

@@ -17,11 +17,13 @@ from tests.play.trees import tree
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
 from tests.unit.module_utils.archive.import_scene import beside, mail_of
 
+LOOK = Path(__file__).with_name("trees.py")
 ALICE, BOB = "alice@example.com", "bob@example.com"
 
 
-def take(root: Path, source: Path, **options: t.Any) -> Step:
-    return Step("archive_import", {"root": str(root), "source": str(source), "reserve": 0, **options}, python=sys.executable)
+def take(root: Path, source: Path, *, check: bool = False, **options: t.Any) -> Step:
+    given = {"root": str(root), "source": str(source), "reserve": 0, **options}
+    return Step("archive_import", given, check, python=sys.executable)
 
 
 def playbook(root: Path, *args: str, **variables: t.Any) -> PlaybookRun:
@@ -49,13 +51,11 @@ def test_users_come_out_of_the_other_archive_once(tmp_path: Path) -> None:
     nobody = playbook(here.root, **chosen)
     assert nobody.rc != 0
     assert "Give one with --limit, out of archive1, archive2" in nobody.output
-    check = playbook(here.root, "--check", "--limit", "archive2", **chosen)
-    assert (check.rc, tree(here.root)) == (0, empty), check.output
+    assert tree(here.root) == empty
     done = playbook(here.root, "--limit", "archive2", **chosen)
     assert done.rc == 0, done.output
-    (looked,), (taken,) = (one.of("archive_import") for one in (check, done))
-    assert looked.result["imported"] == taken.result["imported"]
-    assert (looked.result["changed"], taken.result["changed"], taken.result["imported"]["new"]) == (True, True, 3)
+    (taken,) = done.of("archive_import")
+    assert (taken.result["changed"], taken.result["imported"]["new"]) == (True, 3)
     assert done.of("assert")[-1].result["msg"] == taken.result["msg"]
     assert tree(there.root) == before
     assert mail_of(here) == {name: body for name, body in mail_of(there).items() if name.startswith(ALICE)}
@@ -72,16 +72,17 @@ def test_users_come_out_of_the_other_archive_once(tmp_path: Path) -> None:
     ]
     for path in [placed, *copy.glob(f"objects/*/{placed.name.partition('.')[2][:64]}")]:
         path.unlink()
-    steps = (
-        take(here.root, source, **who)
-        for source, who in (
-            (there.root, {"users": [ALICE]}),
-            (copy, {"domains": ["example.com"]}),
-            (there.root, {"domains": ["example.com"]}),
-            (tmp_path / "empty", {"users": [BOB]}),
-        )
+    everybody, unchanged = {"domains": ["example.com"]}, tree(here.root)
+    check, look, again, missing, mended, broken = play(
+        take(here.root, there.root, check=True, **everybody),
+        Step("ansible.builtin.command", {"argv": [sys.executable, str(LOOK), str(here.root)]}),
+        take(here.root, there.root, users=[ALICE]),
+        take(here.root, copy, **everybody),
+        take(here.root, there.root, **everybody),
+        take(here.root, tmp_path / "empty", users=[BOB]),
     )
-    again, missing, mended, broken = play(*steps)
+    assert (check.status, check.result["imported"]["new"], check.result["imported"]["known"]) == ("changed", 4, 3)
+    assert json.loads(look.result["stdout"]) == unchanged
     assert (again.status, again.result["imported"]["known"]) == ("ok", 3)
     assert (missing.failed, missing.changed, missing.result["imported"]["new"]) == (True, True, 3)
     assert "archive_repair" in missing.msg

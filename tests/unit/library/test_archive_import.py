@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 import pytest
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_note, snapshot
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.modules import archive_import
 from tests.unit.library.module_run import run_module
@@ -121,6 +123,23 @@ def test_a_copy_that_a_backup_made_will_do_and_one_with_an_older_catalog_will_no
     older = take(here, small, servers=["mail1"])
     assert older["failed"]
     assert "the catalog is older than the ledger" in older["msg"]
+
+
+def test_a_snapshot_of_a_catalog_in_use_that_cannot_be_written_needs_a_backup(
+    small: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = beside(small)
+    with Catalog.open(small.catalog_file) as catalog:
+        catalog.set_meta("in", "use")
+        for had, figures in ((False, None), (True, 3)):
+            if had:
+                snapshot.take(str(small.root))
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "access", lambda path, _mode: path != str(small.root))
+                result = take(here, small, servers=["mail1"])
+            assert result.get("imported", {}).get("new") == figures
+            refusal = "no catalog that can be read as it is. Run backup.yml on its host before"
+            assert (refusal in result["msg"]) is not had
 
 
 USELESS: tuple[tuple[dict[str, t.Any], str], ...] = (
