@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from standalone.kerio_enforce import reports
+from standalone.kerio_enforce.config import Config
+from standalone.kerio_enforce.metrics import Metrics
 from tests.lab.fixtures import Factory, Lab
 from tests.lab.playbooks import ROOT, PlaybookRun
 from tests.play.archive_site import LEFT_OUT, Watch, send
@@ -15,6 +20,7 @@ from tests.play.trees import Tree, tree
 
 SITE = ROOT / "playbooks" / "site.yml"
 INVENTORY = ROOT / "inventory" / "lab"
+CONTROLLER = Config(Path(), "", "main", Path(), "", "", {})
 RECORDS = ("lab-calls.jsonl", "imap-commands.jsonl", "imap-logins.jsonl", "smtp-messages.jsonl")
 
 
@@ -51,6 +57,23 @@ def checkpoints(done: PlaybookRun) -> list[str]:
     return [line for line in lines if line.startswith("checkpoint: ")]
 
 
+def assert_watched(report: Path, profiles: dict[str, Any]) -> None:
+    """Assert that metrics made of the report have what the run said of itself, mailbox by mailbox."""
+    figures = reports.merged({}, json.loads(report.read_text(encoding="utf-8")), {}, 1000, whole=True)
+    found = {family.name: dict(family.samples) for family in Metrics(CONTROLLER).families({}, figures, 1000)}
+    assert set(found["kerio_archive_server_last_success_timestamp_seconds"].values()) == {1000}
+    expected = {}
+    for name, profile in profiles.items():
+        for mailbox in profile["mailboxes"]:
+            key = {"archive_host": "archive1", "profile": name, "server": mailbox["server"], "mailbox": mailbox["mailbox"]}
+            expected[tuple(key.items())] = mailbox["new"] + mailbox["copies"], mailbox["seen"]
+    archived = found["kerio_archive_mailbox_archived_messages_total"]
+    there = found["kerio_archive_mailbox_server_messages"]
+    assert {key: (archived[key], there[key]) for key in archived} == expected
+    assert all(found["kerio_archive_mailbox_last_success_timestamp_seconds"].values())
+    assert all(found["kerio_archive_mailbox_server_uidnext"][key] > count for key, count in there.items())
+
+
 def test_site_yml(lab: Lab, tmp_path: Path) -> None:
     placed = lab.fill(200)
     mail1, mail2 = lab.servers
@@ -68,7 +91,8 @@ def test_site_yml(lab: Lab, tmp_path: Path) -> None:
     assert installed(lab) == before
     assert list(tmp_path.iterdir()) == []
 
-    first = site(lab, tmp_path)
+    report = tmp_path / "site.json"
+    first = site(lab, tmp_path, "-e", f"site_report={report}")
     assert set(touched(first)) == everything | {("archive1", "archive_run")}
     wanted = sum(1 for one in placed if one.folder not in LEFT_OUT and not one.copy_of)
     (task,) = first.of("archive_run")
@@ -78,6 +102,7 @@ def test_site_yml(lab: Lab, tmp_path: Path) -> None:
     # Nobody keeps checkpoints here, so each run prints its own.
     assert [line.split()[:2] for line in checkpoints(first)] == [["checkpoint:", f"archive1{tmp_path}/archive"]]
     assert checkpoints(check) == []
+    assert_watched(report, by_name)
     archive = mail1.api("Archive.get")["options"]
     assert archive["isEnabled"] and archive["remoteArchive"] == {"enabled": True, "value": mail1.archive_mailbox}
     for server in lab.servers:

@@ -128,6 +128,15 @@ def test_only_units_that_are_not_declared_are_removed() -> None:
     assert len(Role(controller_found=found, controller_schedules=[])["controller_undeclared"]) == 5
 
 
+def test_either_kind_of_signer_will_do() -> None:
+    assert Role()["controller_signers"] == []
+    assert (
+        Role(controller_gpg_keys=["x"])["controller_signers"]
+        == Role(controller_allowed_signers=["x"])["controller_signers"]
+        == ["x"]
+    )
+
+
 def test_signers_and_known_hosts_are_written_line_by_line() -> None:
     texts = Role(controller_known_hosts=["one two\n", "three"], controller_gpg_keys=["-----BEGIN\nx\n-----END\n"])[
         "controller_texts"
