@@ -93,7 +93,7 @@ PROFILES = [
         ("archive1", [], {"mailboxes": None, "one": "mail1", "both": ["two", "mail3"], "typing error": ["mail4"]}),
         ("archive2", [], {"mailboxes": None, "both": ["two", "mail3"], "typing error": ["mail4"]}),
         ("archive3", [], {"mailboxes": None, "both": ["mail3"], "typing error": ["mail4"]}),
-        ("archive3", ["one"], {}),
+        ("archive3", ["ONE"], {}),
         ("archive3", "one, both", {"mailboxes": None, "both": ["mail3"], "typing error": ["mail4"]}),
     ],
 )
