@@ -58,12 +58,14 @@ def held(fleet: Fleet) -> Iterator[tuple[Playing, str]]:
     with imaplib.IMAP4_SSL(server.host, 993, ssl_context=trust) as client:
         client.login(user["address"], user["password"])
         assert client.append("INBOX", "", "", b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 80_000)[0] == "OK"
-    extra = {"kerio_connect_imap_bandwidth": "50K", "archive_host_memory_max": str(MEMORY)}
+    extra = {"kerio_connect_imap_bandwidth": "100K", "archive_host_memory_max": str(MEMORY)}
     playing = fleet.start_play("archive", limit="archive1", extra=extra)
     archive = fleet.machines["archive1"]
     try:
         assert wait_until(lambda: len(units(archive)) == 1, PATIENCE), playing.output()
         (unit,) = units(archive)
+        state = archive.path(f"{ROOT}/jobs/archive_run/state.json")
+        assert wait_until(lambda: unit in state.read_text("utf-8"), PATIENCE), playing.output()
         archive.run("systemctl", "kill", "--signal=STOP", unit)
         yield playing, unit
     finally:
