@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-# What may be wrong before a playbook begins; each is a metric of its own.
-KINDS = ("configuration", "dirty", "diverged", "missing", "signature", "unreachable")
+# What may be wrong before a playbook begins; each is a metric of its own. Who has no configuration has no place for metrics.
+KINDS = ("dirty", "diverged", "missing", "signature", "unreachable")
 
 
 class EnforceError(Exception):
-    """Object, cause and remedy in one sentence; ``kind`` is one of ``KINDS``."""
+    """Object, cause and remedy in one sentence; ``kind`` is one of ``KINDS`` or "configuration"."""
 
     def __init__(self, kind: str, subject: str, cause: str, remedy: str) -> None:
         super().__init__(kind, subject, cause, remedy)
