@@ -75,6 +75,7 @@ class Fleet:
         text = (quick.START / "sitecustomize.py").read_text(encoding="utf-8")
         text = text.replace(f'os.environ.get("{quick.KEPT}", "")', repr(KEPT))
         (machine.root / "etc/python3.11/sitecustomize.py").write_text(text, encoding="utf-8")
+        run("chroot", machine.root, "python3", "-c", "pass")  # which compiles that, so that it is there before anybody looks
 
     # -- making -----------------------------------------------------------------------------------------------
 

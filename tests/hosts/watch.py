@@ -16,6 +16,8 @@ from tests.play.trees import Tree, tree
 OWN_LIFE = {
     r"/home/deploy/\.ansible(/tmp)?": "Ansible makes the folder of its temporary files, which it removes",
     r"/root/\.ansible(/tmp)?": "the same for tasks with become",
+    r"/var/log/journal/.*": "the journal",
+    r"/var/log/(lastlog|wtmp)": "who logged in over SSH",
     r"/opt/kerio/mailserver/(lab-calls\.jsonl|store/logs/.*)": "the double's records of who asked what",
     r"/opt/kerio/[a-z-]+\.jsonl": "the same of IMAP and SMTP",
     r"/opt/kerio/dovecot/.*": "the store's own indexes and logs",
