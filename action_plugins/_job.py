@@ -22,6 +22,7 @@ RECONNECT_SECONDS = 120.0
 RECONNECT_PAUSE_SECONDS = 5.0
 # No progress line wakes a waiting call: every call costs the host an interpreter, a line is worth one every few seconds.
 END_ONLY = 2**31 - 1
+GOES_ON = "A job that has begun there goes on by itself, and the next run tells how it ended"
 
 Data = dict[str, t.Any]
 
@@ -58,6 +59,10 @@ class ProgressLines:
             self._held = None
             self._printed_at = self._clock()
             Display().display(f"{self._prefix} {line}")
+
+
+def _lost(error: AnsibleConnectionFailure) -> AnsibleConnectionFailure:
+    return AnsibleConnectionFailure(f"{str(error).strip().rstrip('.')}. {GOES_ON}")
 
 
 def _job_of(answer: Data) -> Data:
@@ -98,7 +103,11 @@ class JobAction(ActionBase):
     def _follow(self, args: Data, variables: Data, lines: ProgressLines) -> Data:
         """Call the module until its job has ended; return the last answer, with the warnings of all."""
         warnings: list[str] = []
-        answer: Data = self._execute_module(module_args=args, task_vars=variables)
+        try:
+            answer: Data = self._execute_module(module_args=args, task_vars=variables)
+        except AnsibleConnectionFailure as error:
+            # Before the module began, or while it waited for the job that it had started: nobody can tell.
+            raise _lost(error) from error
         while _job_of(answer).get("state") == "running" and not answer.get("failed"):
             warnings += answer.get("warnings") or []
             self._show(answer, lines)
@@ -129,7 +138,7 @@ class JobAction(ActionBase):
                 return t.cast("Data", self._execute_module(module_args=args, task_vars=variables))
             except AnsibleConnectionFailure as error:
                 if time.monotonic() > deadline:
-                    raise
+                    raise _lost(error) from error
                 Display().warning(f"{variables.get('inventory_hostname', '')}: {error}; the job goes on, asking again")
                 time.sleep(RECONNECT_PAUSE_SECONDS)
                 with contextlib.suppress(AnsibleError, AttributeError):
