@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import hashlib
 import typing as t
+from unittest import mock
 
 import pytest
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_source
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import encoded
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from tests.unit.module_utils.archive.engine_fake import Archive, mail
 from tests.unit.module_utils.archive.import_scene import BY, beside, everything, mail_of, taken
 from tests.unit.module_utils.archive.rebuild_scene import (
@@ -250,6 +253,15 @@ def test_a_message_that_is_damaged_is_named_and_the_rest_is_taken(small: Archive
     # It is still on the server.
     here.run()
     assert sorted(here.tree()) == small.tree()
+
+
+def test_messages_that_do_not_fit_memory_are_the_same(small: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_source, "IN_MEMORY", 10)
+    here = beside(small)
+    with mock.patch.object(Store, "put", side_effect=AssertionError):
+        report = taken(here, small, servers=["mail1"])
+    assert (report.problems, report.totals().new, mail_of(here)) == ([], 3, mail_of(small))
+    assert verified(here) == []
 
 
 def test_a_namesake_is_not_taken_for_the_user(small: Archive) -> None:
