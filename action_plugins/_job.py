@@ -62,7 +62,7 @@ class ProgressLines:
 
 
 def _lost(error: AnsibleConnectionFailure) -> AnsibleConnectionFailure:
-    return AnsibleConnectionFailure(f"{str(error).strip().rstrip('.')}. {GOES_ON}")
+    return AnsibleConnectionFailure(f"{str(error).strip().rstrip('.: ')}. {GOES_ON}")
 
 
 def _job_of(answer: Data) -> Data:
@@ -104,10 +104,10 @@ class JobAction(ActionBase):
         """Call the module until its job has ended; return the last answer, with the warnings of all."""
         warnings: list[str] = []
         try:
-            answer: Data = self._execute_module(module_args=args, task_vars=variables)
+            answer = self._ask(args, variables)
         except AnsibleConnectionFailure as error:
             # Before the module began, or while it waited for the job that it had started: nobody can tell.
-            raise _lost(error) from error
+            raise _lost(error) from None
         while _job_of(answer).get("state") == "running" and not answer.get("failed"):
             warnings += answer.get("warnings") or []
             self._show(answer, lines)
@@ -117,6 +117,13 @@ class JobAction(ActionBase):
         if warnings:
             answer["warnings"] = warnings + list(answer.get("warnings") or [])
         self._confirm(answer, args, variables)
+        return answer
+
+    def _ask(self, args: Data, variables: Data) -> Data:
+        """Call the module. Not a word from it is a lost connection too: somebody killed the program that keeps it."""
+        answer: Data = self._execute_module(module_args=args, task_vars=variables)
+        if answer.get("failed") and "module_stdout" in answer and not (answer["module_stdout"] or answer.get("module_stderr")):
+            raise AnsibleConnectionFailure(f"No answer came back (exit status {answer.get('rc')})")
         return answer
 
     def _show(self, answer: Data, lines: ProgressLines) -> None:
@@ -135,10 +142,10 @@ class JobAction(ActionBase):
         deadline = time.monotonic() + RECONNECT_SECONDS
         while True:
             try:
-                return t.cast("Data", self._execute_module(module_args=args, task_vars=variables))
+                return self._ask(args, variables)
             except AnsibleConnectionFailure as error:
                 if time.monotonic() > deadline:
-                    raise _lost(error) from error
+                    raise _lost(error) from None
                 Display().warning(f"{variables.get('inventory_hostname', '')}: {error}; the job goes on, asking again")
                 time.sleep(RECONNECT_PAUSE_SECONDS)
                 with contextlib.suppress(AnsibleError, AttributeError):

@@ -191,6 +191,25 @@ def test_lost_connection_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None
     assert (host.slept, host.resets) == ([_job.RECONNECT_PAUSE_SECONDS] * 2, 2)
 
 
+def no_answer(**said: str) -> Data:
+    """What Ansible makes of a module that printed nothing that can be read."""
+    return {"failed": True, "module_stdout": "", "module_stderr": "", "rc": -9, "msg": "No start of json char found", **said}
+
+
+def test_no_answer_at_all_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, running(1, "one"), no_answer(), finished(2, "two", msg="done"))
+    assert host.run()["msg"] == "done"
+    assert (len(host.calls), host.resets) == (3, 1)
+    assert host.warned == ["mail1: No answer came back (exit status -9); the job goes on, asking again"]
+    with pytest.raises(AnsibleConnectionFailure, match=r"exit status -9\)\. A job that has begun there goes on"):
+        Host(monkeypatch, no_answer()).run()
+
+
+@pytest.mark.parametrize("stream", ["module_stdout", "module_stderr"])
+def test_answer_that_cannot_be_read_is_no_lost_connection(monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
+    assert Host(monkeypatch, running(1, "one"), no_answer(**{stream: "Traceback"})).run()["rc"] == -9
+
+
 def test_lost_connection_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10000, 50))
     monkeypatch.setattr(_job.time, "monotonic", lambda: float(next(clock)))
