@@ -29,6 +29,7 @@ ADDRESSES = {"kerio1": "192.0.2.11", "kerio2": "192.0.2.12", "kerio3": "192.0.2.
 ADDRESSES |= {"archive1": "192.0.2.21", "archive2": "192.0.2.22"}
 PEOPLE = 3
 KEPT = "/opt/lab-kept"
+INSTANCES, MANY = Path("/proc/sys/fs/inotify/max_user_instances"), 1024
 # On the archive hosts: a disk of its own, and what the operator put there.
 DISK = "/srv/archive"
 OPERATORS = "etc/kerio-archive"
@@ -118,6 +119,9 @@ class Fleet:
     def _open(self) -> None:
         """The folder is in memory, so that nobody waits for a disk and all is gone with one umount."""
         Path(os.environ[quick.KEPT]).chmod(0o1777)
+        # A systemd takes five instances, all hosts of all fleets count as one user's, and one that gets none hangs at boot.
+        if int(INSTANCES.read_text()) < MANY:
+            INSTANCES.write_text(str(MANY))
         self.folder.mkdir(parents=True)
         run("mount", "-t", "tmpfs", "-o", "size=4g,mode=755", "tmpfs", self.folder)
         self.disks.mkdir(exist_ok=True)
