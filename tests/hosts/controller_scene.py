@@ -52,15 +52,16 @@ def wheels() -> Path:
 class Controller:
     """The host `control1` of a fleet. `work` is where an operator commits."""
 
-    def __init__(self, fleet: Fleet, folder: Path) -> None:
+    def __init__(self, fleet: Fleet, libraries: Path, folder: Path) -> None:
         self.fleet = fleet
         self.folder = folder
         self.work = folder / "work"
+        self.admitted = False
         self.signer = folder / "signer"
         image.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ops", "-f", self.signer)
         (folder / "vault").write_text(VAULT_PASSWORD, encoding="utf-8")
         self.machine = fleet.add("control1", ADDRESS)
-        shutil.copytree(wheels(), self.machine.path("/srv/wheels"))
+        shutil.copytree(libraries, self.machine.path("/srv/wheels"))
         vault = self.machine.path(VAULT_FILE)
         vault.write_text(VAULT_PASSWORD, encoding="utf-8")
         vault.chmod(0o400)
@@ -94,8 +95,15 @@ class Controller:
         """Commit what is in `work` and push it; return the commit."""
         self.git("add", "--force", "--all", ".")
         self.git("commit", "--quiet", "--allow-empty", *(["-S"] if signed else []), "-m", "Change the inventory")
+        self._own_repository("root")
         self.git("push", "--quiet", str(self.machine.path(REPOSITORY)), "HEAD:refs/heads/main")
+        if self.admitted:
+            self._own_repository(ACCOUNT)
         return self.git("rev-parse", "HEAD")
+
+    def _own_repository(self, account: str) -> None:
+        """git reads no repository of somebody else on the same host."""
+        self.machine.run("chown", "--recursive", account, REPOSITORY)
 
     # -- the role ---------------------------------------------------------------------------------------------
 
@@ -121,8 +129,8 @@ class Controller:
         for name in ("kerio1", "kerio2", "kerio3"):
             with self.fleet.machines[name].path("/home/deploy/.ssh/authorized_keys").open("a", encoding="utf-8") as keys:
                 keys.write(f"{public_key}\n")
-        # git reads no repository of somebody else on the same host.
-        self.machine.run("chown", "--recursive", ACCOUNT, REPOSITORY)
+        self._own_repository(ACCOUNT)
+        self.admitted = True
 
     # -- what came of it --------------------------------------------------------------------------------------
 
