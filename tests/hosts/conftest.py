@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -17,6 +19,8 @@ from tests.play.conftest import kept
 __all__ = ["kept"]
 
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "ip", "nsenter", "unshare", "ssh", "ssh-keygen")
+HERE = Path(__file__).parent
+FIRST_RUNS_SECONDS = 1200
 REASON = "no right to boot hosts on this machine"
 
 
@@ -33,13 +37,24 @@ def hindrance() -> str:
     return "" if groups and all(os.access(group, os.W_OK) for group in groups) else "no cgroups"
 
 
+def refuse(why: str) -> NoReturn:
+    """Tests may skip on a machine of somebody's own, but not where the project is tested."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{REASON}: {why}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of a session that has a fleet waits for the first runs, and all others with it."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.timeout(FIRST_RUNS_SECONDS))
+
+
 @pytest.fixture(scope="session")
 def host_image() -> image.Image:
-    """Tests without it may skip on a machine of somebody's own, but not where the project is tested."""
+    """Made now if it is not kept. Takes away what sessions have left that were killed."""
     if why := hindrance():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{REASON}: {why}")
-        pytest.skip(f"{REASON}: {why}")
+        refuse(why)
     remains.clear_abandoned()
     return image.image()
 

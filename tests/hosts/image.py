@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ KERIO = ("dovecot-imapd",)
 OFFERED = ("python3-apt", "python3-venv", "python3-packaging", "python3-setuptools", "dovecot-imapd", "dovecot-auth-lua",
            "lua-socket", "lua-sec", "ca-certificates", "zstd", "git", "logrotate", "cron", "gnupg", "rsync")  # fmt: skip
 RELEASE = "bookworm"
+UNUSED_SECONDS = 7 * 86400
 UNWANTED_UNITS = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -94,7 +96,16 @@ def _kept(folder: Path, make: Callable[[Path], None]) -> Path:
         unfinished.mkdir()
         make(unfinished)
         unfinished.rename(folder)
+        _forget_old(folder.parent)
+    os.utime(folder)
     return folder
+
+
+def _forget_old(kept: Path) -> None:
+    """What no checkout has used for some time."""
+    for folder in (path for path in kept.iterdir() if path.is_dir()):
+        if time.time() - folder.stat().st_mtime > UNUSED_SECONDS:
+            shutil.rmtree(folder)
 
 
 def run(*words: str | Path, **how: object) -> str:
