@@ -101,7 +101,7 @@ class Store:
             held = RootLock(f"{root}/{layout.LOCK_FILE}", lock) if lock else None
             return cls(root, held, reserve, began)
         except OSError as error:
-            raise filesystem.os_failure(error, root) from error
+            raise filesystem.os_failure(error, error.filename or root) from error
 
     def close(self) -> None:
         """Release descriptors and the lock; once is enough, twice does no harm."""

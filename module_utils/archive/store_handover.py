@@ -64,7 +64,7 @@ def _give(name: str, folder: int, uid: int, gid: int) -> bool:
 def _refuse_jobs(root: str) -> None:
     """A job that reads alone has no lock of the archive, but one of its own; its files would stay the old owner's."""
     for path in Path(root, layout.JOBS).glob("*.lock"):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -22,7 +22,8 @@ class RootLock:
 
     def __init__(self, path: str, what: str) -> None:
         """Take the lock for ``what``, or raise BusyError with the holder in ``details['holder']``."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        # Root takes it too, when it hands the archive over; a link would have it write elsewhere.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o640)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

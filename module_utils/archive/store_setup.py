@@ -95,7 +95,7 @@ def _give(root: str, wanted: dict[str, int], *, whole: bool) -> None:
             if stat.S_IMODE(Path(root).stat().st_mode) != wanted["mode"]:
                 Path(root).chmod(wanted["mode"])
     except OSError as error:
-        raise filesystem.os_failure(error, root) from error
+        raise filesystem.os_failure(error, error.filename or root) from error
 
 
 def _wanted(wish: Wish) -> dict[str, int]:

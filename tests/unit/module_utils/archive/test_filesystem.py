@@ -152,3 +152,19 @@ def test_the_systems_own_words_are_kept() -> None:
     error = filesystem.os_failure(OSError(errno.EDQUOT, "Disk quota exceeded"), "/srv/archive")
     assert (error.subject, error.cause, error.details["errno"]) == ("/srv/archive", "Disk quota exceeded", errno.EDQUOT)
     assert "quota" in error.remedy
+
+
+def test_format_that_is_a_link_tells_nothing_of_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("root:$y$hash")
+    root = tmp_path / "archive"
+    root.mkdir()
+    (root / "format").symlink_to(tmp_path / "secret")
+    with pytest.raises(StoreError, match=r"format: Too many levels of symbolic links") as failed:
+        filesystem.check_format(str(root))
+    assert "hash" not in str(failed.value)
+
+
+def test_format_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "format")
+    with pytest.raises(StoreError, match="the archive's format is ''"):
+        filesystem.check_format(str(tmp_path))

@@ -140,3 +140,19 @@ def test_trees_for_readers_are_made_by_the_owner_who_cannot_lead_root_elsewhere(
     assert list(closed.iterdir()) == []
     access_state.make_trees(wish.root, [carol])
     assert owners(f"{wish.root}/mail/carol") == {ACCOUNT.pw_uid}
+
+
+def test_lock_that_leads_elsewhere_is_not_written_to(wish: store_setup.Wish, tmp_path: Path) -> None:
+    (tmp_path / "of root").write_text("kept")
+    lock = Path(wish.root, "lock")
+    lock.unlink(missing_ok=True)
+    lock.symlink_to(tmp_path / "of root")
+    with pytest.raises(StoreError, match=r"lock: Too many levels of symbolic links\. Take away the symbolic link"):
+        store_setup.ensure(dataclasses.replace(wish, take_over=True), check_mode=False)
+    assert (tmp_path / "of root").read_text() == "kept"
+
+
+def test_pipe_in_place_of_the_lock_of_a_job_is_not_waited_for(wish: store_setup.Wish) -> None:
+    os.mkfifo(Path(wish.root, "jobs", "pipe.lock"))
+    store_setup.ensure(dataclasses.replace(wish, take_over=True), check_mode=False)
+    assert owners(wish.root) == {ACCOUNT.pw_uid}
