@@ -93,7 +93,10 @@ def update(config: Config, git: Git) -> Checkout:
     """Bring the checkout to what is declared; raises ``EnforceError`` when nothing may be run."""
     where = str(config.checkout)
     _begin(config, git)
-    head = git.ok("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    asked = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if asked.returncode not in (0, 1):  # 1: nothing was ever checked out
+        raise _unreadable(where, asked)
+    head = asked.stdout.strip() or None
     _refuse_dirty(where, git)
     done = git.run("fetch", "--quiet", "--force", "--prune", "--no-write-fetch-head", config.repository, *_REFS)
     warnings = []
@@ -132,8 +135,18 @@ def _begin(config: Config, git: Git) -> None:
         raise EnforceError("missing", str(folder), _line(done.stderr), "Check that git is installed, and the disk")
 
 
+def _unreadable(where: str, done: subprocess.CompletedProcess[str]) -> EnforceError:
+    cause = f"git cannot tell what is in it ({_line(done.stderr) or done.returncode})"
+    return EnforceError(
+        "missing", f"checkout {where}", cause, "Check the disk, or remove the checkout: the next run makes it anew"
+    )
+
+
 def _refuse_dirty(where: str, git: Git) -> None:
-    changed = (git.ok("status", "--porcelain", "--untracked-files=all") or "").splitlines()
+    done = git.run("status", "--porcelain", "--untracked-files=all")
+    if done.returncode:
+        raise _unreadable(where, done)
+    changed = done.stdout.splitlines()
     if changed:
         named = ", ".join(line[2:].strip() for line in changed[:NAMED_FILES])
         more = f" and {len(changed) - NAMED_FILES} more" if len(changed) > NAMED_FILES else ""
@@ -169,8 +182,11 @@ def _target(config: Config, git: Git, head: str | None) -> tuple[str, str]:
 def _verify(config: Config, git: Git, name: str) -> bool:
     """Refuse what is not signed by one of those who may. A tag with a message of its own has its own signature."""
     _keyring(config)
-    kind = "tag" if git.ok("cat-file", "-t", name) == "tag" else "commit"
-    done = git.run(f"verify-{kind}", "--verbose", name) if kind == "tag" else git.run("verify-commit", name)
+    asked = git.run("cat-file", "-t", name)
+    if asked.returncode:
+        raise _unreadable(str(config.checkout), asked)
+    kind = asked.stdout.strip()
+    done = git.run(f"verify-{kind}", name)
     if done.returncode:
         commit = git.ok("rev-parse", "--short=10", f"{name}^{{commit}}") or name
         said = _line(done.stderr) or "it has no signature"

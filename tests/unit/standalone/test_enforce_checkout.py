@@ -133,6 +133,16 @@ def test_a_tree_that_was_changed_by_hand_is_refused(scene: Scene, change: str) -
     assert f"it was changed by hand: playbooks/{name}.yml" in refused(scene, "dirty")
 
 
+@pytest.mark.parametrize("name", ["index", "HEAD"])
+def test_a_checkout_that_cannot_be_read_is_refused(scene: Scene, name: str) -> None:
+    scene.commit(site="one")
+    scene.update()
+    (scene.checkout / ".git" / name).write_bytes(b"no such thing\n")
+    with pytest.raises(EnforceError, match="git cannot tell what is in it") as caught:
+        scene.update()
+    assert caught.value.kind == "missing"
+
+
 def test_a_remote_that_cannot_be_reached_is_told_and_what_is_there_is_run(scene: Scene) -> None:
     commit = scene.commit(site="one")
     scene.update()
@@ -200,8 +210,8 @@ def test_a_git_that_hangs_is_ended(scene: Scene) -> None:
     slow = scene.root / "slow-ssh"
     slow.write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
     slow.chmod(0o755)
-    found = scene.update(repository="ssh://git@192.0.2.1/x.git", ssh_command=str(slow), git_timeout="1s")
-    assert "no answer within 1 s" in found.warnings[0]
+    found = scene.update(repository="ssh://git@192.0.2.1/x.git", ssh_command=str(slow), git_timeout="5s")
+    assert "no answer within 5 s" in found.warnings[0]
 
 
 @pytest.mark.parametrize(

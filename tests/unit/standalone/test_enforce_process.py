@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from standalone.kerio_enforce import process
 from standalone.kerio_enforce.process import TAIL_BYTES, Ended, Stop, run
+from tests.unit.standalone.enforce_scene import clock_of
 
 
 def play(
@@ -18,6 +20,12 @@ def play(
 ) -> Ended:
     how = {"limit": limit, "grace": grace, "log_bytes": log_bytes, "stop": stop or Stop()}
     return run([sys.executable, "-c", code], tmp_path, os.environ, tmp_path / "logs" / "a.log", **how)
+
+
+@pytest.fixture
+def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every limit is over as soon as the program has written the file ``began``."""
+    monkeypatch.setattr(process, "time", clock_of(tmp_path / "began"))
 
 
 def alive(pid: int) -> bool:
@@ -34,6 +42,7 @@ def test_what_ends_by_itself(tmp_path: Path) -> None:
     assert sorted((tmp_path / "logs/a.log").read_text().split()) == ["err", "out"]
 
 
+@pytest.mark.usefixtures("late")
 @pytest.mark.parametrize("stubborn", [False, True], ids=["ends at SIGTERM", "ignores SIGTERM"])
 def test_at_the_limit_all_of_it_is_ended(tmp_path: Path, stubborn: bool) -> None:
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN);" if stubborn else ""
@@ -41,21 +50,22 @@ def test_at_the_limit_all_of_it_is_ended(tmp_path: Path, stubborn: bool) -> None
     code = (
         f"import signal, subprocess, sys, time; {ignore}"
         f"child = subprocess.Popen([sys.executable, '-c', {child!r}]);"
-        "open('pid', 'w').write(str(child.pid)); print('began', flush=True); time.sleep(100)"
+        "open('pid', 'w').write(str(child.pid)); print('began', flush=True); open('began', 'w').close(); time.sleep(100)"
     )
-    ended = play(tmp_path, code, limit=1.5, grace=0.5)
+    ended = play(tmp_path, code, grace=0.5 if stubborn else 30)
     assert (ended.why, ended.rc) == ("time", -9 if stubborn else -15)
     assert ended.tail == ["began"]
     assert not alive(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.usefixtures("late")
 def test_a_clean_end_within_the_grace_is_waited_for(tmp_path: Path) -> None:
     code = (
         "import signal, sys, time;"
         "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.3), print('clean', flush=True), sys.exit(7)));"
-        "print('began', flush=True); time.sleep(100)"
+        "print('began', flush=True); open('began', 'w').close(); time.sleep(100)"
     )
-    ended = play(tmp_path, code, limit=1, grace=20)
+    ended = play(tmp_path, code, grace=60)
     assert (ended.rc, ended.why, ended.tail) == (7, "time", ["began", "clean"])
 
 
