@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job, job_attend, job_folder
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_manual, service
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_manual, service, service_unit
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_job import GuardedEdit, Probe, Wanted
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.mailserver_cfg import Selector
@@ -135,7 +135,7 @@ class _Call:
     def _edit(self) -> GuardedEdit:
         options, ready = self.params["service"], self.params["ready"]
         start, stop = service.find_commands(options["name"], options["script"])
-        self.warnings = list(filter(None, [service.hasty_stop(stop, self.params["stop_timeout"])]))
+        self.warnings = list(filter(None, [service_unit.hasty_stop(stop, self.params["stop_timeout"])]))
         folder = self.state_dir / self.name
         control = service.Service(
             start_command=start,

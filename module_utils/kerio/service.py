@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import socket
 import ssl
@@ -22,19 +21,17 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ServiceError
 from ansible_collections.mailops.kerio.plugins.module_utils.job import process_start
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import service_unit
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.service_unit import ENVIRONMENT
 
 DEFAULT_UNIT = "kerio-connect.service"
 DEFAULT_SCRIPT = "/etc/init.d/kerio-connect"
 DEFAULT_PID_FILE = "/var/run/kms.pid"
 DEFAULT_WATCHDOG = "kerio-connect-watchdog"
 POLL_SECONDS = 0.2
-# What the default of stop_timeout has beyond the time that the stop itself may take.
-PROOF_SECONDS = 30.0
+# A server whose start says that it failed, and of which there is no process by then, is not waited for.
+FAILED_SECONDS = 10.0
 _VARIABLE = "(variable kerio_mailserver_cfg_service of the role)"
-# How systemctl writes a span of time.
-_SPANS = {"us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "month": 2629800, "y": 31557600}
-# What an init script may expect; the environment of a module (Python's and Ansible's variables, a C locale) is not the server's.
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,14 @@ class Process:
     pid: int
     identity: str
     started: float = field(compare=False)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a service command said, on one line, and whether its exit code is that of a failure."""
+
+    text: str
+    failed: bool
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,8 @@ class Service:
     def stop(self) -> None:
         """Stop the service and prove it; raises ``ServiceError`` when something remains, or comes back within ``settle``."""
         deadline = time.monotonic() + self.stop_timeout
-        said = self._run(self.stop_command, self.stop_timeout)
+        with service_unit.patience(self.stop_command, self.stop_timeout):
+            said = self._run(self.stop_command, self.stop_timeout).text
         remains = self.remains()
         while remains and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
@@ -125,23 +131,24 @@ class Service:
     def start(self) -> Process:
         """Start the service and wait until it answers; return its process. Raises ``ServiceError``."""
         stopping = self.processes()
-        said = self._run(self.start_command, self.start_timeout)
-        deadline = time.monotonic() + self.ready.timeout
+        command = service_unit.apart(self.start_command)
+        said = self._run(command, self.start_timeout)
+        began = time.monotonic()
         while True:
             processes = self.processes()
             if stopping and not processes:
                 # It was still on its way out, and beside it the command did nothing.
                 stopping = []
-                said = self._run(self.start_command, self.start_timeout)
+                said = self._run(command, self.start_timeout)
                 continue
             missing = [] if processes else ["its process"]
             missing += self.ready.missing()
             if not missing:
                 return processes[0]
-            if time.monotonic() >= deadline:
-                raise self._error(
-                    f"it was not ready within {self.ready.timeout:.0f} s: no answer from {', '.join(missing)}", said
-                )
+            hopeless = said.failed and not processes
+            patience = min(self.ready.timeout, FAILED_SECONDS) if hopeless else self.ready.timeout
+            if time.monotonic() >= began + patience:
+                raise self._error(f"it was not ready within {patience:.0f} s: no answer from {', '.join(missing)}", said.text)
             time.sleep(POLL_SECONDS)
 
     def pid_file_written(self, process: Process) -> float | None:
@@ -163,8 +170,8 @@ class Service:
         process = _process(pid)
         return process if process and process.started <= written + 1 else None
 
-    def _run(self, command: t.Sequence[str], seconds: float) -> str:
-        """Run a service command and return what it said, its exit code included: an answer for the operator, not for us."""
+    def _run(self, command: t.Sequence[str], seconds: float) -> _Said:
+        """Run a service command and return what it said, its exit code included: an answer for the operator more than for us."""
         with self._open_log() as log:
             begin = log.tell()
             try:
@@ -173,16 +180,18 @@ class Service:
                 )
             except OSError as error:
                 raise self._error("a command cannot be run", f"{' '.join(command)}: {error}") from error
+            failed = False
             try:
-                end = f"exit code {program.wait(seconds)}"
+                code = program.wait(seconds)
+                end, failed = f"exit code {code}", code != 0
             except subprocess.TimeoutExpired:
                 program.kill()
                 program.wait()
                 end = f"was ended after {seconds:.0f} s"
         text = ""
         with contextlib.suppress(OSError):
-            text = self.log.read_bytes()[begin:].decode("utf-8", "replace").strip()
-        return f"{' '.join(command)}: {text[-500:]} ({end})"
+            text = " ".join(self.log.read_bytes()[begin:].decode("utf-8", "replace").split())
+        return _Said(f"{' '.join(command)}: {text[-500:]} ({end})", failed)
 
     def _open_log(self) -> t.IO[bytes]:
         """Return the log, or /dev/null when its disk has failed: a server must not stay stopped for want of a log."""
@@ -218,41 +227,7 @@ def find_commands(unit: str | None, script: str | None) -> tuple[list[str], list
 
 
 def _unit_is_loaded(systemctl: str) -> bool:
-    if not Path("/run/systemd/system").is_dir():
-        return False
-    return _shown(systemctl, DEFAULT_UNIT, "LoadState") == "loaded"
-
-
-def _shown(systemctl: str, unit: str, name: str) -> str:
-    command = [systemctl, "show", f"--property={name}", "--value", unit]
-    answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=ENVIRONMENT, check=False, timeout=60)
-    return answer.stdout.decode("utf-8", "replace").strip()
-
-
-def hasty_stop(stop_command: t.Sequence[str], stop_timeout: float) -> str:
-    """Return a warning when systemd would kill the server before the end of the stop that ``stop_timeout`` allows; else ""."""
-    systemctl, unit = stop_command[0], stop_command[-1]
-    if Path(systemctl).name != "systemctl":
-        return ""
-    needed = stop_timeout - PROOF_SECONDS
-    span = _shown(systemctl, unit, "TimeoutStopUSec")
-    limit = _seconds(span)
-    if limit is None or limit >= needed:
-        return ""
-    return (
-        f"systemd kills {unit} when its stop takes longer than {span} (TimeoutStopSec), and a stop of Kerio Connect may take "
-        f"{needed:.0f} s while it writes its stores: run 'systemctl edit {unit}', write [Service] and "
-        f"TimeoutStopSec={stop_timeout:.0f}, then run 'systemctl daemon-reload'. Where the stop never takes so long, declare a "
-        "smaller stop_timeout (kerio_mailserver_cfg_stop_timeout of the role)"
-    )
-
-
-def _seconds(span: str) -> float | None:
-    """Return the seconds of a span such as ``1min 30s``; None for ``infinity`` and for what is not known."""
-    parts = re.findall(r"([0-9.]+)([a-z]+)", span)
-    if not parts or "".join(number + unit for number, unit in parts) != span.replace(" ", ""):
-        return None
-    return sum(float(number) * _SPANS[unit] for number, unit in parts) if all(unit in _SPANS for _, unit in parts) else None
+    return service_unit.has_systemd() and service_unit.shown(systemctl, DEFAULT_UNIT, "LoadState") == "loaded"
 
 
 def _pids() -> list[int]:

@@ -22,7 +22,7 @@ ON_KERIO_HOSTS = [
     *(ROOT / "module_utils" / name for name in ("errors.py", "plan.py", "runner.py")),
     *sorted((ROOT / "module_utils").glob("job*.py")),
     *sorted((ROOT / "module_utils" / "kerio").glob("cfg_*.py")),
-    *(ROOT / "module_utils" / "kerio" / name for name in ("mailserver_cfg.py", "service.py")),
+    *(ROOT / "module_utils" / "kerio" / name for name in ("mailserver_cfg.py", "service.py", "service_unit.py")),
 ]
 
 

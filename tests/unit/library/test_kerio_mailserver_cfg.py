@@ -16,7 +16,7 @@ import yaml
 
 from ansible_collections.mailops.kerio.plugins.doc_fragments.job import ModuleDocFragment
 from ansible_collections.mailops.kerio.plugins.module_utils import job
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio import service
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import service_unit
 from ansible_collections.mailops.kerio.plugins.modules import kerio_mailserver_cfg
 from tests.unit.library.module_run import run_module
 from tests.unit.module_utils.kerio.fake_kerio import CFG, FakeKerio
@@ -150,7 +150,7 @@ def test_unit_that_would_kill_the_server_is_warned_of_in_check_and_in_real_runs(
     systemctl.parent.mkdir()
     systemctl.write_text(f'#!/bin/sh\n[ "$1" = show ] && echo "1min 30s" || exec {fake.script} "$1"\n', encoding="utf-8")
     systemctl.chmod(0o755)
-    monkeypatch.setitem(service.ENVIRONMENT, "PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+    monkeypatch.setitem(service_unit.ENVIRONMENT, "PATH", f"{systemctl.parent}:{os.environ['PATH']}")
     options = {"name": "kms.service", "pid_file": str(fake.folder / "kms.pid"), "watchdog": str(fake.folder / "watchdog")}
     expected = "systemd kills kms.service when its stop takes longer than 1min 30s (TimeoutStopSec)"
     for check, changed in ((True, True), (False, True), (False, False), (True, False)):

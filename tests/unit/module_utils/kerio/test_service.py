@@ -209,6 +209,23 @@ def test_command_that_hangs_is_ended(fake: FakeKerio) -> None:
     assert process_start(int((fake.folder / "command.pid").read_text(encoding="ascii"))) is None
 
 
+def test_start_that_says_that_it_failed_is_not_waited_for(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "FAILED_SECONDS", 0.3)
+    command = ["/bin/sh", "-c", "echo see; echo there; exit 1"]
+    with pytest.raises(ServiceError, match=r"not ready within 0 s: no answer from its process, .*: see there \(exit code 1\)"):
+        fake.service(start_command=command, ready=replace(fake.service().ready, timeout=3600)).start()
+
+
+def test_exit_code_of_a_start_is_not_believed_beside_a_process(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "FAILED_SECONDS", 0.0)
+    fake.set("opens_no_port")
+    command = ["/bin/sh", "-c", f"{fake.script} start; exit 1"]
+    began = time.monotonic()
+    with pytest.raises(ServiceError, match=r"not ready within 1 s: no answer from admin API"):
+        fake.service(start_command=command, ready=replace(fake.service().ready, timeout=1)).start()
+    assert time.monotonic() >= began + 1
+
+
 def test_command_that_is_missing_is_named(fake: FakeKerio) -> None:
     with pytest.raises(ServiceError, match=r"cannot be run .*/nowhere/init start: .*No such file"):
         fake.service(start_command=["/nowhere/init", "start"]).start()
@@ -251,49 +268,6 @@ def test_loaded_unit_comes_before_the_script(monkeypatch: pytest.MonkeyPatch, tm
     start, stop = service.find_commands(None, None)
     assert start == (["/bin/systemctl", "start", "kerio-connect.service"] if loaded else [str(script), "start"])
     assert stop == (["/bin/systemctl", "stop", "kerio-connect.service"] if loaded else [str(script), "stop"])
-
-
-def fake_systemctl(folder: Path, shown: str) -> str:
-    """Return a systemctl that knows how long the stop of ``kms.service`` may take."""
-    program = folder / "systemctl"
-    program.write_text(
-        f'#!/bin/sh\n[ "$*" = "show --property=TimeoutStopUSec --value kms.service" ] && echo "{shown}"\n', encoding="utf-8"
-    )
-    program.chmod(0o755)
-    return str(program)
-
-
-@pytest.mark.parametrize(
-    ("shown", "stop_timeout", "warned"),
-    [
-        ("1min 30s", 330, True),  # systemd's own default
-        ("4min 59.999999s", 330, True),
-        ("500ms", 330, True),
-        ("5min", 330, False),  # what systemd makes of an init script
-        ("1h", 330, False),
-        ("1min 30s", 120, False),
-        ("5min", 900, True),
-        ("infinity", 330, False),
-        ("", 330, False),
-        ("[not set]", 330, False),
-        ("3 fortnights", 330, False),
-    ],
-)
-def test_unit_that_would_kill_the_server_in_its_stop_is_warned_of(
-    tmp_path: Path, shown: str, stop_timeout: float, warned: bool
-) -> None:
-    stop = [fake_systemctl(tmp_path, shown), "stop", "kms.service"]
-    warning = service.hasty_stop(stop, stop_timeout)
-    assert bool(warning) is warned
-    if warned:
-        assert f"systemd kills kms.service when its stop takes longer than {shown} (TimeoutStopSec)" in warning
-        assert f"may take {stop_timeout - 30:.0f} s" in warning
-        assert f"'systemctl edit kms.service', write [Service] and TimeoutStopSec={stop_timeout}" in warning
-        assert "kerio_mailserver_cfg_stop_timeout" in warning
-
-
-def test_init_script_has_no_such_limit() -> None:
-    assert service.hasty_stop(["/etc/init.d/kerio-connect", "stop"], 330) == ""
 
 
 def test_host_without_the_service_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
