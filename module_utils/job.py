@@ -284,8 +284,11 @@ def _lost(folder: Path, begun: Data) -> Data:
     if unit and job_unit.end_of(folder.with_name(f"{folder.name}.lock")) == "oom-kill":
         cause = f"it needed more memory than its limit, so {unit} was killed as a whole; what it had committed is safe"
         remedy = "Raise archive_host_memory_max and run it again"
+    elif not any(identity and identity.startswith(f"{boot_id()} ") for _pid, identity in begun["processes"]):
+        cause = "the host was restarted before it had ended"
+        remedy = "Run it again"
     else:
-        cause = f"its process {begun['pid']} ended without a result: it was killed, the host was restarted, or the disk is full"
+        cause = f"its process {begun['pid']} ended without a result: it was killed, or the disk is full"
         remedy = f"See {folder / 'log'}{f' and journalctl -u {unit}' if unit else ''} on the host and run it again"
     return JobError(f"job {folder.name}", cause, remedy, id=begun["id"]).as_result()
 

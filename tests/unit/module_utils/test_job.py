@@ -192,6 +192,18 @@ def test_killed_job_is_dead_and_can_be_followed_by_another(tmp_path: Path, held:
     assert job.start(tmp_path, "edit", held, about={}, owner="second").state == job.RUNNING
 
 
+def test_job_of_an_earlier_boot_is_told_as_such(tmp_path: Path, held: Held) -> None:
+    running = job.start(tmp_path, "edit", held, about={}, owner="first")
+    os.kill(running.pid, signal.SIGKILL)
+    ended(tmp_path)
+    file = tmp_path / "edit" / "state.json"
+    file.write_text(file.read_text(encoding="utf-8").replace(job.boot_id(), "an-earlier-boot"), encoding="utf-8")
+    dead = job.status(tmp_path, "edit")
+    assert dead.state == job.DIED
+    assert dead.error is not None
+    assert dead.error["cause"] == "the host was restarted before it had ended"
+
+
 @pytest.mark.parametrize(
     "identity", ["00000000-0000-0000-0000-000000000000 {ticks}", "{boot} 1"], ids=["reboot", "number reused"]
 )
