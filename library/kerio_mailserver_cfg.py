@@ -118,8 +118,8 @@ options:
     description:
       - Seconds that the stop may take. The service's own script gives up after 300 and kills the server.
       - A systemd unit kills the server after its own C(TimeoutStopSec), by default 90 seconds. When that is more than 30 seconds
-        shorter than this option, the unit is given this time for the stop of the edit, by a setting in C(/run/systemd/system) that is
-        taken away again, and a warning says how to raise it for good.
+        shorter than this option, the unit is given this time for the stop of the edit, by a setting in C(/run/systemd/system)
+        that is taken away again, and a warning says how to raise it for good.
     type: int
     default: 330
   start_timeout:
