@@ -33,6 +33,7 @@ _PUT_MESSAGE = (
     " internaldate = coalesce(excluded.internaldate, internaldate), flags = excluded.flags, reason = excluded.reason,"
     " attempts = excluded.attempts, run_id = excluded.run_id, archived = coalesce(archived, excluded.archived)"
 )
+_LOOK_AGAIN = "UPDATE folder_routes SET complete = 0 WHERE folder_id = ? AND complete"
 _PUT_RECEIPT = (
     "INSERT INTO receipts(folder_id, uidvalidity, uid, digest, size, planned, deleted, run_id, proof)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(folder_id, uidvalidity, uid) DO NOTHING"
@@ -167,6 +168,9 @@ class ImportCatalog(HeldCatalog):
             self._commit_batch(Batch(0, 0, 0, taking.objects, taking.placements))
             rows = [(taking.folder_id, *row[:10], run_id, row.archived) for row in taking.messages]
             self._db.executemany(_PUT_MESSAGE, rows)
+            if rows:
+                # What the other archive has filed, or left, was so for its users; here there may be others.
+                self._db.execute(_LOOK_AGAIN, (taking.folder_id,))
             receipts = [(taking.folder_id, *self._receipt(one, run_id, from_)) for one in taking.receipts]
             self._db.executemany(_PUT_RECEIPT, receipts)
             if taking.folder:

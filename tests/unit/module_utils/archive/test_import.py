@@ -16,7 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import encoded
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
-from tests.unit.module_utils.archive.engine_fake import Archive, mail
+from tests.unit.module_utils.archive.engine_fake import Archive, mail, multidrop
 from tests.unit.module_utils.archive.import_scene import BY, beside, everything, mail_of, taken
 from tests.unit.module_utils.archive.rebuild_scene import (
     ALICE,
@@ -147,6 +147,26 @@ def test_who_is_left_behind_is_told_and_their_mailbox_is_looked_at_again(scene: 
     # The bytes are here, so that nothing is fetched, and the profile files them for @catchall of this archive.
     assert fetched(scene) == asked
     assert mail_of(here) == mail_of(scene)
+
+
+@pytest.mark.parametrize("choice", [{"users": [BOB]}, {"servers": ["mail1"]}])
+def test_what_was_filed_there_for_others_is_looked_at_for_the_users_here(small: Archive, choice: dict[str, t.Any]) -> None:
+    here = beside(small)
+    here.profiles = small.profiles = [multidrop(unknown_addresses="leave")]
+    here.passwords = small.passwords = {"journal": f"not-a-secret-{JOURNAL}"}
+    for address in (BOB, "gina@example.com"):
+        here.user(address)
+    journal = small.servers.folder("mail1", JOURNAL).add(mail(80, to=BOB))
+    here.run()
+    # The other archive sees what comes next first, and knows nobody by the name of Gina.
+    bodies = (mail(81, to=f"{BOB}, gina@example.com"), mail(82, to="gina@example.com"))
+    journal.add(*bodies)
+    small.run()
+    taken(here, small, **choice)
+    here.run()
+    gina = {name.rpartition("/")[2].partition(".")[2][:64] for name in here.tree() if name.startswith("gina")}
+    assert gina == {hashlib.sha256(body).hexdigest() for body in bodies}
+    assert verified(here) == []
 
 
 def test_what_both_have_stays_and_is_not_placed_twice(scene: Archive) -> None:
