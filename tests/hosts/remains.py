@@ -53,8 +53,15 @@ def clear_abandoned() -> None:
     with (cache() / "abandoned.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name in known():
-            if not Path("/proc", name.split("-")[1]).exists():
+            if not _runs(name.split("-")[1]):
                 clear(name)
+
+
+def _runs(pid: str) -> bool:
+    """Who has ended and is not fetched by his parent has no command line any more."""
+    with contextlib.suppress(OSError):
+        return bool(Path("/proc", pid, "cmdline").read_bytes())
+    return False
 
 
 def clear_session() -> None:
