@@ -38,9 +38,12 @@ def test_fleet_from_boot_to_nothing(host_image: image.Image) -> None:
         assert fleet.name in remains.known()
     finally:
         session.kill()
-        session.wait()
+        os.waitid(os.P_PID, session.pid, os.WEXITED | os.WNOWAIT)  # it is dead, and still there
         remains.clear_abandoned()
+        left = fleet.name in remains.known()
+        session.wait()
         fleet.close()
+    assert not left
     assert fleet.name not in remains.known()
     assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), 10)
     assert fleet.name not in Path("/proc/self/mountinfo").read_text()
