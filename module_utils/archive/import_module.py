@@ -25,8 +25,9 @@ Data = dict[str, t.Any]
 
 def wish_of(params: Data, check_mode: bool) -> Wish:
     """What the parameters ask for; raises ``InputError``."""
-    users, domains = (frozenset(name.strip().lower() for name in params[key]) for key in ("users", "domains"))
-    choice = Choice(users, domains, frozenset(name.strip() for name in params["servers"]))
+    # An empty name is none: users of no server have one, and would all be taken.
+    users, domains, servers = (frozenset(map(str.strip, params[key])) - {""} for key in ("users", "domains", "servers"))
+    choice = Choice(frozenset(map(str.lower, users)), frozenset(map(str.lower, domains)), servers)
     if choice == Choice():
         remedy = "Name users, domains or servers; a whole archive is moved by backup and restore (docs/backup.md)"
         raise InputError("users, domains, servers", "nobody is chosen", remedy)

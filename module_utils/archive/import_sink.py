@@ -61,6 +61,8 @@ class Counting:
         for one in {one.digest: one for one in wanted}.values():
             if one.digest not in missing:
                 figures.objects_known += 1
+                if not self._kept(one):
+                    absent.add(one.digest)
             elif self._object(one):
                 figures.objects_copied += 1
             else:
@@ -71,6 +73,10 @@ class Counting:
     def _object(self, one: Wanted) -> bool:
         there = self.other.has(one.digest, one.placed)
         return there or self._tell(one, str(Path(self.other.root, layout.object_path(one.digest))), "the object is not there")
+
+    def _kept(self, _one: Wanted) -> bool:
+        """Whether the object that the catalog here knows is there."""
+        return True
 
     def _tell(self, one: Wanted, path: str, cause: str) -> bool:
         if one.digest not in self.lost:
@@ -149,6 +155,19 @@ class Writing(Counting):
         why = f"imported from {self._head.text}"
         evidence.say("adopted", digest=stored.digest.hex(), size=stored.size, why=why)
         self._bytes += stored.size
+        return True
+
+    def _kept(self, one: Wanted) -> bool:
+        """One that was lost here comes from the other archive, like any."""
+        if self._store.has(one.digest):
+            return True
+        try:
+            body = self.other.read(one.digest, one.placed)
+            self._begun()
+            body.put(self._store)
+        except UnreadableError as error:
+            return self._tell(one, error.subject, error.cause)
+        self._bytes += body.size
         return True
 
     def place(self, user_id: int | None, parts: tuple[str, ...], rows: t.Sequence[PlacementRow]) -> None:

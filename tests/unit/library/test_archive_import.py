@@ -144,6 +144,7 @@ def test_a_snapshot_of_a_catalog_in_use_that_cannot_be_written_needs_a_backup(
 
 USELESS: tuple[tuple[dict[str, t.Any], str], ...] = (
     ({}, "users, domains, servers: nobody is chosen. Name users, domains or servers"),
+    ({"servers": [""], "domains": [" "]}, "users, domains, servers: nobody is chosen. Name users, domains or servers"),
     ({"users": ["nobody@example.com"]}, "users: nobody in the other archive comes by nobody@example.com. Correct the name"),
     ({"servers": ["mail9"]}, "servers: nobody in the other archive comes by mail9."),
     ({"domains": ["else.example"]}, "domains: nobody in the other archive comes by else.example."),

@@ -275,6 +275,19 @@ def test_a_message_that_is_damaged_is_named_and_the_rest_is_taken(small: Archive
     assert sorted(here.tree()) == small.tree()
 
 
+def test_an_object_that_was_lost_here_comes_from_the_other_archive(small: Archive) -> None:
+    here = beside(small)
+    taken(here, small, users=[ALICE])
+    small.servers.folder("mail1", BOB).add(mail(0))
+    small.run()
+    (lost,) = here.root.glob(f"objects/*/{hashlib.sha256(mail(0)).hexdigest()}")
+    lost.unlink()
+    report = taken(here, small, users=[BOB])
+    assert (report.problems, report.users[BOB].new, mail_of(here)) == ([], 2, mail_of(small))
+    # The placement that outlived it is a file of its own until archive_repair links it.
+    assert {kind for kind, _ in verified(here)} == {"placement_other", "object_links"}
+
+
 def test_messages_that_do_not_fit_memory_are_the_same(small: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_source, "IN_MEMORY", 10)
     here = beside(small)
