@@ -37,7 +37,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
     profile_warnings,
     without_privilege,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, untried
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import WorkerPool
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_quarantine import Acknowledged, tell, useless
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport, ProfileReport, RunReport
@@ -170,7 +170,7 @@ class Run:
         self._checkpoint = checkpoint
         self._profiles = options.chosen()
         self.report = RunReport(warnings=options.warnings())
-        self._gate = Gate(refused_before(options.servers, options.secrets))
+        self._gate = Gate(untried(options.servers, options.secrets))
         self._server_errors: dict[str, ArchiveToolError] = {}
         self._filed: list[Filed] = []
         self._mailboxes: list[Mailbox] = []

@@ -27,7 +27,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
     profile_warnings,
     without_privilege,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, refused_before
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys, untried
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import ProfileReport, RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Gate, Survey, Surveyed, look
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
@@ -47,7 +47,7 @@ class Looker:
         self._reporter = reporter
         self._masters = MasterKeys(options.servers, options.secrets)
         self._imap = self._masters.over(imap or Imap())
-        self._gate = Gate(refused_before(options.servers, options.secrets))
+        self._gate = Gate(untried(options.servers, options.secrets))
         self._server_errors: dict[str, ArchiveToolError] = {}
         self._catalog: Catalog | None = None
         self._filed: list[Filed] = []

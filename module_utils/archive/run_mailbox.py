@@ -268,7 +268,9 @@ def _mailbox(
 def _access(profile: Profile, server: Server, secrets: Secrets, name: str) -> Access:
     master = profile.credentials == MASTER
     password = secrets.master.get(server.name) if master else secrets.passwords.get(profile.name)
-    if not password:
+    if not password and master and len(profile.servers) > 1:
+        password = ""  # the others are read; on this one nothing is tried (run_masters.untried)
+    elif not password:
         what, remedy = (
             (f"server {server.name} has no master password", "Give master_password with the server")
             if master

@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Server
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets, endpoint_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import LoginRefusedError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, InputError, LoginRefusedError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Credentials, Endpoint
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.login import proves_wrong
 
@@ -24,6 +24,7 @@ AFTER = {FIRST: OTHER, OTHER: NEITHER}
 ROTATING = "{}: the server still takes the other master password; finish the rotation"
 NOT_TRIED = "the master password was refused before in this playbook run and is not tried again: {}"
 SET_IT = "Let configure.yml set this master password; until then give the one that the server has as other_master_password"
+HAVE_ONE = "Give master_password with the server, or leave the server out of profiles that need it"
 
 Open = t.Callable[[Endpoint, Credentials], t.Any]
 
@@ -131,3 +132,13 @@ def refused_before(servers: t.Mapping[str, Server], secrets: Secrets) -> dict[st
         for name, server in servers.items()
         if server.refused and name not in secrets.other
     }
+
+
+def untried(servers: t.Mapping[str, Server], secrets: Secrets) -> dict[str, ArchiveToolError]:
+    """The servers on which no master password is tried in this run, with the reason: also those that have none."""
+    without: dict[str, ArchiveToolError] = {
+        name: InputError(f"server {name}", "it has no master password", HAVE_ONE)
+        for name in servers
+        if not secrets.master.get(name)
+    }
+    return {**without, **refused_before(servers, secrets)}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets, endpoint_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_masters import MasterKeys
@@ -142,6 +144,22 @@ def test_a_password_refused_before_the_run_is_not_tried(archive: Archive, server
     # Whoever has another password is read.
     assert {line.split()[2] for line in servers.commands("LOGIN")} == {JOURNAL}
     assert report.profiles[1].accounts().new == 1
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_server_without_a_master_password_keeps_no_other_from_being_read(
+    archive: Archive, servers: FakeServers, check: bool
+) -> None:
+    archive.hosts, archive.other = ["mail1", "mail2"], {}
+    archive.user(ALICE, server="mail2")
+    servers.folder("mail2", ALICE).add(mail(9))
+    options = dataclasses.replace(archive.options(processes=2), secrets=Secrets({"mail2": MASTER}))
+    report = (Preview(options, Silent(), servers.imap()) if check else Run(options, Silent(), servers.imap())).go()
+    (problem,) = report.problems()
+    assert problem.where == "mail1"
+    assert "it has no master password" in problem.message and "6 mailboxes not read" in problem.message
+    assert report.accounts().new == 1
+    assert {line.split()[1] for line in servers.commands("LOGIN")} == {"mail2"}
 
 
 def test_a_password_refused_before_the_run_gives_way_to_the_other_one(
