@@ -22,6 +22,7 @@ RECONNECT_SECONDS = 120.0
 RECONNECT_PAUSE_SECONDS = 5.0
 # No progress line wakes a waiting call: every call costs the host an interpreter, a line is worth one every few seconds.
 END_ONLY = 2**31 - 1
+KILLED = 128 + 9
 GOES_ON = "A job that has begun there goes on by itself, and the next run tells how it ended"
 
 Data = dict[str, t.Any]
@@ -120,9 +121,11 @@ class JobAction(ActionBase):
         return answer
 
     def _ask(self, args: Data, variables: Data) -> Data:
-        """Call the module. Not a word from it is a lost connection too: somebody killed the program that keeps it."""
+        """Call the module. Not a word from it is a lost connection too: somebody killed it, or the program that keeps it."""
         answer: Data = self._execute_module(module_args=args, task_vars=variables)
-        if answer.get("failed") and "module_stdout" in answer and not (answer["module_stdout"] or answer.get("module_stderr")):
+        silent = answer.get("failed") and answer.get("module_stdout") == ""
+        # Of a module that was killed a shell says so.
+        if silent and (answer.get("rc") == KILLED or not answer.get("module_stderr")):
             raise AnsibleConnectionFailure(f"No answer came back (exit status {answer.get('rc')})")
         return answer
 

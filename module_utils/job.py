@@ -40,6 +40,8 @@ LOCK_PATIENCE_SECONDS = 2.0
 UNHEARD_KEPT = 20
 POLL_SECONDS = 0.1
 _STATE_KEYS = {"id", "pid", "owner", "started", "about", "processes"}
+# Of what can stand in these files.
+_KINDS = {"id": str, "pid": int, "owner": str, "about": dict, "processes": list, "counter": int, "line": str, "data": dict}
 
 Data = t.Dict[str, t.Any]
 Work = t.Callable[[Reporter], Data]
@@ -282,8 +284,9 @@ def _alive(begun: Data) -> bool:
 def _lost(folder: Path, begun: Data) -> Data:
     unit = begun.get("unit")
     if unit and job_unit.end_of(folder.with_name(f"{folder.name}.lock")) == "oom-kill":
-        cause = f"it needed more memory than its limit, so {unit} was killed as a whole; what it had committed is safe"
-        remedy = "Raise archive_host_memory_max and run it again"
+        # systemd says the same of a host that had no memory left.
+        cause = f"it needed more memory than its limit or the host has, so {unit} was killed; what it had committed is safe"
+        remedy = "Raise archive_host_memory_max, or give the host more memory, and run it again"
     elif not any(identity and identity.startswith(f"{boot_id()} ") for _pid, identity in begun["processes"]):
         cause = "the host was restarted before it had ended"
         remedy = "Run it again"
@@ -303,14 +306,17 @@ def _revived(error: Data) -> ArchiveToolError:
 def _read(path: Path, job_id: str | None = None) -> Data:
     """Return what is in the file; empty when it is missing, broken or, given ``job_id``, of another job."""
     try:
-        data = json.loads(path.read_bytes())
+        # A pipe in its place, which nobody writes to, would be waited for without an end.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+            data = json.loads(file.read() or b"")
     except FileNotFoundError:
         return {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     except OSError as error:
         raise JobError(str(path), str(error), "Run the module as the user that runs the job") from error
-    return data if isinstance(data, dict) and job_id in (None, data.get("id")) else {}
+    whole = isinstance(data, dict) and all(isinstance(data.get(key, kind()), kind) for key, kind in _KINDS.items())
+    return data if whole and job_id in (None, data.get("id")) else {}
 
 
 def _note(state_dir: str | Path, name: str, file: str, job_id: str, **data: t.Any) -> None:

@@ -191,7 +191,7 @@ def test_lost_connection_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None
     assert (host.slept, host.resets) == ([_job.RECONNECT_PAUSE_SECONDS] * 2, 2)
 
 
-def no_answer(**said: str) -> Data:
+def no_answer(**said: t.Any) -> Data:
     """What Ansible makes of a module that printed nothing that can be read."""
     return {"failed": True, "module_stdout": "", "module_stderr": "", "rc": -9, "msg": "No start of json char found", **said}
 
@@ -203,6 +203,11 @@ def test_no_answer_at_all_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) 
     assert host.warned == ["mail1: No answer came back (exit status -9); the job goes on, asking again"]
     with pytest.raises(AnsibleConnectionFailure, match=r"exit status -9\)\. A job that has begun there goes on"):
         Host(monkeypatch, no_answer()).run()
+
+
+def test_module_that_was_killed_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = no_answer(module_stderr="Killed\n", rc=137)
+    assert Host(monkeypatch, running(1, "one"), killed, finished(2, "two", msg="done")).run()["msg"] == "done"
 
 
 @pytest.mark.parametrize("stream", ["module_stdout", "module_stderr"])

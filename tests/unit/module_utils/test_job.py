@@ -228,10 +228,19 @@ def test_zombie_does_not_live() -> None:
     os.waitpid(child, 0)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"id": 1}'])
+OF_OTHER_KINDS = b'{"id": "1", "pid": 1, "owner": "me", "started": 0, "about": {}, "processes": 7}'
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"id": 1}', b"[" * 200_000, OF_OTHER_KINDS])
 def test_broken_state_file_is_no_job(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "edit").mkdir()
     (tmp_path / "edit" / "state.json").write_bytes(content)
+    assert job.status(tmp_path, "edit").state == job.NONE
+
+
+def test_pipe_in_place_of_a_state_file_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "edit").mkdir()
+    os.mkfifo(tmp_path / "edit" / "state.json")
     assert job.status(tmp_path, "edit").state == job.NONE
 
 

@@ -175,7 +175,7 @@ def test_unit_goes_on_when_its_starter_dies_before_the_answer(
 @pytest.mark.parametrize(
     ("result", "cause", "remedy"),
     [
-        ("oom-kill", "it needed more memory than its limit, so kerio-archive-edit-", "Raise archive_host_memory_max"),
+        ("oom-kill", "it needed more memory than its limit or the host has, so kerio-", "Raise archive_host_memory_max"),
         ("signal", "ended without a result: it was killed", "log and journalctl -u kerio-archive-edit-"),
     ],
 )
