@@ -94,7 +94,7 @@ def plan_users(root: str, wish: Wish, current: t.Sequence[User], now: int = 0) -
     out = {leaver.user.id for leaver in displaced}
     leaving = users_leavers.leavers((user for user in rest if user.id not in out), accounts, matches, wish)
     going = displaced + (leaving if wish.delete else [])
-    users_guard.refuse_too_many(going, current, wish, now)
+    users_guard.refuse_too_many(going, current, wish, now, users_leavers.elsewhere(rest, accounts, wish))
     gone = users_leavers.dismissed(rest, matches, absent) + going
     held = {} if wish.delete else users_hold.taken(leaving, accounts)
     people, warnings = users_people.people_of(current, matches, rest, gone, held, wish)

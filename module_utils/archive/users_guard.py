@@ -43,9 +43,15 @@ class _Part:
         return min(wish.delete_limit, max(1, self.total * wish.delete_limit_share // 100))
 
 
-def refuse_too_many(going: t.Sequence[Leaver], current: t.Sequence[User], wish: Wish, now: int) -> None:
-    """Raise UserPlanError when more would have left within 24 hours than may. ``now``: see plan_users."""
-    parts = [part for part in _parts(going, current, wish, now) if part.going]
+def refuse_too_many(
+    going: t.Sequence[Leaver], current: t.Sequence[User], wish: Wish, now: int, elsewhere: t.Container[int] = ()
+) -> None:
+    """Raise UserPlanError when more would have left within 24 hours than may. ``now``: see plan_users.
+
+    ``elsewhere``: ids of those whom another archive host takes; they do not count.
+    """
+    counted = [user for user in current if user.id not in elsewhere]
+    parts = [part for part in _parts(going, counted, wish, now) if part.going]
     over = next((part for part in parts if part.count > part.allowed(wish)), None)
     if over is None:
         return

@@ -85,17 +85,25 @@ def _from_it(names: list[str]) -> str:
     return f"{len(names):,} archive {'user comes' if len(names) == 1 else 'users come'} from it ({named(names)})"
 
 
+def elsewhere(users: t.Iterable[User], accounts: t.Iterable[Account], wish: Wish) -> frozenset[int]:
+    """Who of the unmatched users stays because another archive host that archives the same server takes them: ids of rows."""
+    taken = {account.id for account in accounts if account.elsewhere}
+    return frozenset(
+        user.id for user in users if (user.server, user.kerio_id) in taken and domain_of(user) not in wish.gone.domains
+    )
+
+
 def leavers(users: t.Iterable[User], accounts: t.Iterable[Account], matches: t.Iterable[Match], wish: Wish) -> list[Leaver]:
     """Who of the unmatched users would leave: users of directories that were read or are gone, never those of the inventory."""
+    users, accounts = list(users), list(accounts)
     accounts_by_id = {account.id: account for account in accounts}
+    stay = elsewhere(users, accounts, wish)
     persons = {identity: match.values for match in matches for identity in match.candidate.ids}
     found = []
     for user in users:
-        if not from_kerio(user) or (user.server in wish.away and user.server not in wish.gone.servers):
+        if not from_kerio(user) or user.id in stay or (user.server in wish.away and user.server not in wish.gone.servers):
             continue
         identity = (user.server, user.kerio_id)
-        if identity in accounts_by_id and accounts_by_id[identity].elsewhere and domain_of(user) not in wish.gone.domains:
-            continue
         if identity in persons:
             why = f"is {persons[identity].name}, whose mailbox is on {persons[identity].server}"
         elif identity in accounts_by_id:

@@ -44,11 +44,18 @@ def wish(options: t.Mapping[str, t.Any]) -> users.Wish:
         unread=frozenset(options["unread"]),
         elsewhere=users_wish.Elsewhere(
             frozenset(elsewhere.get("servers") or ()),
-            tuple((frozenset(one.get("servers") or ()), _scope(one)) for one in elsewhere.get("scopes") or ()),
+            tuple((frozenset(one.get("servers") or ()), _declared(one)) for one in elsewhere.get("scopes") or ()),
         ),
         home_servers={name.lower(): str(server) for name, server in (options["home_servers"] or {}).items()},
         reused_names={name.lower(): rule for name, rule in reused.items()},
     )
+
+
+def _declared(given: t.Mapping[str, t.Any]) -> users.Scope:
+    """The scope of another archive host as that one reads it: a string, too, stands for names with commas between."""
+    lists = {key: given.get(key) or [] for key in ("domains", "groups", "users")}
+    names = {key: some.split(",") if isinstance(some, str) else some for key, some in lists.items()}
+    return _scope({key: [str(name).strip() for name in some] for key, some in names.items()})
 
 
 def _scope(given: t.Mapping[str, t.Any]) -> users.Scope:

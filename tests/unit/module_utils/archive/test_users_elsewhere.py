@@ -8,9 +8,10 @@ import typing as t
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import users
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import users, users_sync
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import Elsewhere
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import UserPlanError
+from ansible_collections.mailops.kerio.plugins.modules import archive_users
 from tests.unit.module_utils.archive.users_scene import Data, Scene, directory, person, scene, wish
 
 __all__ = ["scene"]
@@ -50,6 +51,22 @@ def test_those_elsewhere_do_not_make_room_for_deletions_here(scene: Scene) -> No
     scene.sync(wish(directories=[directory(*people), directory(*MAIL2, server="mail2", domains=["example.org"])]))
     with pytest.raises(UserPlanError) as raised:
         scene.plan(assigned(*people[4:]))
+    assert {key: raised.value.details[key] for key in ("count", "total", "allowed")} == {"count": 4, "total": 20, "allowed": 2}
+
+
+def test_nor_do_those_in_the_scope_of_another_archive_host(scene: Scene) -> None:
+    people = [person(f"p{number}") for number in range(20)]
+    others = [person(f"n{number}", "example.net") for number in range(60)]
+
+    def seen(*accounts: Data, **more: t.Any) -> users.Wish:
+        return wish(directories=[directory(*accounts, *others, domains=("example.com", "example.net"))], **more)
+
+    scene.sync(seen(*people))
+    scopes = ((frozenset({"mail1"}), users.Scope(frozenset({"example.net"}))),)
+    own = {"scope": users.Scope(frozenset({"example.com"})), "elsewhere": Elsewhere(scopes=scopes), "delete": True}
+    assert scene.plan(seen(*people, **own)).steps == ()
+    with pytest.raises(UserPlanError) as raised:
+        scene.plan(seen(*people[4:], **own))
     assert {key: raised.value.details[key] for key in ("count", "total", "allowed")} == {"count": 4, "total": 20, "allowed": 2}
 
 
@@ -106,3 +123,10 @@ def test_a_scope_takes_users_by_address_and_login() -> None:
     assert {name for name, entry in people.items() if scope.takes(entry)} == {"bob", "carol", "dora"}
     (warning,) = users.plan_users("/a", wish(ANN, scope=users.Scope(users=frozenset({"ann", "nobody"}))), []).warnings
     assert "no user of the directories is called nobody" in warning
+
+
+def test_scopes_of_others_are_read_as_those_of_this_archive_host_are() -> None:
+    given = {"servers": ["mail1"], "domains": "Example.NET, example.org", "groups": None, "users": [7]}
+    options = {key: value.get("default") for key, value in archive_users.OPTIONS.items()} | {"elsewhere": {"scopes": [given]}}
+    (found,) = users_sync.wish(options).elsewhere.scopes
+    assert found == (frozenset({"mail1"}), users.Scope(frozenset({"example.net", "example.org"}), users=frozenset({"7"})))
