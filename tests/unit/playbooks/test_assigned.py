@@ -144,5 +144,9 @@ def test_what_two_hosts_read_is_not_deleted_by_one() -> None:
     assert wrong("mail1", hosts, kerio_connect_archive_hosts=["archive1"]) == ""
     assert wrong("mail1", {**hosts, "archive2": {"archive_profiles": [{**READS, "servers": ["two"]}]}}) == ""
     assert wrong("mail1", {**hosts, "archive2": {"archive_profiles": [{**READS, "mailbox": "other@one.example"}]}}) == ""
+    single = {**DELETES, "method": "single_mailbox", "mailbox": " archive@one.example"}
+    for other in (READS, {**READS, "method": "single_mailbox"}):
+        told = wrong("mail1", {"archive1": {"archive_profiles": [single]}, "archive2": {"archive_profiles": [other]}})
+        assert told.startswith("the profile d of archive1 deletes in a mailbox that several archive hosts read")
     kept = {"archive1": {"archive_profiles": [READS]}, "archive2": {"archive_profiles": [READS]}}
     assert wrong("mail1", kept) == ""
