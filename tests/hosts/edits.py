@@ -57,11 +57,12 @@ def warned(task: Task) -> str:
     return " ".join(task.result.get("warnings", []))
 
 
-def until(holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
+def until(holds: Callable[[], object], playing: Playing | None = None) -> None:
+    """Wait until something is so, at most as long as a playbook runs."""
+    deadline = time.monotonic() + PATIENCE
     while not holds():
-        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
+        ended = playing is not None and playing.process.poll() is not None
+        assert time.monotonic() < deadline and not ended, playing.output() if playing else "it does not become so"
         time.sleep(0.02)
 
 
@@ -103,8 +104,7 @@ class Watched:
 
     def answers(self) -> bool:
         """Whether its process and its ports are there, as somebody on the host sees it."""
-        with self.fleet.inside(self.name):
-            return bool(self.server.pid) and all(self._open(port) for port in (4040, 143))
+        return bool(self.server.pid) and all(self._open(port) for port in (4040, 143))
 
     def _open(self, port: int) -> bool:
         return bool(self.machine.run("ss", "-Hltn", f"sport = :{port}").strip())
@@ -120,6 +120,17 @@ class Watched:
     def unit(self) -> str:
         """The unit in whose control group the server's process is."""
         return self.machine.run("ps", "-o", "unit=", "-p", str(self.server.pid)).strip()
+
+    def shown(self, name: str) -> str:
+        """A property of the server's unit."""
+        return self.machine.run("systemctl", "show", f"--property={name}", "--value", UNIT).strip()
+
+    def outlives_ssh(self) -> bool:
+        """Whether the server stays when all sessions and the SSH server itself end."""
+        pid = self.server.pid
+        self.machine.run("systemctl", "kill", "--kill-whom=all", "ssh.service", check=False)
+        self.machine.run("systemctl", "restart", "ssh.service")
+        return self.answers() and self.server.pid == pid
 
     def said(self) -> str:
         """What the job of the edit said last."""
