@@ -117,7 +117,9 @@ class Service:
         }
 
     def _needs(self, *hidden: str) -> bool:
-        return any(Path(folder) in (Path(path), *Path(path).parents) for path in (*self.writes, *self.sees) for folder in hidden)
+        # Also where links lead, by which an archive on a large disk may have its short name.
+        needed = [place for path in (*self.writes, *self.sees) for place in (Path(path), Path(path).resolve())]
+        return any(Path(folder) in (place, *place.parents) for place in needed for folder in hidden)
 
 
 def launch(task: Task, lock: int, service: Service) -> str:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import functools
+import sys
 import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job, job_account, job_attend, job_unit
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, store_handover
 from ansible_collections.mailops.kerio.plugins.module_utils.job_unit import Service
 
 # Suboption of job_service -> property of the unit.
@@ -27,11 +28,14 @@ def service_argument() -> Data:
 
 
 def as_account(declare: Declare) -> Declare:
-    """Have all that a module does in the archive be done as the account that ``job_service`` names."""
+    """Have all that a module does in the archive be done as the account that ``job_service`` names, and that must own it."""
 
     @functools.wraps(declare)
     def declared(params: Data, check_mode: bool) -> Data:
         with job_account.acting(_asked(params).get("user") or ""):
+            # In check mode it may be about to be handed over, and its readers can look.
+            if not check_mode:
+                store_handover.refuse_of_another(params["root"])
             return declare(params, check_mode)
 
     return declared
@@ -42,11 +46,14 @@ def _asked(params: Data) -> Data:
 
 
 def service_of(params: Data, writes: t.Sequence[str] = (), sees: t.Sequence[str] = ()) -> Service:
-    """How the jobs of these parameters run. A job writes its state, below ``root``, and below ``writes``; it can see ``sees``."""
+    """How the jobs of these parameters run. A job writes its state, below ``root``, and below ``writes``; it can see ``sees``,
+    its interpreter, and the authorities of its servers."""
     asked = _asked(params)
     limits = {LIMITS[key]: str(asked[key]) for key in LIMITS if asked.get(key)}
     own = (params["root"], *([asked["state_dir"]] if asked.get("state_dir") else []))
-    return Service(asked.get("user") or "", asked.get("systemd") or job_unit.NEVER, limits, (*own, *writes), sees)
+    authorities = [server.get("ca_file") for server in params.get("servers") or ()]
+    seen = (*sees, sys.executable, sys.base_prefix, *filter(None, authorities))
+    return Service(asked.get("user") or "", asked.get("systemd") or job_unit.NEVER, limits, (*own, *writes), seen)
 
 
 def state_dir(params: Data) -> Path:

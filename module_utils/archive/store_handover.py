@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pwd
 from pathlib import Path
 
+from ansible_collections.mailops.kerio.plugins.module_utils import job_account
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_lock import RootLock
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, StoreError
@@ -20,6 +22,23 @@ def refused(root: str, found: int, wanted: int) -> StoreError:
         "archive_host_user to the owner that it has"
     )
     return StoreError(root, f"the archive belongs to {_name(found)} and is to belong to {_name(wanted)}", remedy)
+
+
+def refuse_of_another(root: str) -> None:
+    """Raise StoreError when root acts as an account that does not own the archive, which would fail at some file in it."""
+    if not job_account.may_be_root() or os.geteuid() == 0:
+        return
+    with contextlib.suppress(OSError):  # the module tells what it does not find
+        found = owner_of(root, os.geteuid())
+        if found != os.geteuid():
+            raise refused(root, found, os.geteuid())
+
+
+def owner_of(root: str, wanted: int) -> int:
+    """Who owns the root; but of the catalog, when the root belongs to ``wanted`` already: a copy may have kept its owner."""
+    found = Path(root).stat().st_uid
+    catalog = Path(root, layout.CATALOG_FILE)
+    return catalog.lstat().st_uid if found == wanted and os.path.lexists(catalog) else found
 
 
 def _name(uid: int) -> str:

@@ -60,7 +60,7 @@ def ensure(wish: Wish, *, check_mode: bool) -> Done:
     filesystem.check_network(place, allowed=wish.allow_network)
     free = filesystem.check_space(place, wish.reserve)
     in_memory = filesystem.memory_warning(place)
-    before = _state(wish.root, ours=ours)
+    before = _state(wish.root, wanted["uid"], ours=ours)
     after = _after(before, wanted)
     changed = before != after
     if ours and before["uid"] != after["uid"] and not wish.take_over:
@@ -68,7 +68,7 @@ def ensure(wish: Wish, *, check_mode: bool) -> Done:
     if not check_mode:
         if not there:
             _make_root(wish.root)
-        _give(wish.root, wanted, whole=ours)
+        _give(wish.root, wanted, whole=ours and before["uid"] != after["uid"])
         # Root could be led elsewhere by a link of the owner.
         with job_account.owning(wanted["uid"], wanted["gid"]):
             filesystem.probe(wish.root)
@@ -87,7 +87,7 @@ def _give(root: str, wanted: dict[str, int], *, whole: bool) -> None:
     """Make the root that of its owner, and before it all that is in it, if it is not yet."""
     found = Path(root).stat()
     try:
-        if whole and wanted["uid"] not in (-1, found.st_uid):
+        if whole:
             store_handover.hand_over(root, wanted["uid"], wanted["gid"])
         if os.geteuid() == 0 and wanted["uid"] > 0:
             if found.st_uid != wanted["uid"] or wanted["gid"] not in (-1, found.st_gid):
@@ -132,14 +132,19 @@ def _number(option: str, name: str | None, look_up: t.Callable[[str], int]) -> i
         raise InputError(option, f"there is no {option} {name!r} on this host", "Create it first, or correct the name") from error
 
 
-def _state(root: str, *, ours: bool) -> dict[str, t.Any]:
+def _state(root: str, wanted: int, *, ours: bool) -> dict[str, t.Any]:
     if not ours:
         return {"state": "absent"}
     directories = {name: Path(root, name) for name in (".", *layout.SKELETON)}
     missing = sorted(name for name, path in directories.items() if not path.is_dir())
     missing += [] if Path(root, layout.CATALOG_FILE).is_file() else [layout.CATALOG_FILE]
     found = Path(root).stat()
-    state = {"state": "present", "uid": found.st_uid, "gid": found.st_gid, "mode": f"{stat.S_IMODE(found.st_mode):04o}"}
+    state = {
+        "state": "present",
+        "uid": store_handover.owner_of(root, wanted),
+        "gid": found.st_gid,
+        "mode": f"{stat.S_IMODE(found.st_mode):04o}",
+    }
     return {**state, "missing": missing}
 
 

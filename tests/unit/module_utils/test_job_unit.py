@@ -273,6 +273,11 @@ def test_folders_are_hidden_unless_the_job_needs_them(writes: list[str], sees: l
     assert (properties["ProtectHome"], properties["PrivateTmp"]) == (home, tmp)
 
 
+def test_what_a_link_leads_to_is_not_hidden(tmp_path: Path) -> None:
+    (tmp_path / "archive").symlink_to("/home/archive")
+    assert job_unit.Service("archive", job_unit.AUTO, {}, [str(tmp_path / "archive")]).properties()["ProtectHome"] == "read-only"
+
+
 def test_unit_of_root_can_change_owners_and_little_else() -> None:
     properties = job_unit.Service("root", job_unit.AUTO, {}, ['/srv/a b"c']).properties()
     assert "User" not in properties

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import sys
 import typing as t
 from pathlib import Path
 
@@ -72,3 +73,10 @@ def test_work_of_a_job_is_a_pickle(case: str, tmp_path: Path, monkeypatch: pytes
 def test_no_job_is_forgotten() -> None:
     with_jobs = {path.stem for path in LIBRARY.glob("archive_*.py") if "job_service" in path.read_text("utf-8")}
     assert {case.split()[0] for case in CASES} == with_jobs
+
+
+def test_job_sees_its_interpreter_and_the_authorities_of_its_servers() -> None:
+    servers = [{"name": "a", "ca_file": "/home/a/ca.pem"}, {"name": "b", "ca_file": None}]
+    service = job_outcome.service_of({"root": "/srv/archive", "servers": servers}, sees=["/root/backup"])
+    assert set(service.sees) == {"/root/backup", "/home/a/ca.pem", sys.executable, sys.base_prefix}
+    assert service.properties()["ProtectHome"] == "read-only"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job_account
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import access_state, store_handover, store_setup
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import access_state, job_outcome, store_handover, store_setup
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_lock import RootLock
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, StoreError
@@ -156,3 +156,31 @@ def test_pipe_in_place_of_the_lock_of_a_job_is_not_waited_for(wish: store_setup.
     os.mkfifo(Path(wish.root, "jobs", "pipe.lock"))
     store_setup.ensure(dataclasses.replace(wish, take_over=True), check_mode=False)
     assert owners(wish.root) == {ACCOUNT.pw_uid}
+
+
+def test_catalog_of_somebody_else_is_an_archive_of_somebody_else(wish: store_setup.Wish) -> None:
+    """As a copy that root has put into an archive root that was made before."""
+    taking = dataclasses.replace(wish, take_over=True)
+    store_setup.ensure(taking, check_mode=False)
+    assert not store_setup.ensure(taking, check_mode=True).changed
+    for path in Path(wish.root).rglob("*"):
+        os.chown(path, 0, -1, follow_symlinks=False)
+    with pytest.raises(StoreError, match="belongs to root and is to belong to nobody"):
+        store_setup.ensure(wish, check_mode=False)
+    assert store_setup.ensure(taking, check_mode=False).changed
+    assert owners(wish.root) == {ACCOUNT.pw_uid}
+
+
+def test_job_of_an_account_is_refused_in_an_archive_of_somebody_else(wish: store_setup.Wish) -> None:
+    @job_outcome.as_account
+    def declare(_params: t.Any, _check_mode: bool) -> dict[str, t.Any]:
+        return {"by": os.geteuid()}
+
+    params = {"root": wish.root, "job_service": {"user": ACCOUNT.pw_name}}
+    with pytest.raises(StoreError, match=r"belongs to root and is to belong to nobody\. To hand it over"):
+        declare(params, False)
+    assert declare({**params, "job_service": None}, False) == {"by": 0}
+    assert declare(params, True) == {"by": ACCOUNT.pw_uid}
+    assert declare({**params, "root": f"{wish.root}/none"}, False) == {"by": ACCOUNT.pw_uid}
+    store_setup.ensure(dataclasses.replace(wish, take_over=True), check_mode=False)
+    assert declare(params, False) == {"by": ACCOUNT.pw_uid}
