@@ -103,6 +103,7 @@ def test_hosts_that_are_not_reached_or_declared_wrong_stop_no_other(tmp_path: Pa
     hosts = {
         "unset": {"kerio_connect_password": "{{ vault_unset }}"},
         "broken": {"kerio_connect_imap_ca_file": "{{ lookup('ansible.builtin.file', '/nowhere') }}"},
+        "typed": {"kerio_connect_imap_access": "IMAPS"},
     }
     keepers = {
         "away": {**far, "archive_host_root": str(tmp_path / "away")},
@@ -126,6 +127,7 @@ def test_hosts_that_are_not_reached_or_declared_wrong_stop_no_other(tmp_path: Pa
     for name, cause in (
         ("unset", "'vault_unset' is undefined. Define it in the inventory, or give the vault that has it, and run again"),
         ("broken", "Its variables in the inventory cannot be used: The lookup plugin"),
+        ("typed", "cannot be used: kerio_connect_imap_access is IMAPS. Give one of IMAP, IMAP-TLS, IMAP-SSL"),
         ("away", "Connection refused. See why `ansible away -m ansible.builtin.raw -a true` does not reach it, and run again"),
         ("refused", "Let ansible_user use sudo without a password, or give --ask-become-pass, and run again"),
         ("muddled", "Its variables in the inventory cannot be used: The lookup plugin"),

@@ -35,6 +35,7 @@ def test_servers_are_reached_as_for_archiving_and_their_secrets_stay_behind() ->
     [
         ({}, None, None),
         ({"failed_logins_to_lock": 5, "anti_hammering_failed_logins": 60}, 5, 60),
+        ({"failed_logins_to_lock": "many", "anti_hammering_failed_logins": [60]}, None, None),
         ({"lockout": False, "failed_logins_to_lock": 5}, None, None),
         ({"anti_hammering": False, "anti_hammering_failed_logins": 60}, None, None),
         ({"anti_hammering_exception_group": "Archive hosts", "anti_hammering_failed_logins": 60}, None, None),
@@ -45,3 +46,11 @@ def test_kerio_acts_where_its_policy_says_so(policy: dict[str, t.Any], lock: int
     first, second = servers(policy)
     assert (first["failed_logins_to_lock"], first["failed_logins_to_block"]) == (lock, block)
     assert (second["failed_logins_to_lock"], second["failed_logins_to_block"]) == (None, None)
+
+
+def test_of_two_servers_with_one_name_the_first_is_asked() -> None:
+    hosts = {"mail1": {}, "mail2": {}}
+    given = {"archive_servers_named": list(hosts), "hostvars": hosts}
+    reached = {"name": "one", "port": None, "access": "IMAP-SSL", "ca_file": None, "validate_certs": True}
+    given["archive_servers"] = [{**reached, "host": "mail1"}, {**reached, "host": "mail2"}]
+    assert [server["host"] for server in evaluate("access.yml", "archive_access_servers", **given)] == ["mail1"]

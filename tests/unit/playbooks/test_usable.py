@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A value of one server that an archive run refuses is found before, so that this server alone is left out."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_profiles, parse_servers
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_module import master_passwords
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments
+from tests.unit.playbooks.templating import evaluate
+
+Values = dict[str, t.Any]
+PASSWORD, OTHER = "not-a-secret-master", "not-a-secret-other"
+PROFILES = [{"name": "all", "method": "multiple_mailboxes"}]
+
+
+def wrong(values: Values, others: dict[str, Values] | None = None, profiles: list[Values] | None = None) -> str:
+    servers = {"mail1": values, **(others or {"mail2": {}})}
+    given = {
+        "groups": {"kerio_servers": list(servers), "archive_hosts": ["archive1"]},
+        "hostvars": {**servers, "archive1": {"archive_profiles": PROFILES if profiles is None else profiles}},
+        "archive_hosts_known": ["archive1"],
+        "archive_takers": ["archive1"],
+        "inventory_hostname": "mail1",
+        **values,
+    }
+    parts = ("usable_namesakes", "usable_passwords", "usable_unencrypted")
+    given |= {part: evaluate("usable.yml", part, **given) for part in parts}
+    return str(evaluate("usable.yml", "usable_wrong", **given))
+
+
+def refused(values: Values) -> bool:
+    """Whether archive_run refuses what vars/servers.yml makes of it."""
+    server = evaluate(
+        "servers.yml",
+        "archive_servers",
+        archive_servers_named=["mail1"],
+        hostvars={"mail1": values},
+        inventory_hostname="archive1",
+    )
+    checked = ArgumentSpecValidator({"servers": arguments.servers()}).validate({"servers": server})
+    if checked.error_messages:
+        return True
+    try:
+        parse_servers(checked.validated_parameters["servers"])
+        master_passwords(checked.validated_parameters["servers"])
+        parse_profiles(PROFILES, parse_servers(checked.validated_parameters["servers"]))
+    except InputError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("key", "right", "not_right"),
+    [
+        ("imap_access", ["IMAP-TLS", "IMAP-SSL"], ["IMAPS", "imap-ssl", "", 993, None, ["IMAP-SSL"], "IMAP"]),
+        ("imap_port", [1, 65535, "993", None], ["word", 0, 65536, -1, "", 9.5, [993], "9" * 30]),
+        ("imap_timeout", [1, "3600"], ["fast", 0, 3601, None, "1 minute", {}]),
+        ("imap_connections", [1, 64], ["many", 0, 65, None]),
+        ("imap_bandwidth", ["10K", "1m", 10240, "1024G", None], ["1K", "fast", "10 KB", 10239, "1025G", "", -1]),
+        ("imap_validate_certs", [True, "no", 0, "Yes"], ["maybe", None, "", 2]),
+        ("imap_host", ["mail.example.com", None], ["", " ", "a\nb"]),
+        ("imap_ca_file", ["/ca.pem", None], ["", "/a\n/b"]),
+        ("host", ["mail.example.com", "[2001:db8::1]:4040"], [""]),
+    ],
+)
+def test_it_is_what_archive_run_refuses(key: str, right: list[t.Any], not_right: list[t.Any]) -> None:
+    for value in right:
+        values = {f"kerio_connect_{key}": value}
+        assert (wrong(values), refused(values)) == ("", False), value
+    for value in not_right:
+        values = {f"kerio_connect_{key}": value}
+        assert refused(values), value
+        assert wrong(values).startswith(f"kerio_connect_{key} is ") and ". Give " in wrong(values), value
+
+
+@pytest.mark.parametrize(
+    ("master", "cause"),
+    [
+        ({"password": PASSWORD}, ""),
+        ({"password": PASSWORD, "other_password": OTHER}, ""),
+        ({"password": PASSWORD, "other_password": "short"}, "is not at least 12 printable ASCII characters"),
+        ({"password": PASSWORD, "other_password": PASSWORD}, "is the same as password"),
+        ({"other_password": OTHER}, "is there without a password beside it"),
+        ("no dictionary", ""),
+    ],
+)
+def test_another_master_password_that_is_of_no_use_is_found_and_not_told(master: t.Any, cause: str) -> None:
+    values = {"kerio_connect_master_authentication": master}
+    told = wrong(values)
+    assert (bool(told), "not-a-secret" in told, cause in told) == (refused(values), False, True)
+
+
+def test_the_master_password_goes_nowhere_without_tls() -> None:
+    told = wrong({"kerio_connect_imap_access": "IMAP"})
+    assert told.startswith("kerio_connect_imap_access is IMAP, by which the profile all would show the master password")
+    own = [{"name": "own", "method": "multidrop", "mailbox": "a@b.example", "credentials": "password"}]
+    elsewhere = [{**PROFILES[0], "servers": ["mail2"]}]
+    assert [wrong({"kerio_connect_imap_access": "IMAP"}, profiles=profiles) for profiles in (own, elsewhere)] == ["", ""]
+
+
+def test_two_servers_of_one_name_are_told_of_each_other() -> None:
+    told = wrong({"kerio_connect_name": "two"}, {"mail2": {"kerio_connect_name": " two"}, "mail3": {}})
+    assert told == "kerio_connect_name is two, and so is that of mail2. Give each server a name of its own"
+    assert wrong({}, {"mail2": {"kerio_connect_name": "mail1"}}).startswith("kerio_connect_name is mail1")
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_name_is_a_text(right: bool) -> None:
+    for name in ("one", 5) if right else ("", " ", None, ["one"], "a\nb"):
+        given = {"hostvars": {"mail1": {"kerio_connect_name": name}}, "inventory_hostname": "mail1"}
+        found = evaluate("usable.yml", "usable_name", **given)
+        assert (evaluate("usable.yml", "usable_name_wrong", usable_name=found) == "") is right, name
+    assert evaluate("usable.yml", "usable_name", hostvars={"mail1": {}}, inventory_hostname="mail1") == "mail1"
+
+
+def test_who_is_left_out_is_in_no_profile() -> None:
+    servers = {"mail1": {"kerio_variables_wrong": True, "kerio_connect_name": "one"}, "mail2": {}}
+    given: Values = {"hostvars": {**servers, "archive1": {}}, "inventory_hostname": "archive1"}
+    given["groups"] = {"kerio_servers": list(servers), "archive_hosts": ["archive1"]}
+    given["archive_profiles"] = [
+        *PROFILES,
+        {**PROFILES[0], "name": "1", "servers": "one"},
+        {**PROFILES[0], "servers": ["one", "mail2"]},
+    ]
+    for name in ("archive_servers", "archive_servers_left_out", "archive_servers_read", "archive_profiles_here"):
+        given[name] = evaluate("servers.yml", name, **given)
+    assert [server["name"] for server in given["archive_servers_read"]] == ["mail2"]
+    assert [profile.get("servers") for profile in given["archive_profiles_here"]] == [None, ["mail2"]]
