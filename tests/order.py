@@ -14,6 +14,8 @@ TESTS = Path(__file__).parent
 # More than half a minute each, the longest first.
 LONG = (
     "hosts/test_site_hosts.py",
+    "hosts/test_kerio_hosts.py",
+    "hosts/test_kerio_hosts_site.py",
     "faults/test_power_loss.py",
     "faults/test_crash_points.py",
     "faults/test_disk_errors.py",

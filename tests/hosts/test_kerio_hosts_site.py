@@ -84,9 +84,9 @@ def test_one_host_is_off_and_one_is_somebody_else(fleet: Fleet, tmp_path: Path) 
         certificates.presented(forged, certificates.expired(forged, tmp_path / "old")),
         certificates.presented(good, certificates.for_another_name(good, tmp_path / "other")),
     ):
-        before = heard(forged), heard(good)
+        both = heard(forged), heard(good)
         done = fleet.play("configure", limit="kerio_servers", extra=declared(True))
-        assert (heard(forged), heard(good)) == before
+        assert (heard(forged), heard(good)) == both
     assert done.rc == 2, done.output
     *lines, told = summary(done)
     assert lines[:2] == ["servers          2 failed: kerio1, kerio2", "servers          1 changed: kerio3"]
