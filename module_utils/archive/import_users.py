@@ -53,10 +53,13 @@ def steps(
 ) -> tuple[list[UserStep], list[UserStep], list[str]]:
     """What makes those who are new: users, then which of them left; and what is not as it was there.
 
-    An address that somebody here has stays with that user. Of the archives that a user may read those count whose owners are here
-    (``others``: who is not taken). ``current``: the users of this archive.
+    An address that somebody here has stays with that user. Who would log in with the login of somebody here cannot log in: Kerio
+    would be asked for the password of the one here, who would read the archive of the other. Of the archives that a user may read
+    those count whose owners are here (``others``: who is not taken). ``current``: the users of this archive.
     """
+    current = list(current)
     taken = {address for user in current for address in user.addresses}
+    logins = {user.kerio_login: user.name for user in current if user.kerio_login and user.deleted is None}
     names = {pair.there.name: pair.here.name for pair in (*pairs, *others) if pair.here}
     new = [pair.there for pair in pairs if pair.here is None and not pair.why]
     names |= {user.name: user.name for user in new}
@@ -65,6 +68,12 @@ def steps(
         values = values_of(user)
         if lost := sorted(taken.intersection(values.addresses)):
             told.append(f"{user.name}: the address {', '.join(lost)} is another user's in this archive, and stays there")
+        if user.deleted is None and user.kerio_login in logins:
+            told.append(
+                f"{user.name}: cannot log in, because the login {user.kerio_login} is that of {logins[user.kerio_login]} in this"
+                " archive. Have users.yml run on this archive host"
+            )
+            values = dataclasses.replace(values, enabled=False)
         if lost := sorted(set(values.reads) - set(names)):
             told.append(f"{user.name}: the archive of {', '.join(lost)} cannot be read here, because nobody here is that user")
         addresses = tuple(address for address in values.addresses if address not in taken)

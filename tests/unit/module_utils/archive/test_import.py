@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_source
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow, UserStep, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import encoded
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -295,6 +295,18 @@ def test_messages_that_do_not_fit_memory_are_the_same(small: Archive, monkeypatc
         report = taken(here, small, servers=["mail1"])
     assert (report.problems, report.totals().new, mail_of(here)) == ([], 3, mail_of(small))
     assert verified(here) == []
+
+
+def test_whose_login_is_somebody_elses_here_cannot_log_in(small: Archive) -> None:
+    values = {"origin": "directory", "server": "mail1", "kerio_login": "al@example.com", "privileges": ("login", "read")}
+    here = beside(small)
+    for archive, name, number in ((small, "alice.l@example.com", "k1"), (here, "al@example.com", "k2")):
+        with Catalog.open(archive.catalog_file) as catalog:
+            catalog.apply_users([UserStep(None, UserValues(name, kerio_id=number, **values))])
+    report = taken(here, small, users=["alice.l@example.com"])
+    assert dict(here.rows("SELECT name, enabled FROM users")) == {"al@example.com": 1, "alice.l@example.com": 0}
+    (warning,) = report.warnings
+    assert warning.startswith("alice.l@example.com: cannot log in, because the login al@example.com is that of al@example.com")
 
 
 def test_a_namesake_is_not_taken_for_the_user(small: Archive) -> None:
