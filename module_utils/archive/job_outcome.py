@@ -51,7 +51,8 @@ def service_of(params: Data, writes: t.Sequence[str] = (), sees: t.Sequence[str]
     asked = _asked(params)
     limits = {LIMITS[key]: str(asked[key]) for key in LIMITS if asked.get(key)}
     own = (params["root"], *([asked["state_dir"]] if asked.get("state_dir") else []))
-    authorities = [server.get("ca_file") for server in params.get("servers") or ()]
+    # An import has only the names of servers.
+    authorities = [server.get("ca_file") for server in params.get("servers") or () if isinstance(server, dict)]
     seen = (*sees, sys.executable, sys.base_prefix, *filter(None, authorities))
     return Service(asked.get("user") or "", asked.get("systemd") or job_unit.NEVER, limits, (*own, *writes), seen)
 
