@@ -1,68 +1,96 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An archive run on a host of its own, and what happens in the middle of it: the controller, the power, the network are gone."""
+"""In the middle of an archive run on a host of its own: the controller, the power, the network, a mail server are gone."""
 
 from __future__ import annotations
 
-import pytest
-
 from tests.hosts import midrun
 from tests.hosts.fleet import Fleet
-from tests.hosts.midrun import SLOWLY
-from tests.lab.playbooks import PlaybookRun, Task
+from tests.hosts.midrun import PATIENCE, SLOWLY, run_of
+from tests.lab.playbooks import Playing
 from tests.lab.service import wait_until
 
 HOST = "archive1"
+# Long enough for TCP to send again, and for several questions of the controller to get no answer.
+CUT_SECONDS = 4.0
 
 
-def run_of(done: PlaybookRun, host: str = HOST) -> Task:
-    (task,) = [task for task in done.of("archive_run") if task.host == host]
-    return task
-
-
-def test_controller_killed_then_two_at_the_same_time(fleet: Fleet) -> None:
-    """Who comes next follows the run that goes on, who comes after that is told who it is."""
-    mail = midrun.load(fleet, "kerio1", "killed")
-    before = midrun.job_id(fleet, HOST)
-    killed = fleet.start_play("archive", limit=HOST, extra=SLOWLY)
-    run = midrun.middle(fleet, HOST, killed, before)
-    with midrun.frozen(fleet.machines["kerio1"]):
-        midrun.kill_controller(fleet, killed)
-        part = len(midrun.places(fleet, HOST, mail))
-        assert 0 < part < len(mail)
-        first = fleet.start_play("site", extra=SLOWLY)
-        second = fleet.start_play("site", extra=SLOWLY, ANSIBLE_SSH_CONTROL_PATH_DIR=str(fleet.control / "cp2"))
-        assert wait_until(lambda: holders(first) or holders(second), midrun.PATIENCE), first.output() + second.output()
-        assert midrun.job_id(fleet, HOST) == run and midrun.running(fleet, HOST)
-    follower, other = (second, first) if holders(first) else (first, second)
-    told, refused = follower.wait(), other.wait()
-    assert (told.rc, refused.rc) == (0, 0), told.output + refused.output
-    print(run_of(told).result, run_of(refused).result)
-    assert midrun.everywhere_once(fleet, HOST, mail)
-
-
-def holders(playing) -> list[str]:
+def holders(playing: Playing) -> list[str]:
     return [task.result["holder"] for task in playing.tasks() if task.host == HOST and task.result.get("holder")]
 
 
-def test_power_network(fleet: Fleet) -> None:
-    mail = midrun.load(fleet, "kerio1", "power")
-    before = midrun.job_id(fleet, HOST)
-    lost = fleet.start_play("archive", limit=HOST, extra=SLOWLY)
-    midrun.middle(fleet, HOST, lost, before)
-    fleet.machines[HOST].reboot()
-    done = lost.wait()
-    print(done.rc, done.output[-3000:])
-    mail += midrun.load(fleet, "kerio1", "power2")
-    before = midrun.job_id(fleet, HOST)
-    go = fleet.start_play("archive", "verify", limit=HOST, extra=SLOWLY)
-    midrun.middle(fleet, HOST, go, before)
-    import time
-
-    with midrun.frozen(fleet.machines["kerio1"]):
-        midrun.cut_ssh(fleet)
-        fleet.machines[HOST].cut()
-        time.sleep(3)
-        fleet.machines[HOST].mend()
-    done = go.wait()
-    print(done.rc, done.output[-5000:])
+def test_run_goes_on_without_its_controller_and_of_two_others_one_follows_it(fleet: Fleet) -> None:
+    mail = midrun.load(fleet, "kerio1", "controller")
+    killed = fleet.start_play("archive", limit=HOST, extra=SLOWLY)
+    run = midrun.middle(fleet, HOST, killed)
+    with midrun.frozen(fleet.machines[HOST], midrun.RUN):
+        midrun.kill_controller(fleet, killed)
+        midrun.let_a_minute_pass(fleet, HOST)
+        assert 0 < len(midrun.places(fleet, HOST, mail)) < len(mail)
+        same = {"limit": f"kerio1,{HOST}", "extra": SLOWLY}
+        first = fleet.start_play("site", **same)
+        second = fleet.start_play("site", **same, ANSIBLE_SSH_CONTROL_PATH_DIR=str(fleet.control / "cp2"))
+        assert wait_until(lambda: holders(first) or holders(second) or not midrun.running(fleet, HOST), PATIENCE)
+        assert (midrun.job_id(fleet, HOST), midrun.running(fleet, HOST)) == (run, True)
+    follower, other = (second, first) if holders(first) else (first, second)
+    told, refused = follower.wait(), other.wait()
+    assert (told.rc, refused.rc) == (0, 0), told.output + refused.output
+    result, nothing = run_of(told, HOST).result, run_of(refused, HOST).result
+    assert result["changed"] and result["job"]["id"] == run, result
+    assert f"{len(mail):,} new messages archived" in result["msg"]
+    assert not nothing["changed"] and f"Nothing done: archive_run is under way for {nothing['holder']}" == nothing["msg"]
+    assert f"ansible process {follower.process.pid}," in nothing["holder"]
+    assert nothing["msg"] in refused.output
+    assert [task.action for task in told.changed() + refused.changed()] == ["mailops.kerio.archive_run"]
     assert midrun.everywhere_once(fleet, HOST, mail)
+
+
+def test_power_lost_then_network_and_ssh_cut(fleet: Fleet) -> None:
+    mail = midrun.load(fleet, "kerio1", "power")
+    lost = fleet.start_play("archive", limit=HOST, extra=SLOWLY)
+    run = midrun.middle(fleet, HOST, lost)
+    archive = fleet.machines[HOST]
+    with midrun.frozen(archive, midrun.RUN):
+        midrun.kill_controller(fleet, lost)
+        committed = midrun.fetched(fleet, HOST)
+        archive.reboot()
+    assert 0 < committed < len(mail)
+
+    mail += midrun.load(fleet, "kerio1", "network")
+    playing = fleet.start_play("archive", "verify", limit=HOST, extra={**SLOWLY, "kerio_connect_imap_bandwidth": "40K"})
+    following = midrun.middle(fleet, HOST, playing)
+    # The task has its first answer, which has told that the run goes on.
+    assert wait_until(lambda: f"archive_run: [{HOST}]" in playing.output(), PATIENCE)
+    midrun.cut_ssh(fleet)
+    with midrun.cable_pulled(archive, CUT_SECONDS):
+        assert midrun.running(fleet, HOST)
+    done = playing.wait()
+    assert done.rc == 0, done.output
+    result = run_of(done, HOST).result
+    assert result["job"]["id"] == following != run
+    (before,) = result["previous"]
+    assert (before["id"], before["state"]) == (run, "died")
+    assert "the host was restarted" in before["error"]["cause"]
+    assert f"{len(mail) - committed:,} new messages archived" in result["msg"], result["msg"]
+    assert "the job goes on, asking again" in " ".join(done.output.split())
+    (verified,) = done.of("archive_verify")
+    assert verified.result["damaged"] == 0, verified.result["msg"]
+    assert midrun.everywhere_once(fleet, HOST, mail)
+
+
+def test_server_that_hangs_costs_nobody_else_anything(fleet: Fleet) -> None:
+    here, elsewhere = midrun.load(fleet, "kerio1", "hang"), midrun.load(fleet, "kerio2", "meanwhile", messages=300)
+    playing = fleet.start_play("archive", limit=HOST, extra={**SLOWLY, "kerio_connect_imap_timeout": 5})
+    midrun.middle(fleet, HOST, playing)
+    with midrun.frozen(fleet.machines["kerio1"], midrun.SERVER):
+        midrun.over(fleet, HOST)
+        assert midrun.everywhere_once(fleet, HOST, elsewhere)
+    done = playing.wait()
+    assert done.rc != 0
+    run = run_of(done, HOST).result["run"]
+    assert run["errors"] and {error["where"].split()[0] for error in run["errors"]} == {"kerio1"}, run["errors"]
+    again = fleet.play("archive", limit=HOST)
+    assert again.rc == 0, again.output
+    rest = run_of(again, HOST).result["run"]["new"]
+    assert run["new"] + rest == len(here) + len(elsewhere)
+    assert 0 < rest < len(here)
+    assert midrun.everywhere_once(fleet, HOST, here + elsewhere)
