@@ -7,11 +7,12 @@ cut short goes on where it was. The bytes are always copied: a link would have t
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_plan, import_users, snapshot
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_plan, import_users, snapshot, store_lock
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_import import ImportCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence import refuse_unfinished
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_plan import Choice
@@ -84,25 +85,32 @@ class Import:
 
     def _take(self, other: OtherArchive, store: Store, catalog: ImportCatalog) -> Report:
         head = other.head()
-        counted, work = self._pass(other, store, catalog, head)
-        work(Counting(other, catalog, counted))
+        counted, begin, work = self._pass(other, store, catalog, head)
+        counting = Counting(other, catalog, counted)
+        begin(counting)
+        work(counting)
         if self._wish.check_mode or counted.stopped or not counted.changed:
             return counted
-        report, work = self._pass(other, store, catalog, head)
-        with Writing(other, catalog, report, head, Into(store, self._wish.ledger, self._checkpoint)) as sink:
-            try:
-                work(sink)
-                sink.end("stopped" if report.stopped else "problems" if report.problems else "ok", report.noted())
-            except ArchiveToolError as error:
-                sink.failed(error)
-                raise
+        with contextlib.ExitStack() as turn:
+            # Whom archive_users makes or changes meanwhile would not be the users that this is planned with.
+            turn.enter_context(store_lock.turn(self._wish.root))
+            report, begin, work = self._pass(other, store, catalog, head)
+            with Writing(other, catalog, report, head, Into(store, self._wish.ledger, self._checkpoint)) as sink:
+                try:
+                    begin(sink)
+                    turn.close()
+                    work(sink)
+                    sink.end("stopped" if report.stopped else "problems" if report.problems else "ok", report.noted())
+                except ArchiveToolError as error:
+                    sink.failed(error)
+                    raise
         if not report.stopped:
             report.untaken = self._untaken(other, store, catalog, head, report)
         return report
 
     def _untaken(self, other: OtherArchive, store: Store, catalog: ImportCatalog, head: Head, report: Report) -> int:
         """Look once more: everything is here now but for what could not be had."""
-        proof, work = self._pass(other, store, catalog, head)
+        proof, _begin, work = self._pass(other, store, catalog, head)
         work(Counting(other, catalog, proof))
         missing = report.totals().damaged + report.totals().lost
         found = proof.totals()
@@ -110,8 +118,8 @@ class Import:
 
     def _pass(
         self, other: OtherArchive, store: Store, catalog: ImportCatalog, head: Head
-    ) -> tuple[Report, t.Callable[[Counting], None]]:
-        """A report, and what fills it through a sink."""
+    ) -> tuple[Report, t.Callable[[Counting], None], t.Callable[[Counting], None]]:
+        """A report, and what fills it through a sink: with users, then with their mail."""
         choice = self._wish.choice
         asked = {key: sorted(getattr(choice, key)) for key in ("users", "domains", "servers") if getattr(choice, key)}
         report = Report(other.root, asked, head.origin, head.entries, head.root)
@@ -134,9 +142,11 @@ class Import:
         if other.unfinished:
             report.warnings.append(UNFINISHED.format(other.root))
 
-        def work(sink: Counting) -> None:
+        def begin(sink: Counting) -> None:
             report.users_made = len(made)
             sink.users(made, left)
+
+        def work(sink: Counting) -> None:
             Work(other, catalog, store, sink, self._reporter, good, mailboxes).run()
 
-        return report, work
+        return report, begin, work

@@ -9,13 +9,15 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_source
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_source, import_users, store_lock
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_import import ImportCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow, UserStep, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import encoded
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError
 from tests.unit.module_utils.archive.engine_fake import Archive, mail, multidrop
 from tests.unit.module_utils.archive.import_scene import BY, beside, everything, mail_of, taken
 from tests.unit.module_utils.archive.rebuild_scene import (
@@ -307,6 +309,38 @@ def test_whose_login_is_somebody_elses_here_cannot_log_in(small: Archive) -> Non
     assert dict(here.rows("SELECT name, enabled FROM users")) == {"al@example.com": 1, "alice.l@example.com": 0}
     (warning,) = report.warnings
     assert warning.startswith("alice.l@example.com: cannot log in, because the login al@example.com is that of al@example.com")
+
+
+def test_nobody_else_writes_users_from_the_plan_on_until_they_are_written(
+    scene: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = beside(scene)
+    seen: list[str] = []
+
+    def is_turn_taken() -> bool:
+        try:
+            with store_lock.turn(str(here.root), 0):
+                return False
+        except BusyError:
+            return True
+
+    planned, made, filed = import_users.match, ImportCatalog.make_users, ImportCatalog.user_folder
+
+    def noting(name: str, real: t.Any) -> t.Any:
+        def noted(*args: t.Any, **named: t.Any) -> t.Any:
+            seen.append(f"{name} {'held' if is_turn_taken() else 'free'}")
+            return real(*args, **named)
+
+        return noted
+
+    monkeypatch.setattr(import_users, "match", noting("plan", planned))
+    monkeypatch.setattr(ImportCatalog, "make_users", noting("make", made))
+    monkeypatch.setattr(ImportCatalog, "user_folder", noting("file", filed))
+    taken(here, scene, servers=["mail1"])
+    # The first plan only counts, and the last one proves.
+    assert list(dict.fromkeys(seen)) == ["plan free", "plan held", "make held", "file free"]
+    assert seen[-1] == "plan free"
+    assert not is_turn_taken()
 
 
 def test_a_namesake_is_not_taken_for_the_user(small: Archive) -> None:
