@@ -12,6 +12,7 @@ ships a module in is deleted when the module ends.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -328,4 +329,6 @@ def _write(path: Path, data: Data) -> None:
     try:
         write_record(path, data)
     except OSError as error:
-        raise JobError(str(path), str(error), "Make the state folder writable") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "Make room on its file system and run again" if full else "Make the state folder writable"
+        raise JobError(str(path), str(error), remedy) from error

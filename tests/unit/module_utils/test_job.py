@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -340,3 +341,18 @@ def test_wait_returns_for_a_new_line_for_the_end_and_for_the_time(tmp_path: Path
     assert job.wait(tmp_path, "edit", 0, seen=1).state == job.RUNNING
     held.go.touch()
     assert job.wait(tmp_path, "edit", 20, seen=1).state == job.FINISHED
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(errno.ENOSPC, "Make room"), (errno.EROFS, "Make the state folder writable")])
+def test_note_that_cannot_be_written_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    job.start(tmp_path, "edit", lambda _reporter: {}, about={}, owner="first")
+    now = ended(tmp_path)
+
+    def fail(*_record: t.Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(job, "write_record", fail)
+    with pytest.raises(JobError, match=remedy):
+        job.keep_unheard(tmp_path, "edit", now)
