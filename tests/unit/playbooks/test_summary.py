@@ -168,6 +168,16 @@ def test_what_ansible_itself_says_is_told_with_what_to_do(message: str | None, t
     assert evaluate("failed.yml", "failed_told", ansible_failed_result=result) == text
 
 
+def test_of_a_loop_the_first_item_that_failed_is_told() -> None:
+    items = [
+        {"failed": False, "msg": "done"},
+        {"failed": True, "msg": "no /etc/ca.pem"},
+        {"failed": True, "msg": "no /etc/cb.pem"},
+    ]
+    result = {"msg": "One or more items failed", "results": items}
+    assert evaluate("failed.yml", "failed_told", ansible_failed_result=result) == "no /etc/ca.pem"
+
+
 @pytest.mark.parametrize(("before", "again"), [([], False), (["other"], False), (["It is not prepared: cause. Remedy"], True)])
 def test_a_cause_is_told_once_of_a_host(before: list[str], again: bool) -> None:
     given = {"ansible_failed_result": {"msg": "Task failed: cause"}, "archive_failures": before}
