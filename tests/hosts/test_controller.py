@@ -56,6 +56,7 @@ def fired(control: Controller, first: PlaybookRun) -> Controller:
     return control
 
 
+@pytest.mark.shows("run", "check")
 def test_the_timer_fires_and_the_metrics_are_there(fired: Controller) -> None:
     good = next(run for run in fired.runs("drift") if run["outcome"] == "ok")
     head = fired.git("rev-parse", "HEAD")
@@ -89,6 +90,7 @@ def test_a_drift_is_told(fired: Controller) -> None:
     server.api("Archive.set", {"options": options})
 
 
+@pytest.mark.shows("broken")
 def test_a_playbook_that_fails_starts_the_unit_that_tells(fired: Controller) -> None:
     fired.start("broken")
     told = f"{HOME}/state/told-of-kerio-archive-broken.service"
@@ -110,6 +112,7 @@ def test_what_is_not_signed_is_not_run(fired: Controller) -> None:
     assert fired.metrics()['problem{problem="signature"}'] == 1
 
 
+@pytest.mark.shows("again")
 def test_again_changes_nothing_but_what_is_not_declared_any_more(fired: Controller) -> None:
     again = fired.apply(DRIFT, BROKEN)
     assert again.rc == 0, again.output

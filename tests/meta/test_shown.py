@@ -75,13 +75,14 @@ def test_play_tests_show_a_run_again_check_a_change_by_hand_and_something_broken
 
 # Where the plays of a role are.
 ROLE_TESTS = {
-    "archive_access": "test_archive_access.py",
-    "archive_host": "test_archive_host.py",
-    "kerio_connect": "test_role_configure.py",
-    "kerio_mailserver_cfg": "test_role_configure.py",
+    "archive_access": "play/test_archive_access.py",
+    "archive_host": "play/test_archive_host.py",
+    "controller": "hosts/test_controller.py",
+    "kerio_connect": "play/test_role_configure.py",
+    "kerio_mailserver_cfg": "play/test_role_configure.py",
 }
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_is_played_again_checked_and_broken(role: str) -> None:
-    assert {"run", "again", "check", "broken"} - shown([ROOT / "tests" / "play" / ROLE_TESTS[role]]) == set()
+    assert {"run", "again", "check", "broken"} - shown([ROOT / "tests" / ROLE_TESTS[role]]) == set()
