@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     try:
         config = load(given.config)
         if given.action == "tell":
-            say(failure_text(config, given.name), ERROR)
+            say(failure_text(config, given.name, time.time()), ERROR)
             return 0
         stop.listen()
         return Enforcement(config, given.name, stop).go()

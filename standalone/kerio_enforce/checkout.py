@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import files
 from .config import Config
 from .problem import EnforceError
 
 NAMED_FILES = 5
+MOVING, VERSION = "moving.json", "version.json"  # in the state: the commit that is being checked out; the version run last
 # Nothing that a repository, or the account's own configuration, says may run a program.
 _SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false")
 _REFS = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
@@ -92,13 +96,14 @@ def _helper(token: str, environment: t.Mapping[str, str]) -> str:
 def update(config: Config, git: Git) -> Checkout:
     """Bring the checkout to what is declared; raises ``EnforceError`` when nothing may be run."""
     where = str(config.checkout)
+    _repair(config, git)
     _begin(config, git)
     asked = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if asked.returncode not in (0, 1):  # 1: nothing was ever checked out
         raise _unreadable(where, asked)
     head = asked.stdout.strip() or None
     _refuse_dirty(where, git)
-    done = git.run("fetch", "--quiet", "--force", "--prune", "--no-write-fetch-head", config.repository, *_REFS)
+    done = git.run("fetch", "--quiet", "--force", "--prune", "--no-write-fetch-head", "--", config.repository, *_REFS)
     warnings = []
     if done.returncode:
         unreachable = EnforceError(
@@ -113,7 +118,8 @@ def update(config: Config, git: Git) -> Checkout:
     target, tag = (head, _tag_at(config, git, head)) if done.returncode and head else _target(config, git, head)
     verified = _verify(config, git, tag or target) if config.verify_signature else False
     if target != head:
-        _move(where, git, target)
+        _move(config, git, target)
+    files.write_json(config.state / VERSION, {"version": config.version})
     committed = int(git.ok("log", "-1", "--format=%ct", target) or 0)
     return Checkout(target, committed, not done.returncode, verified, warnings + _environment_warning(config))
 
@@ -121,11 +127,11 @@ def update(config: Config, git: Git) -> Checkout:
 def _begin(config: Config, git: Git) -> None:
     """Make an empty checkout where there is none."""
     folder = config.checkout
-    if (folder / ".git").exists():
+    if (folder / ".git" / "HEAD").exists():
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        full = any(folder.iterdir())
+        full = any(path.name != ".git" for path in folder.iterdir())
     except OSError as error:
         raise EnforceError("missing", str(folder), str(error), "Correct who owns it, or run playbooks/controller.yml") from error
     if full:
@@ -161,22 +167,24 @@ def _tag_at(config: Config, git: Git, head: str) -> str:
 
 
 def _target(config: Config, git: Git, head: str | None) -> tuple[str, str]:
-    """The commit to run, and the tag that names it. A branch may only go forward, so that nobody brings back an old state."""
+    """The commit to run, and the tag that names it. Both may only go forward, so that nobody brings back an old state."""
     branch = git.ok("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{config.version}^{{commit}}")
     tag = git.ok("rev-parse", "--verify", "--quiet", f"refs/tags/{config.version}^{{commit}}")
     if branch is None and tag is None:
         subject = f"repository {config.repository}"
         raise EnforceError("missing", subject, f"it has no branch or tag {config.version}", "Correct controller_version")
-    if branch is None:
-        return tag or "", f"refs/tags/{config.version}"
-    if head is not None and git.run("merge-base", "--is-ancestor", head, branch).returncode:
+    target = branch or tag or ""
+    # Another tag may be declared as one likes, but the same one is not taken elsewhere.
+    same = branch is not None or files.read_json(config.state / VERSION).get("version") == config.version
+    if head is not None and same and git.run("merge-base", "--is-ancestor", head, target).returncode:
         raise EnforceError(
             "diverged",
             f"checkout {config.checkout}",
-            f"{head[:10]}, which is checked out, is not in the history of {config.version} ({branch[:10]})",
-            "Somebody rewrote that branch or committed here: find out who, then remove the checkout: the next run makes it anew",
+            f"{head[:10]}, which is checked out, is not in the history of {config.version} ({target[:10]})",
+            f"Somebody rewrote that {'branch' if branch else 'tag'} or committed here: find out who, then remove the checkout: "
+            "the next run makes it anew",
         )
-    return branch, ""
+    return target, "" if branch else f"refs/tags/{config.version}"
 
 
 def _verify(config: Config, git: Git, name: str) -> bool:
@@ -187,6 +195,12 @@ def _verify(config: Config, git: Git, name: str) -> bool:
         raise _unreadable(str(config.checkout), asked)
     kind = asked.stdout.strip()
     done = git.run(f"verify-{kind}", name)
+    signed_as = _signed_as(git, name) if kind == "tag" else config.version
+    if done.returncode == 0 and signed_as != config.version:
+        cause = f"it was signed as {signed_as}, and somebody gave it another name"
+        raise EnforceError(
+            "signature", f"tag {config.version} of {config.repository}", cause, "Nothing of it is run. Find out who pushed it"
+        )
     if done.returncode:
         commit = git.ok("rev-parse", "--short=10", f"{name}^{{commit}}") or name
         said = _line(done.stderr) or "it has no signature"
@@ -199,21 +213,52 @@ def _verify(config: Config, git: Git, name: str) -> bool:
     return True
 
 
+def _signed_as(git: Git, name: str) -> str:
+    """The name in the tag itself; that of the ref is not signed."""
+    head = (git.ok("cat-file", "tag", name) or "").partition("\n\n")[0].splitlines()
+    return next((line.removeprefix("tag ") for line in head if line.startswith("tag ")), "")
+
+
 def _keyring(config: Config) -> None:
     """Make the keyring of GPG anew from the declared keys, so that one that is no longer declared does not count."""
     home = config.state / "gnupg"
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(mode=0o700, parents=True)
-    if config.gpg_keys:
-        # What cannot be imported accepts no signature.
-        command = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--import", config.gpg_keys]
-        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=config.git_timeout, check=False)
+    try:
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(mode=0o700, parents=True)
+        if config.gpg_keys:
+            # What cannot be imported accepts no signature.
+            command = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--import", config.gpg_keys]
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=config.git_timeout, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        cause = f"the keyring for signatures cannot be made ({_line(str(error))})"
+        raise EnforceError("signature", str(home), cause, "Nothing is run. Check the disk, and that gpg is installed") from error
 
 
-def _move(where: str, git: Git, target: str) -> None:
-    done = git.run("checkout", "--quiet", "--detach", target)
+def _move(config: Config, git: Git, target: str, *how: str) -> None:
+    """Check a commit out; a note says so until it is done, because nobody but the program may finish it."""
+    files.write_json(config.state / MOVING, {"target": target})
+    done = git.run("checkout", "--quiet", *how, "--detach", target)
     if done.returncode:
-        raise EnforceError("missing", f"checkout {where}", _line(done.stderr), "Check the disk and who owns the files")
+        remedy = "Check the disk and who owns the files"
+        raise EnforceError("missing", f"checkout {config.checkout}", _line(done.stderr), remedy)
+    (config.state / MOVING).unlink()
+
+
+def _repair(config: Config, git: Git) -> None:
+    """Take up what a run left that was killed or lost its power. No git of ours holds a lock for longer than its timeout."""
+    folder = config.checkout / ".git"
+    target = files.read_json(config.state / MOVING).get("target")
+    patience = 0 if target else config.git_timeout
+    for lock in (path for pattern in ("*.lock", "objects/*.lock", "refs/**/*.lock") for path in folder.glob(pattern)):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - lock.stat().st_mtime >= patience:
+                lock.unlink()
+    if not target:
+        return
+    if git.run("cat-file", "-e", f"{target}^{{commit}}").returncode == 0:
+        _move(config, git, str(target), "--force")  # it was verified before, and is again before it is run
+    else:
+        (config.state / MOVING).unlink()
 
 
 def _environment_warning(config: Config) -> list[str]:

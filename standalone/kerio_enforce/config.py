@@ -15,6 +15,8 @@ NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 PLAYBOOK = re.compile(r"[a-z0-9_]+")
 _UNITS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600, "d": 86_400, "w": 604_800}
 _SPAN = re.compile(r"\s*([0-9]+)\s*([a-z]*)")
+# What a URL says before the host: over HTTPS that is, or has, a secret.
+_SECRET = re.compile(r"https?://[^/]*@|[a-z+]+://[^/@]*:[^/@]*@", re.IGNORECASE)
 REMEDY = "Correct it in the inventory and run playbooks/controller.yml"
 
 
@@ -111,6 +113,9 @@ def parse(data: t.Mapping[str, t.Any]) -> Config:
         raise EnforceError("configuration", "configuration", f"it is not complete ({error})", REMEDY) from error
     if config.offline not in ("run", "refuse"):
         raise EnforceError("configuration", "offline", f"{config.offline!r} is not run or refuse", REMEDY)
+    if _SECRET.match(config.repository):
+        cause = "it has a user or a password in it, which command lines and messages would tell"
+        raise EnforceError("configuration", "repository", cause, "Use controller_git_token_file and run playbooks/controller.yml")
     if len(config.schedules) != len(schedules):
         raise EnforceError("configuration", "schedules", "two of them have the same name", REMEDY)
     return config

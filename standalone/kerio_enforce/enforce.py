@@ -18,6 +18,7 @@ from .problem import EnforceError
 from .process import Ended, Stop, run
 
 Data = dict[str, t.Any]
+FRESH = 120  # seconds within which a unit that failed is told of; an older result is one of another run
 KEPT_FAILURES = 50
 TOLD_FAILURES = 20
 TEXTFILE = "kerio_archive.prom"
@@ -27,7 +28,9 @@ ERROR, WARNING, NOTICE = 3, 4, 5  # syslog's
 def say(text: str, level: int = NOTICE) -> None:
     """A line for the journal, which takes the level from its beginning; nobody else is shown one."""
     prefix = f"<{level}>" if "JOURNAL_STREAM" in os.environ else ""
-    sys.stdout.write(f"{prefix}{' '.join(text.split())}\n")
+    # The journal hides a line with control characters, and half pairs cannot be written.
+    line = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in " ".join(text.split()))
+    sys.stdout.write(f"{prefix}{line}\n")
     sys.stdout.flush()
 
 
@@ -64,8 +67,11 @@ class Enforcement:
         """Run it; returns the exit status."""
         result = Result(int(self._clock()))
         about = {"schedule": self._schedule.name, "pid": os.getpid(), "started": result.started}
-        with files.locked(self._config.state / "lock", about, self._config.lock_wait) as holder:
-            if holder is not None:
+        with files.locked(self._config.state / "lock", about, self._config.lock_wait, lambda: self._stop.asked) as holder:
+            if self._stop.asked:
+                result.outcome, result.summary = "stop", "stopped before anything was run"
+                self._keep(result)
+            elif holder is not None:
                 result.outcome = "skipped"
                 who = f"schedule {holder.get('schedule', 'unknown')} (process {holder.get('pid', 'unknown')})"
                 result.summary = f"nothing done: {who} has been running since {_time(holder.get('started'))}"
@@ -87,10 +93,17 @@ class Enforcement:
         else:
             result.commit, result.warnings = checkout.commit, checkout.warnings
             figures["checkout"] = self._checkout(checkout, before)
-            ended = self._play()
-            figures = self._judge(result, ended, figures)
-        files.write_json(self._config.state / "figures.json", figures)
-        self._keep(result)
+            try:
+                figures = self._judge(result, self._play(), figures)
+            except OSError as error:
+                result.outcome, result.failures = "failed", [f"{error}. Check the disk, and run playbooks/controller.yml."]
+                result.summary = "ansible-playbook could not be run"
+        try:
+            files.write_json(self._config.state / "figures.json", figures)
+            self._keep(result)
+        except OSError as error:
+            result.outcome = "failed" if result.outcome == "ok" else result.outcome
+            result.failures.append(f"the result is not kept: {error}. Check the disk of the controller.")
         self.publish(figures)
 
     def _checkout(self, checkout: Checkout, before: Data) -> Data:
@@ -125,6 +138,10 @@ class Enforcement:
         site, drift = files.read_json(self._site), files.read_json(self._drift)
         result.rc = ended.rc
         result.failures = reports.failures_of(site, drift)
+        if not ended.rc and not ended.why and not {"site": site, "drift": drift}.get(self._schedule.playbook, True):
+            result.failures.append(f"no report: the inventory {self._config.inventory} has no host for this playbook")
+        if ended.unwritten:
+            result.warnings.append(f"the log is not whole: {ended.unwritten}. Check the disk of the controller.")
         result.outcome = ended.why or ("failed" if ended.rc or result.failures else "ok")
         if result.outcome != "ok" and not result.failures:
             result.failures = reports.failures_printed(ended.tail)
@@ -189,15 +206,17 @@ def command_of(config: Config, schedule: Schedule, variables: Path, environment:
 def environment_of(own: t.Mapping[str, str]) -> dict[str, str]:
     """What ansible-playbook gets: where this program lies is nothing to it, and it must not make files in the checkout."""
     kept = {name: value for name, value in own.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    return {**kept, "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    # A host that is in a file with a fault would be left out, and the run be well.
+    strict = {"ANSIBLE_INVENTORY_UNPARSED_FAILED": "1", "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1"}
+    return {**kept, **strict, "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def failure_text(config: Config, unit: str) -> str:
-    """One line on a unit that failed, for the journal."""
+def failure_text(config: Config, unit: str, now: float) -> str:
+    """One line on a unit that failed just now, for the journal."""
     name = unit.removesuffix(".service").removeprefix("kerio-archive-")
     runs = files.read_json(config.state / "results" / f"{name}.json").get("runs", [])
     told = next((run for run in runs if run["outcome"] != "skipped"), None)
-    if told is None or told["outcome"] == "ok":
+    if told is None or told["outcome"] == "ok" or not -FRESH < now - told["finished"] < FRESH:
         return f"kerio-archive {name} FAILED without a result: journalctl -u {unit} tells more"
     first = f"; first: {told['failures'][0]}" if told["failures"] and told["outcome"] != "refused" else ""
     return f"kerio-archive {name} FAILED: {told['summary']}{first}"

@@ -29,7 +29,8 @@ class Family:
         if not self.samples:
             return []
         head = [f"# HELP {self.name} {_escaped(self.help)}", f"# TYPE {self.name} {self.kind}"]
-        return head + [f"{self.name}{_labels(labels)} {_number(value)}" for labels, value in sorted(self.samples)]
+        # A collector refuses the whole file when two series have the same labels.
+        return head + [f"{self.name}{_labels(labels)} {_number(value)}" for labels, value in sorted(dict(self.samples).items())]
 
 
 def text(families: t.Iterable[Family]) -> str:
@@ -48,7 +49,7 @@ def _escaped(value: str) -> str:
 
 def _quoted(value: str) -> str:
     # Not UTF-8: half a pair, which a name on a server may hold.
-    return _escaped(value.encode("utf-8", "replace").decode()).replace('"', '\\"')
+    return _escaped(value.encode("utf-8", "backslashreplace").decode()).replace('"', '\\"')
 
 
 def _number(value: float) -> str:

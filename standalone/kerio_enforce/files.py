@@ -20,7 +20,8 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
     # node_exporter reads *.prom alone.
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        # What a server says may have half pairs, which are not UTF-8; as JSON their escape is the same text.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         temporary.chmod(mode)
         temporary.replace(path)
     finally:
@@ -42,8 +43,12 @@ def read_json(path: Path) -> dict[str, t.Any]:
 
 
 @contextlib.contextmanager
-def locked(path: Path, about: dict[str, t.Any], wait: float) -> t.Iterator[dict[str, t.Any] | None]:
+def locked(
+    path: Path, about: dict[str, t.Any], wait: float, given_up: t.Callable[[], bool] = lambda: False
+) -> t.Iterator[dict[str, t.Any] | None]:
     """Hold the lock, as ``about`` says to others; yields what the holder says when another one has it after ``wait`` seconds.
+
+    ``given_up`` ends the wait.
 
     The lock ends with this process: programs that it starts do not inherit it.
     """
@@ -55,7 +60,7 @@ def locked(path: Path, about: dict[str, t.Any], wait: float) -> t.Iterator[dict[
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() >= end:
+                if time.monotonic() >= end or given_up():
                     yield read_json(path)
                     return
                 time.sleep(PAUSE)

@@ -21,12 +21,16 @@ CUT = "\n[kerio-archive: the output goes on; no more than {:,} bytes of it are k
 
 @dataclass(frozen=True)
 class Ended:
-    """How it ended. ``why`` is "" for by itself, else "time" or "stop"; ``tail`` are the last lines that it printed."""
+    """How it ended. ``why`` is "" for by itself, else "time" or "stop"; ``tail`` are the last lines that it printed.
+
+    ``unwritten`` says why the log does not have all of them.
+    """
 
     rc: int
     seconds: float
     why: str
     tail: list[str]
+    unwritten: str = ""
 
 
 @dataclass
@@ -43,10 +47,11 @@ class Stop:
 
 @dataclass
 class _Output:
-    """Keeps the beginning of the output in a file, and its end in memory."""
+    """Keeps the beginning of the output in a file, and its end in memory. The file is not buffered."""
 
     file: t.BinaryIO
     limit: int
+    unwritten: str = ""
     kept: int = 0
     total: int = 0
     tail: deque[bytes] = field(default_factory=deque)
@@ -55,10 +60,13 @@ class _Output:
     def add(self, data: bytes) -> None:
         room = self.limit - self.kept
         if room > 0:
-            self.file.write(data[:room])
+            try:
+                self.file.write(data[:room])
+                if len(data) >= room:
+                    self.file.write(CUT.format(self.limit).encode())
+            except OSError as error:  # a full disk is no reason to end the playbook
+                self.unwritten, self.limit = str(error), 0
             self.kept += min(room, len(data))
-            if len(data) >= room:
-                self.file.write(CUT.format(self.limit).encode())
         self.total += len(data)
         self.tail.append(data)
         self.tail_size += len(data)
@@ -85,7 +93,7 @@ def run(
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if log.exists():
         log.replace(log.with_suffix(".1.log"))
-    with log.open("wb") as file:
+    with log.open("wb", buffering=0) as file:
         output = _Output(file, log_bytes)
         with subprocess.Popen(
             command,
@@ -103,7 +111,7 @@ def run(
             _drain(child, output, 0)
             if child.stdout is not None:
                 child.stdout.close()
-        return Ended(child.returncode, time.monotonic() - began, why, output.lines())
+        return Ended(child.returncode, time.monotonic() - began, why, output.lines(), output.unwritten)
 
 
 def _follow(child: subprocess.Popen[bytes], output: _Output, end: float, stop: Stop) -> str:

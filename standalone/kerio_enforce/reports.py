@@ -9,6 +9,7 @@ import typing as t
 Data = dict[str, t.Any]
 
 _LAST_LINES = 5
+_LONGEST = 2000  # characters of one failure
 # What Ansible prints of what went wrong, when a run ends before a report is written.
 _ERROR = re.compile(r"^\s*(?:\[ERROR\]:?|ERROR!|fatal:)\s*(.*)")
 
@@ -28,8 +29,8 @@ def failures_of(site: Data, drift: Data) -> list[str]:
 
 def failures_printed(lines: t.Sequence[str]) -> list[str]:
     """What the output says, for a run without a report."""
-    told = [found[1].strip() for found in map(_ERROR.match, lines) if found and found[1].strip()]
-    return told or [line.strip() for line in lines if line.strip()][-_LAST_LINES:]
+    told = [_line(found[1]) for found in map(_ERROR.match, lines) if found and found[1].strip()]
+    return told or [_line(line) for line in lines if line.strip()][-_LAST_LINES:]
 
 
 def merged(figures: Data, site: Data, drift: Data, now: int, *, whole: bool) -> Data:
@@ -99,4 +100,5 @@ def _named_line(host: str, text: t.Any) -> str:
 
 
 def _line(text: t.Any) -> str:
-    return " ".join(str(text).split())
+    line = " ".join(str(text).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -86,6 +88,20 @@ def test_without_any_signer_everything_is_refused(scene: Scene, keys: tuple[Path
     refused(scene, "signature", verify_signature=True)
 
 
+def test_a_tag_that_was_taken_back_or_renamed_is_refused(scene: Scene, keys: tuple[Path, Path]) -> None:
+    scene.trust(keys[0])
+    old = scene.commit(keys[0], site="one")
+    scene.tag("v1", keys[0], "One")
+    scene.commit(keys[0], site="two")
+    scene.tag("v2", keys[0], "Two")
+    scene.update(version="v2")
+    for target in (old, git(scene.remote, "rev-parse", "refs/tags/v1")):
+        git(scene.remote, "update-ref", "refs/tags/v2", target)
+        assert "Somebody rewrote that tag" in refused(scene, "diverged", version="v2")
+    assert "signed as v1" in refused(scene, "signature", version="v2", checkout=str(scene.root / "fresh"))
+    assert scene.update(version="v1").commit == old  # as declared
+
+
 def test_a_tag_whose_own_signature_is_missing_is_refused_although_its_commit_is_signed(
     scene: Scene, keys: tuple[Path, Path]
 ) -> None:
@@ -131,6 +147,45 @@ def test_a_tree_that_was_changed_by_hand_is_refused(scene: Scene, change: str) -
     name = {"edited": "site", "added": "mine"}[change]
     (scene.checkout / "playbooks" / f"{name}.yml").write_text("by hand", encoding="utf-8")
     assert f"it was changed by hand: playbooks/{name}.yml" in refused(scene, "dirty")
+
+
+def test_a_checkout_that_was_cut_off_is_finished(scene: Scene) -> None:
+    scene.commit(site="one", drift="one")
+    scene.update()
+    new = scene.commit(site="two", drift="two", verify="two")
+    git(scene.checkout, "fetch", "--quiet", str(scene.remote), "main")
+    for name in ("site", "verify"):  # not drift, and the index says nothing of them
+        (scene.checkout / f"playbooks/{name}.yml").write_text("tw", encoding="utf-8")
+    (scene.checkout / ".git/index.lock").touch()
+    (scene.state / "moving.json").write_text(json.dumps({"target": new}), encoding="utf-8")
+    assert scene.update().commit == new
+    assert {path.read_text() for path in (scene.checkout / "playbooks").iterdir()} == {"two"}
+    assert not (scene.state / "moving.json").exists()
+
+
+def test_a_note_of_a_commit_that_is_not_there_is_no_obstacle(scene: Scene) -> None:
+    commit = scene.commit(site="one")
+    scene.state.mkdir()
+    (scene.state / "moving.json").write_text(json.dumps({"target": "0" * 40}), encoding="utf-8")
+    assert scene.update().commit == commit
+
+
+@pytest.mark.parametrize("name", ["index", "HEAD", "refs/remotes/origin/main"])
+def test_a_lock_that_a_dead_git_left_is_taken_away(scene: Scene, name: str) -> None:
+    scene.commit(site="one")
+    scene.update()
+    new = scene.commit(site="two")
+    lock = scene.checkout / ".git" / f"{name}.lock"
+    lock.touch()
+    os.utime(lock, (1, 1))
+    found = scene.update()
+    assert (found.commit, found.fetched) == (new, True)
+
+
+def test_a_repository_that_was_begun_is_made_whole(scene: Scene) -> None:
+    commit = scene.commit(site="one")
+    (scene.checkout / ".git").mkdir()
+    assert scene.update().commit == commit
 
 
 @pytest.mark.parametrize("name", ["index", "HEAD"])
@@ -202,6 +257,24 @@ def test_an_environment_of_other_requirements_is_told(scene: Scene) -> None:
     scene.commit()
     (warning,) = scene.update(requirements=str(made_from)).warnings
     assert warning.startswith("requirements.txt: ")
+
+
+def test_a_keyring_that_cannot_be_made_accepts_nothing(scene: Scene, keys: tuple[Path, Path]) -> None:
+    scene.trust(keys[0])
+    scene.commit(keys[0], site="one")
+    scene.state.mkdir()
+    (scene.state / "gnupg").touch()
+    assert "the keyring for signatures cannot be made" in refused(scene, "signature")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://bot:s3cret@git.example.com/x.git", "https://s3cret@git.example.com/x.git", "ssh://git:s3cret@git.example.com/x"],
+)
+def test_a_repository_with_a_secret_in_its_url_is_refused(scene: Scene, url: str) -> None:
+    with pytest.raises(EnforceError, match="controller_git_token_file") as caught:
+        scene.config(repository=url)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_git_that_hangs_is_ended(scene: Scene) -> None:

@@ -193,7 +193,7 @@ def test_labels_and_numbers_are_written_as_the_format_demands() -> None:
         "# TYPE x gauge",
         "x 1",
         'x{name="a\\"b\\\\c\\nd"} 1.5',
-        'x{name="?ü"} +Inf',
+        'x{name="\\\\ud800ü"} +Inf',
     ]
 
 
@@ -206,3 +206,11 @@ def test_prometheus_takes_the_whole_of_it(tmp_path: Path, name: str) -> None:
     (tmp_path / "kerio_archive.prom").write_text(text, encoding="utf-8")
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_two_series_never_have_the_same_labels() -> None:
+    family = Family("x", "gauge", "a")
+    for value, name in ((1, "a"), (2, "a"), (3, "\ud800"), (4, "\ud801")):
+        family.add(value, name=name)
+    series = [line.rpartition(" ")[0] for line in family.lines()[2:]]
+    assert len(series) == len(set(series)) == 3

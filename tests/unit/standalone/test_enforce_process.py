@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -96,8 +98,28 @@ def test_a_flood_is_cut_and_its_end_is_known(tmp_path: Path) -> None:
     assert sum(map(len, ended.tail)) <= TAIL_BYTES
 
 
-def test_a_flood_does_not_put_the_limit_off(tmp_path: Path) -> None:
-    assert play(tmp_path, "import os; os.execvp('yes', ['yes', 'flood'])", limit=1, grace=2).why == "time"
+def test_a_flood_does_not_put_the_limit_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that is never empty is left after a moment, so that the limit is looked at."""
+    clock = itertools.count(0, 0.01)
+    monkeypatch.setattr(process, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    taken: list[bytes] = []
+
+    def add(data: bytes) -> None:
+        taken.append(data)
+        assert len(taken) < 1000, "it never ends"
+
+    with Path("/dev/zero").open("rb") as zeros:
+        process._drain(types.SimpleNamespace(stdout=zeros), types.SimpleNamespace(add=add), process.LOOK)  # type: ignore[arg-type]
+    assert taken
+
+
+def test_a_full_disk_ends_no_program() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        output = process._Output(full, 1 << 20)
+        output.add(b"one\n")
+        output.add(b"two\n")
+    assert "No space left on device" in output.unwritten
+    assert output.lines() == ["one", "two"]
 
 
 def test_the_log_of_the_run_before_is_kept(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -16,6 +18,8 @@ import pytest
 
 from standalone.kerio_enforce import process
 from standalone.kerio_enforce.__main__ import main
+from standalone.kerio_enforce.enforce import Enforcement, environment_of, failure_text
+from standalone.kerio_enforce.process import Stop
 from tests.unit.standalone.enforce_scene import Scene, clock_of, ssh_key
 
 ROOT = Path(__file__).parents[3]
@@ -90,6 +94,56 @@ def test_failures_of_the_report_are_told_and_counted(scene: Scene, capsys: pytes
     assert values(scene, "server_failures") == {'server="mail1"': 0, 'server="mail2"': 1}
     assert values(scene, "server_last_success_timestamp_seconds")['server="mail2"'] == 0
     assert values(scene, "objects_total") == {'archive_host="archive1"': 7}
+
+
+def test_a_playbook_that_found_no_host_is_no_success(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.commit(site="os.unlink(variables['site_report'])")
+    assert enforce(scene) == 1
+    assert "no report: the inventory inventory/mine has no host for this playbook" in capsys.readouterr().out
+    assert scene.result()["outcome"] == "failed"
+
+
+def test_ansible_leaves_no_host_out_for_a_fault_in_the_inventory() -> None:
+    given = environment_of({"PATH": "/bin", "PYTHONPATH": "/opt"})
+    assert given["ANSIBLE_INVENTORY_UNPARSED_FAILED"] == given["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] == "1"
+    assert given["PATH"] == "/bin" and "PYTHONPATH" not in given
+
+
+def test_half_pairs_and_control_characters_of_a_server_are_kept_and_told(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = {"version": 1, "servers": {"mail1": {"failures": ["a \ud83d b \x1b[2J c ü"]}}}
+    scene.commit(site=f"open(variables['site_report'], 'w').write({json.dumps(report)!r})")
+    assert enforce(scene) == 1
+    assert capsys.readouterr().out.splitlines()[-1].endswith("mail1: a \\ud83d b \\x1b[2J c ü")
+    assert scene.result()["failures"] == ["mail1: a \ud83d b \x1b[2J c ü"]
+    assert values(scene, "server_failures") == {'server="mail1"': 1}
+
+
+def test_a_program_that_is_not_there_is_a_result(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.commit(site="")
+    assert enforce(scene, ansible_playbook="/nonexistent/ansible-playbook") == 1
+    assert "No such file or directory" in capsys.readouterr().out
+    assert scene.result()["outcome"] == "failed"
+    assert values(scene, "schedule_last_run_success")['schedule="hourly-site",playbook="site"'] == 0
+
+
+def test_a_result_that_cannot_be_kept_is_told_and_is_no_success(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.commit(site="")
+    scene.state.mkdir()
+    (scene.state / "results").touch()
+    assert enforce(scene) == 1
+    assert "the result is not kept" in capsys.readouterr().out
+    assert values(scene, "textfile_timestamp_seconds")
+
+
+def test_a_stop_ends_the_wait_for_another_run(scene: Scene) -> None:
+    stop = Stop(asked=True)
+    scene.state.mkdir()
+    with (scene.state / "lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert Enforcement(scene.config(lock_wait="1h"), "hourly-site", stop).go() == 1
+    assert scene.result()["outcome"] == "stop"
 
 
 def test_success_is_kept_while_runs_fail(scene: Scene) -> None:
@@ -190,6 +244,8 @@ def test_the_failure_unit_says_one_line(scene: Scene, capsys: pytest.CaptureFixt
     line = capsys.readouterr().out
     assert line.startswith("kerio-archive hourly-site FAILED: ansible-playbook ended with status 2 in ")
     assert line.endswith("; first: mail2: it refused the login. Do it.\n")
+    later = time.time() + 3600
+    assert "FAILED without a result" in failure_text(scene.config(), unit, later)  # that was another run
 
 
 def test_a_folder_for_metrics_that_cannot_be_written_fails_no_run(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
