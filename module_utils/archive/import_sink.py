@@ -118,6 +118,7 @@ class Writing(Counting):
         self._evidence: Evidence | None = None
         self._taking = Taking()
         self._bytes = 0
+        self._unchecked = 0  # bytes since the free space was last looked at
         self._run_id = 0
 
     def __enter__(self) -> t.Self:
@@ -154,7 +155,7 @@ class Writing(Counting):
         self._taking.objects.append(ObjectRow(stored.digest, stored.size, stored.stored_size))
         why = f"imported from {self._head.text}"
         evidence.say("adopted", digest=stored.digest.hex(), size=stored.size, why=why)
-        self._bytes += stored.size
+        self._grew(stored.size)
         return True
 
     def _kept(self, one: Wanted) -> bool:
@@ -167,8 +168,16 @@ class Writing(Counting):
             body.put(self._store)
         except UnreadableError as error:
             return self._tell(one, error.subject, error.cause)
-        self._bytes += body.size
+        self._grew(body.size)
         return True
+
+    def _grew(self, size: int) -> None:
+        """Large messages could use up the reserve within one batch."""
+        self._bytes += size
+        self._unchecked += size
+        if self._unchecked >= STEP_BYTES:
+            self._unchecked = 0
+            self._store.check_space()
 
     def place(self, user_id: int | None, parts: tuple[str, ...], rows: t.Sequence[PlacementRow]) -> None:
         if user_id is None:

@@ -126,6 +126,29 @@ def test_a_stop_ends_it_between_two_batches_and_it_goes_on(scene: Archive, monke
     assert (mail_of(here), here.substance()) == (mail_of(scene), scene.substance())
 
 
+def test_free_space_is_looked_at_within_a_batch_of_large_messages(scene: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_sink, "STEP_BYTES", 10_000)
+    here = beside(scene)
+    body = mail(300) + b"x" * 4_000
+    scene.servers.folder("mail1", ALICE, "Later").add(*(body + str(number).encode() for number in range(10)))
+    scene.run(quarantine_after=1)
+    written, most, put, check = [0], [0], Store.put, Store.check_space
+
+    def putting(store: Store, content: t.Any, date: int) -> t.Any:
+        written[0] += len(content)
+        most[0] = max(most[0], written[0])
+        return put(store, content, date)
+
+    def checking(store: Store) -> t.Any:
+        written[0] = 0
+        return check(store)
+
+    with mock.patch.object(Store, "put", putting), mock.patch.object(Store, "check_space", checking):
+        taken(here, scene, **ALL)
+    assert 10_000 <= most[0] < 10_000 + len(body) + 10
+    assert (mail_of(here), verified(here)) == (mail_of(scene), [])
+
+
 def test_a_full_disk_ends_it_with_what_was_committed(scene: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     here = beside(scene)
     here.servers.folder("mail1", ALICE, "Later").add(mail(300))
