@@ -159,7 +159,15 @@ CASES = {
         {**mailbox("archived_messages_total", still(1000), JOURNAL), **mailbox("left_messages", grows(10), JOURNAL)},
     ),
     "busy and all of it is excluded by a rule": Case(
-        set(), {**mailbox("archived_messages_total", still(1000)), **mailbox("excluded_messages", grows(1))}
+        {"KerioArchiveBusyMailboxAllExcluded"},
+        {**mailbox("archived_messages_total", still(1000)), **mailbox("excluded_messages", grows(1))},
+    ),
+    "busy and some of it is excluded by a rule": Case(set(), mailbox("excluded_messages", grows(0.9))),
+    "a clock was ahead": Case(
+        {"KerioArchiveClockAhead"}, {f"schedule_last_success_timestamp_seconds{{{SCHEDULE}}}": still(30 * 86_400)}
+    ),
+    "a clock of an archive host was ahead": Case(
+        {"KerioArchiveClockAhead"}, {f"profile_last_success_timestamp_seconds{{{PROFILE}}}": still(30 * 86_400)}
     ),
     "busy and another profile has it": Case(
         set(),
