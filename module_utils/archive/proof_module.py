@@ -19,7 +19,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_pro
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.proof import Proven, Prover
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.proof_files import Handout, text_file
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import checked_pieces
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import checked_pieces, open_object
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, StoreError
 
 MESSAGE, PROOF, CONSISTENCY = ".eml", ".tlog-proof", "consistency.proof"
@@ -107,7 +107,7 @@ def _message_of(path: Path) -> t.Iterator[bytes]:
 def _files(root: str, one: Proven) -> tuple[Handout, Handout]:
     digest = bytes.fromhex(one.digest)
     path = Path(root, layout.object_path(digest))
-    message = Handout(one.digest + MESSAGE, one.digest, lambda: checked_pieces(lambda: path.open("rb"), str(path), digest))
+    message = Handout(one.digest + MESSAGE, one.digest, lambda: checked_pieces(lambda: open_object(path), str(path), digest))
     return message, text_file(one.digest + PROOF, one.proof.text())
 
 

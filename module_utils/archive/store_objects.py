@@ -45,6 +45,16 @@ class Stored(t.NamedTuple):
     copy_key: bytes
 
 
+def open_object(path: str | Path) -> t.BinaryIO:
+    """The file of an object to read; never what a link in its place leads to. A pipe there is empty, and not waited for."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+
+
+def _content(path: str | Path) -> bytes:
+    with open_object(path) as file:
+        return file.read()
+
+
 def checked_pieces(open_source: t.Callable[[], t.BinaryIO], path: str, digest: bytes) -> t.Iterator[bytes]:
     """The message in an object's file, in pieces; StoreError when it cannot be read, at the end for another digest."""
     total = hashlib.sha256()
@@ -103,7 +113,7 @@ class Objects:
         """See ``Store.read``."""
         path = f"{self.root}/{layout.object_path(digest)}"
         try:
-            body = self._decompressor.decompress(Path(path).read_bytes())
+            body = self._decompressor.decompress(_content(path))
         except OSError as error:
             raise os_failure(error, path) from error
         except DamagedFrameError as error:
@@ -126,7 +136,7 @@ class Objects:
         return True
 
     def _pieces(self, path: Path, digest: bytes) -> t.Iterator[bytes]:
-        return checked_pieces(lambda: path.open("rb"), str(path), digest)
+        return checked_pieces(lambda: open_object(path), str(path), digest)
 
     def has(self, digest: bytes) -> bool:
         """See ``Store.has``."""
@@ -140,7 +150,7 @@ class Objects:
         main = Path(self.root, layout.object_path(digest))
         staged = self._staging_name()
         try:
-            self._write_new(staged, main.read_bytes(), int(main.stat().st_mtime))
+            self._write_new(staged, _content(main), int(main.stat().st_mtime))
             Path(staged).replace(Path(self.root, path))
         finally:
             Path(staged).unlink(missing_ok=True)
@@ -176,7 +186,7 @@ class Objects:
         self._note(path)
         if digest in self._trusted:
             return full.stat().st_size
-        frame = full.read_bytes()
+        frame = _content(full)
         if self._holds(frame, body):
             return len(frame)
         if full.stat().st_ctime < self._opened:

@@ -73,6 +73,19 @@ def test_an_object_is_one_plain_frame_that_nobody_may_write(root: Path, store: S
 # A name that exists proves nothing
 
 
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_what_stands_in_place_of_an_object_is_neither_waited_for_nor_followed(root: Path, tmp_path: Path, kind: str) -> None:
+    with Store.open(str(root)) as store:
+        digest = store.put(BODY, 0).digest
+        path = root / layout.object_path(digest)
+        path.rename(tmp_path / "elsewhere")
+        os.mkfifo(path) if kind == "pipe" else path.symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(StoreError, match="damaged" if kind == "pipe" else "symbolic links"):
+            store.read(digest)
+        with pytest.raises(StoreError, match="damaged" if kind == "pipe" else "symbolic links"):
+            list(store.read_chunks(digest))
+
+
 @pytest.mark.parametrize("content", ["", "short", "wrong", "garbage"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_damaged_object_is_replaced(root: Path, content: str, stream: bool) -> None:
