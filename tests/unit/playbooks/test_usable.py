@@ -25,11 +25,11 @@ def wrong(values: Values, others: dict[str, Values] | None = None, profiles: lis
         "groups": {"kerio_servers": list(servers), "archive_hosts": ["archive1"]},
         "hostvars": {**servers, "archive1": {"archive_profiles": PROFILES if profiles is None else profiles}},
         "archive_hosts_known": ["archive1"],
-        "archive_takers": ["archive1"],
-        "inventory_hostname": "mail1",
-        **values,
+        "archive_taken_by": {"mail1": ["archive1"]},
+        "usable_server": "mail1",
     }
-    parts = ("usable_namesakes", "usable_passwords", "usable_unencrypted")
+    given["kerio_doubles"] = evaluate("usable.yml", "usable_doubles", **given)
+    parts = ("usable_name", "usable_namesakes", "usable_passwords", "usable_unencrypted")
     given |= {part: evaluate("usable.yml", part, **given) for part in parts}
     return str(evaluate("usable.yml", "usable_wrong", **given))
 
@@ -106,17 +106,17 @@ def test_the_master_password_goes_nowhere_without_tls() -> None:
 
 def test_two_servers_of_one_name_are_told_of_each_other() -> None:
     told = wrong({"kerio_connect_name": "two"}, {"mail2": {"kerio_connect_name": " two"}, "mail3": {}})
-    assert told == "kerio_connect_name is two, and so is that of mail2. Give each server a name of its own"
+    assert told == "kerio_connect_name is two, as for mail2. Give each server a name of its own"
     assert wrong({}, {"mail2": {"kerio_connect_name": "mail1"}}).startswith("kerio_connect_name is mail1")
 
 
 @pytest.mark.parametrize("right", [True, False])
 def test_a_name_is_a_text(right: bool) -> None:
     for name in ("one", 5) if right else ("", " ", None, ["one"], "a\nb"):
-        given = {"hostvars": {"mail1": {"kerio_connect_name": name}}, "inventory_hostname": "mail1"}
+        given = {"hostvars": {"mail1": {"kerio_connect_name": name}}, "usable_server": "mail1"}
         found = evaluate("usable.yml", "usable_name", **given)
         assert (evaluate("usable.yml", "usable_name_wrong", usable_name=found) == "") is right, name
-    assert evaluate("usable.yml", "usable_name", hostvars={"mail1": {}}, inventory_hostname="mail1") == "mail1"
+    assert evaluate("usable.yml", "usable_name", hostvars={"mail1": {}}, usable_server="mail1") == "mail1"
 
 
 def test_who_is_left_out_is_in_no_profile() -> None:
