@@ -136,7 +136,7 @@ def _catalog_of(root: str) -> tuple[str, str]:
         (snapshot.CATALOG, snapshot.CHECKPOINT),
     ):
         # SQLite cannot read what was not written back to the file where it may not write beside it.
-        if Path(root, catalog).exists() and (os.access(root, os.W_OK) or not Path(root, f"{catalog}-wal").exists()):
+        if Path(root, catalog).is_file() and (os.access(root, os.W_OK) or not Path(root, f"{catalog}-wal").exists()):
             return f"{root}/{catalog}", checkpoint
     remedy = "Run backup.yml on its host before you copy it or take a snapshot of it"
     raise StoreError(f"{root}/{layout.CATALOG_FILE}", "the other archive has no catalog that can be read as it is", remedy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import typing as t
+from unittest import mock
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_note, snapshot
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_import import HeldCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.modules import archive_import
 from tests.unit.library.module_run import run_module
@@ -140,6 +142,15 @@ def test_a_snapshot_of_a_catalog_in_use_that_cannot_be_written_needs_a_backup(
             assert result.get("imported", {}).get("new") == figures
             refusal = "no catalog that can be read as it is. Run backup.yml on its host before"
             assert (refusal in result["msg"]) is not had
+
+
+def test_a_pipe_in_place_of_the_other_catalog_is_not_waited_at(small: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = beside(small)
+    for path in small.root.glob("catalog.sqlite3*"):
+        path.unlink()
+    os.mkfifo(small.catalog_file)
+    monkeypatch.setattr(HeldCatalog, "open", mock.Mock(side_effect=AssertionError))
+    assert "no catalog that can be read as it is" in take(here, small, servers=["mail1"])["msg"]
 
 
 USELESS: tuple[tuple[dict[str, t.Any], str], ...] = (
