@@ -163,6 +163,10 @@ CASES = {
         {**mailbox("archived_messages_total", still(1000)), **mailbox("excluded_messages", grows(1))},
     ),
     "busy and some of it is excluded by a rule": Case(set(), mailbox("excluded_messages", grows(0.9))),
+    "no folder is selected": Case(
+        {"KerioArchiveMailboxNothingSelected"},
+        {**mailbox("server_uidnext", still(0)), **mailbox("archived_messages_total", still(0))},
+    ),
     "a clock was ahead": Case(
         {"KerioArchiveClockAhead"}, {f"schedule_last_success_timestamp_seconds{{{SCHEDULE}}}": still(30 * 86_400)}
     ),
