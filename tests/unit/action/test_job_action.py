@@ -205,14 +205,15 @@ def test_no_answer_at_all_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) 
         Host(monkeypatch, no_answer()).run()
 
 
-def test_module_that_was_killed_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    killed = no_answer(module_stderr="Killed\n", rc=137)
+@pytest.mark.parametrize(("rc", "said"), [(137, "Killed\n"), (-9, "muxclient: master hello exchange failed\r\n")])
+def test_module_that_was_killed_is_asked_again(monkeypatch: pytest.MonkeyPatch, rc: int, said: str) -> None:
+    killed = no_answer(module_stderr=said, rc=rc)
     assert Host(monkeypatch, running(1, "one"), killed, finished(2, "two", msg="done")).run()["msg"] == "done"
 
 
 @pytest.mark.parametrize("stream", ["module_stdout", "module_stderr"])
 def test_answer_that_cannot_be_read_is_no_lost_connection(monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
-    assert Host(monkeypatch, running(1, "one"), no_answer(**{stream: "Traceback"})).run()["rc"] == -9
+    assert Host(monkeypatch, running(1, "one"), no_answer(rc=1, **{stream: "Traceback"})).run()["rc"] == 1
 
 
 def test_lost_connection_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
