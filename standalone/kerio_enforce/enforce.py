@@ -160,12 +160,18 @@ class Enforcement:
         now = int(self._clock())
         path = self._config.state / "results" / f"{self._schedule.name}.json"
         before = files.read_json(path)
+        runs = [result.as_data(now), *before.get("runs", [])]
+        # The last one that did something is what metrics and the unit that tells speak of.
+        did = next((run for run in runs[self._config.history :] if run["outcome"] != "skipped"), None)
+        runs = runs[: self._config.history]
+        if did is not None and all(run["outcome"] == "skipped" for run in runs):
+            runs[-1] = did
         kept = {
             "version": 1,
             "schedule": self._schedule.name,
             "playbook": self._schedule.playbook,
             "last_success": now if result.outcome == "ok" else before.get("last_success", 0),
-            "runs": [result.as_data(now), *before.get("runs", [])][: self._config.history],
+            "runs": runs,
         }
         files.write_json(path, kept)
 

@@ -67,6 +67,19 @@ def test_the_program_takes_what_the_role_writes() -> None:
     assert set(role["controller_enforce"]) == declared
 
 
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("https://git.example.com/ops/mail.git", False),
+        ("ssh://git@git.example.com/ops/mail.git", False),
+        ("https://bot:s3cret@git.example.com/ops/mail.git", True),
+        ("HTTPS://s3cret@git.example.com/ops/mail.git", True),
+    ],
+)
+def test_a_secret_in_the_url_is_refused_before_anything_is_written(url: str, refused: bool) -> None:
+    assert Role(controller_repository=url)["controller_secret_in_url"] is refused
+
+
 def test_units_are_such_as_systemd_takes(tmp_path: Path) -> None:
     python = tmp_path / "program/python/bin/python"
     python.parent.mkdir(parents=True)

@@ -233,6 +233,17 @@ def test_the_history_is_bounded(scene: Scene) -> None:
     assert len(json.loads((scene.state / "results/hourly-site.json").read_text())["runs"]) == 3
 
 
+def test_starts_that_did_nothing_do_not_push_out_what_was_done(scene: Scene) -> None:
+    scene.commit(site="")
+    enforce(scene)
+    with (scene.state / "lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        for _ in range(5):
+            enforce(scene, history=3)
+    runs = json.loads((scene.state / "results/hourly-site.json").read_text())["runs"]
+    assert [run["outcome"] for run in runs] == ["skipped", "skipped", "ok"]
+
+
 def test_the_failure_unit_says_one_line(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     unit = "kerio-archive-hourly-site.service"
     scene.commit(site=WRITES + "sys.exit(2)")
