@@ -27,6 +27,7 @@ SYSTEMD_RUN = "/usr/bin/systemd-run"
 # It is there where systemd is the first process.
 BOOTED = Path("/run/systemd/system")
 START_SECONDS = 60.0
+_NO_BUS = "Failed to connect to bus"
 AUTO, ALWAYS, NEVER = "auto", "true", "false"
 
 # The code is a folder's name, or the archive that Ansible ships a module in: that is deleted when the module ends.
@@ -146,6 +147,8 @@ def launch(task: Task, lock: int, service: Service) -> str:
     if answer.endswith(RUNS):
         return ""
     told = answer.decode("utf-8", "replace").strip().splitlines()
+    if told and told[-1].startswith(_NO_BUS):
+        return f"{told[-1]}. Install the package dbus, by which units are started, or set archive_host_systemd to false"
     return told[-1] if told else f"the unit {task.unit} ended before the work began: journalctl -u {task.unit} tells why"
 
 

@@ -147,6 +147,14 @@ def test_what_systemd_says_is_the_reason_when_there_is_no_unit(fake: Path, tmp_p
     assert begin(tmp_path).state == job.RUNNING
 
 
+def test_host_without_dbus_is_told_what_to_install(fake: Path, tmp_path: Path) -> None:
+    (fake / "systemd-run").write_text(
+        "#!/bin/sh\necho Failed to connect to bus: No such file or directory >&2\nexit 1\n", "utf-8"
+    )
+    with pytest.raises(JobError, match=r"No such file or directory\. Install the package dbus"):
+        begin(tmp_path)
+
+
 @pytest.mark.usefixtures("fake")
 def test_unit_that_cannot_begin_says_why(tmp_path: Path) -> None:
     (tmp_path / "state" / "edit" / "log").mkdir(parents=True)
