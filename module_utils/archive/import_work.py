@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 import typing as t
 from collections import defaultdict
@@ -199,9 +201,18 @@ class Work:
         if source.last_run is None or (here and self.catalog.was_read(here)):
             return
         routes = [(import_plan.route_here(route.name, self._ids), route) for route in self.other.catalog.route_rows(source.id)]
-        kept = [type(route)(name, route.complete, route.rules, route.reconciled, route.due) for name, route in routes if name]
+        kept = [
+            dataclasses.replace(route, name=name, complete=route.complete and not (name.startswith(MULTIDROP) and self._behind))
+            for name, route in routes
+            if name
+        ]
         self.sink.report.folders += 1
         self.sink.folder(place, self.other.catalog.figures(source.id), kept)
+
+    @functools.cached_property
+    def _behind(self) -> bool:
+        """Whether anybody stays there, who may have had copies, of which no placement tells."""
+        return not {user.id for user in self.other.catalog.users(deleted=True)} <= {pair.there.id for pair in self.pairs}
 
 
 def _placement(folder: UserFolder, row: PlacementRow) -> str:

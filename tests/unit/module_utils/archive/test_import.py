@@ -18,7 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import encoded
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError
-from tests.unit.module_utils.archive.engine_fake import Archive, mail, multidrop
+from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, mail, multidrop
 from tests.unit.module_utils.archive.import_scene import BY, beside, everything, mail_of, taken
 from tests.unit.module_utils.archive.rebuild_scene import (
     ALICE,
@@ -168,6 +168,28 @@ def test_what_was_filed_there_for_others_is_looked_at_for_the_users_here(small: 
     here.run()
     gina = {name.rpartition("/")[2].partition(".")[2][:64] for name in here.tree() if name.startswith("gina")}
     assert gina == {hashlib.sha256(body).hexdigest() for body in bodies}
+    assert verified(here) == []
+
+
+def test_what_was_a_copy_for_somebody_who_stays_there_is_filed_for_the_same_user_here(small: Archive) -> None:
+    body, carol = mail(90, to="carol@example.org"), "carol@example.org"
+    small.hosts = ["mail1", "mail2"]
+    small.profiles = [MULTIPLE, {**multidrop(), "servers": ["mail1"]}]
+    small.passwords = {"journal": f"not-a-secret-{JOURNAL}"}
+    small.user(carol, server="mail2")
+    own = small.servers.folder("mail2", carol).add(mail(90, to=carol, top="Received: by mail2\r\n"))
+    small.servers.folder("mail1", JOURNAL).add(body)
+    small.run()
+    own.expunge(1)
+    here = beside(small)
+    here.user(carol, server="mail2")
+    report = taken(here, small, servers=["mail1"])
+    assert (carol in report.users, report.warnings) == (False, [])
+    asked = fetched(small)
+    here.run()
+    assert fetched(small) == asked
+    (placed,) = [name for name in here.tree() if name.startswith(carol)]
+    assert hashlib.sha256(body).hexdigest() in placed
     assert verified(here) == []
 
 
