@@ -124,7 +124,7 @@ class JobAction(ActionBase):
         """Call the module. Not a word from it is a lost connection too: somebody killed it, or the program that keeps it."""
         answer: Data = self._execute_module(module_args=args, task_vars=variables)
         silent = answer.get("failed") and answer.get("module_stdout") == ""
-        # Of a module that was killed a shell says so, and SSH that a program beside it is gone; its own death is a negative number.
+        # Of a module that was killed a shell says so, of another program SSH; its own death is a negative number.
         killed = answer.get("rc", 0) < 0 or answer.get("rc") == KILLED
         if silent and (killed or not answer.get("module_stderr")):
             raise AnsibleConnectionFailure(f"No answer came back (exit status {answer.get('rc')})")
