@@ -119,7 +119,8 @@ def update(config: Config, git: Git) -> Checkout:
     verified = _verify(config, git, tag or target) if config.verify_signature else False
     if target != head:
         _move(config, git, target)
-    files.write_json(config.state / VERSION, {"version": config.version})
+    if files.read_json(config.state / VERSION).get("version") != config.version:
+        files.write_json(config.state / VERSION, {"version": config.version})
     committed = int(git.ok("log", "-1", "--format=%ct", target) or 0)
     return Checkout(target, committed, not done.returncode, verified, warnings + _environment_warning(config))
 

@@ -85,7 +85,7 @@ class Enforcement:
         figures = files.read_json(self._config.state / "figures.json")
         before = figures.get("checkout", {})
         try:
-            checkout = update(self._config, Git(self._config))
+            checkout = self._update()
         except EnforceError as error:
             result.outcome, result.failures = "refused", [str(error)]
             result.summary = f"nothing run: {error}"
@@ -105,6 +105,13 @@ class Enforcement:
             result.outcome = "failed" if result.outcome == "ok" else result.outcome
             result.failures.append(f"the result is not kept: {error}. Check the disk of the controller.")
         self.publish(figures)
+
+    def _update(self) -> Checkout:
+        try:
+            return update(self._config, Git(self._config))
+        except OSError as error:
+            subject = f"checkout {self._config.checkout}"
+            raise EnforceError("missing", subject, str(error), "Check the disk, and who owns the files") from error
 
     def _checkout(self, checkout: Checkout, before: Data) -> Data:
         return {

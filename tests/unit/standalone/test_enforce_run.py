@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from standalone.kerio_enforce import process
+from standalone.kerio_enforce import files, process
 from standalone.kerio_enforce.__main__ import main
 from standalone.kerio_enforce.enforce import Enforcement, environment_of, failure_text
 from standalone.kerio_enforce.process import Stop
@@ -135,6 +136,20 @@ def test_a_result_that_cannot_be_kept_is_told_and_is_no_success(scene: Scene, ca
     assert enforce(scene) == 1
     assert "the result is not kept" in capsys.readouterr().out
     assert values(scene, "textfile_timestamp_seconds")
+
+
+def test_a_disk_on_which_nothing_can_be_written_is_told(
+    scene: Scene, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: t.Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    scene.commit(site="")
+    monkeypatch.setattr(files, "write_json", full)
+    assert enforce(scene) == 1
+    printed = capsys.readouterr().out
+    assert "refused: nothing run: checkout " in printed and "No space left on device" in printed
+    assert values(scene, "problem")['problem="missing"'] == 1
 
 
 def test_a_stop_ends_the_wait_for_another_run(scene: Scene) -> None:
