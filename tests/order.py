@@ -14,6 +14,9 @@ TESTS = Path(__file__).parent
 # More than half a minute each, the longest first.
 LONG = (
     "hosts/test_site_hosts.py",
+    "hosts/test_archive_hosts.py",
+    "hosts/test_archive_hosts_mail.py",
+    "hosts/test_archive_hosts_limits.py",
     "hosts/test_kerio_hosts.py",
     "hosts/test_kerio_hosts_site.py",
     "faults/test_power_loss.py",

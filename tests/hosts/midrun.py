@@ -162,12 +162,15 @@ def let_a_minute_pass(fleet: Fleet, host: str) -> None:
     file.write_text(json.dumps({**said, "at": said["at"] - ATTENDED_SECONDS}), encoding="utf-8")
 
 
-def cut_ssh(fleet: Fleet) -> None:
-    """End every SSH connection of the controller."""
+def cut_ssh(fleet: Fleet) -> bool:
+    """End every SSH connection of the controller; tell whether a module was to answer by one of them."""
+    waited = False
     for pid in network.processes(fleet.name):
         with contextlib.suppress(OSError):
             if Path(f"/proc/{pid}/comm").read_text().strip() == "ssh":
+                waited |= b"BECOME-SUCCESS" in Path(f"/proc/{pid}/cmdline").read_bytes()
                 os.kill(pid, signal.SIGKILL)
+    return waited
 
 
 def run_of(done: PlaybookRun, host: str) -> Task:

@@ -58,9 +58,9 @@ def test_power_lost_then_network_and_ssh_cut(fleet: Fleet) -> None:
     mail += midrun.load(fleet, "kerio1", "network")
     playing = fleet.start_play("archive", "verify", limit=HOST, extra={**SLOWLY, "kerio_connect_imap_bandwidth": "40K"})
     following = midrun.middle(fleet, HOST, playing)
-    # The task has its first answer, which has told that the run goes on.
+    # The task has its first answer, which has told that the run goes on, and then misses one.
     assert wait_until(lambda: f"archive_run: [{HOST}]" in playing.output(), PATIENCE)
-    midrun.cut_ssh(fleet)
+    assert wait_until(lambda: midrun.cut_ssh(fleet), PATIENCE)
     with midrun.cable_pulled(archive, CUT_SECONDS):
         assert midrun.running(fleet, HOST)
     done = playing.wait()
