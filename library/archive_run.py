@@ -91,7 +91,7 @@ options:
         removed leaves everything as it is.
       - See C(docs/profiles.md) for every key with an example.
     type: list
-    elements: dict
+    elements: raw
     required: true
   mode:
     description:
@@ -358,7 +358,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap import argument
 ARGUMENTS = {
     "root": {"type": "path", "required": True},
     "servers": arguments.servers(),
-    "profiles": {"type": "list", "elements": "dict", "required": True},
+    "profiles": {"type": "list", "elements": "raw", "required": True},
     "mode": {"type": "str", "choices": ["archive", "test", "estimate", "stop", "compare"], "default": "archive"},
     "compare_sample": {"type": "int", "default": 0},
     "compare_sizes": {"type": "bool", "default": False},

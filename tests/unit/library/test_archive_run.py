@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.mailops.kerio.plugins.doc_fragments import forecast, imap_servers, ledger
+from ansible_collections.mailops.kerio.plugins.doc_fragments import forecast, imap_servers, ledger, service
 from ansible_collections.mailops.kerio.plugins.doc_fragments import job as job_fragment
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run, run_look
@@ -74,7 +74,7 @@ def compare(spec: dict[str, t.Any], documented: dict[str, t.Any]) -> None:
 
 
 def test_documentation_is_the_argument_spec() -> None:
-    texts = [fragment.ModuleDocFragment.DOCUMENTATION for fragment in (forecast, imap_servers, job_fragment, ledger)]
+    texts = [fragment.ModuleDocFragment.DOCUMENTATION for fragment in (forecast, imap_servers, job_fragment, ledger, service)]
     documented = [yaml.safe_load(text)["options"] for text in (archive_run.DOCUMENTATION, *texts)]
     compare(archive_run.ARGUMENTS, {name: option for options in documented for name, option in options.items()})
 
@@ -198,6 +198,7 @@ def test_unverified_certificates_are_told_every_time(archive: Archive, servers: 
     [
         ({"servers": [{"name": "mail1", "access": "IMAP", "master_password": MASTER}]}, "without TLS"),
         ({"profiles": [{"name": "p", "method": "pop3"}]}, "profile p, key method"),
+        ({"profiles": ["all"]}, "profile number 1: 'all' is no dictionary. Give each profile as a dictionary of keys"),
         ({"only": ["nobody"]}, "no profile has this name"),
         ({"servers": [server(other_master_password=MASTER)]}, "other_master_password: it is the same as master_password"),
         (
