@@ -17,6 +17,7 @@ PORTS = {"IMAP": 143, "Secure IMAP": 993, "SMTP": 25, "admin": 4040}
 HOME = "/opt/kerio"
 INSTALL = f"{HOME}/mailserver"
 UNIT = "kerio-connect.service"
+STORE_UNIT = "kerio-store.service"
 SCRIPT = "/etc/init.d/kerio-connect"
 # Where the mail lies is part of the real server; the double's Dovecot runs whether the server does or not.
 STORE = f"""[Unit]
@@ -26,6 +27,7 @@ Before={UNIT} rc-local.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+Restart=on-failure
 WorkingDirectory={service.HOST_ROOT}
 Environment=PYTHONDONTWRITEBYTECODE=1
 ExecStart={service.HOST_PYTHON} -c "from tests.lab.dovecot import Dovecot; Dovecot('{HOME}/dovecot').start()"
@@ -66,9 +68,14 @@ class HostServer(LabServer):
         return subprocess.CompletedProcess(words, 0, said, "")
 
     def wait_ready(self, seconds: float = 30) -> None:
-        """Until the admin API answers, for a thread that is in the network."""
+        """Until the store runs and the admin API answers, for a thread that is in the network."""
+        if not service.wait_until(self._stores, 2 * seconds):
+            raise cli_lab.LabError(f"{self.name}: no store: {self.machine.run('journalctl', '--unit', STORE_UNIT, '--lines=20')}")
         if not service.wait_until(lambda: ports.is_open(self.admin_port, self.host), seconds):
             raise cli_lab.LabError(f"{self.name}: the admin API does not answer; see {self.machine.root}{INSTALL}/store/logs")
+
+    def _stores(self) -> bool:
+        return self.machine.run("systemctl", "is-active", STORE_UNIT, check=False).strip() == "active"
 
     def mailboxes(self) -> list[generate.Mailbox]:
         return [
@@ -89,9 +96,9 @@ def install(machine: Machine, index: int, people: int, chosen: dict[str, Any]) -
     )
     switches.Switches.from_mapping(chosen)
     entry = cli_lab.install_server(place, index, people, chosen)
-    write(machine, "etc/systemd/system/kerio-store.service", STORE)
+    write(machine, f"etc/systemd/system/{STORE_UNIT}", STORE)
     write(machine, "etc/tmpfiles.d/kerio.conf", PID_LINK)
-    enable(machine, "kerio-store.service")
+    enable(machine, STORE_UNIT)
     return json.loads(json.dumps(entry).replace(str(machine.root), ""))  # type: ignore[no-any-return]
 
 

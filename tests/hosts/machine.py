@@ -94,7 +94,9 @@ class Machine:
         """Begin to boot; `wait` tells when it is up."""
         for group in self._groups():
             group.mkdir(parents=True, exist_ok=True)
-        words = ["systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine={self.name}", "--boot", "--register=no"]
+        # Fleets that run beside each other have hosts of the same names; systemd-nspawn keeps folders by the name of the machine.
+        words = ["systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine={self.net.namespace(self.name)}"]
+        words += [f"--hostname={self.name}", "--boot", "--register=no"]
         words += ["--keep-unit", f"--network-namespace-path={network.NAMED / self.net.namespace(self.name)}", "--console=pipe"]
         words += ["--kill-signal=SIGRTMIN+3", "--link-journal=no", "--resolv-conf=off", "--timezone=off"]
         words += [f"--bind={outside}:{place}" for place, outside in self.binds.items()]
@@ -108,14 +110,26 @@ class Machine:
             )
 
     def wait(self, seconds: float = BOOT_SECONDS) -> None:
-        """Until SSH answers."""
+        """Until its administrator can log in over SSH."""
+        # Of many starts on a busy machine one got nowhere now and then, without a word on its console.
+        if not self._comes_up(seconds):
+            self.kill()
+            self.start()
+            if not self._comes_up(seconds):
+                raise MachineError(f"{self.name} does not answer to SSH: {self.console[-1500:]}")
+
+    def _comes_up(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while not self._answers():
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
-                raise MachineError(f"{self.name} does not answer to SSH: {self.console[-1500:]}")
+                return False
             time.sleep(0.02)
+        return True
 
     def _answers(self) -> bool:
+        # Until then only root may log in, and SSH answers earlier.
+        if not self.pid or Path(f"/proc/{self.pid}/root/run/nologin").exists():
+            return False
         with contextlib.suppress(OSError), network.inside(self.net.name):
             link = socket.create_connection((self.address, 22), timeout=2)
             with link:

@@ -106,6 +106,8 @@ class Dovecot:
             self._process.wait()
         account = pwd.getpwnam(MAIL_USER) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         home = self._prepare_home(account)
+        # After a loss of power its number may be that of another program, and Dovecot would not start.
+        (home / "run" / "master.pid").unlink(missing_ok=True)
         port, password = ports.free(1)[0], secrets.token_urlsafe(18)
         names = {"me": account.pw_name, "group": grp.getgrgid(account.pw_gid).gr_name, "home": str(home)}
         names |= {"port": str(port), "password": password}
