@@ -64,7 +64,7 @@ def test_host_that_went_down_at_any_step_is_found_and_completed_by_the_next_run(
 ) -> None:
     story = play(tmp_path, {"kill": name, "reboot": OTHER_BOOT, "autostart": autostart})
     faulty, after = story["faulty"], story["after"]
-    assert "it was killed, the host was restarted" in faulty["answer"]["error"]["cause"]
+    assert "ended without a result: it was killed" in faulty["answer"]["error"]["cause"]
     assert "error" not in after["answer"], after["answer"]["msg"]
     # A server that was not stopped in between has not saved its file.
     assert after["file"].encode() in (EDITED, EDITED.replace(b"<!-- saved -->", b"<!-- kept -->"))

@@ -20,7 +20,7 @@ from tests.proof.independent_reader import Row
 
 ARCHIVED, COPY = 1, 2
 OBJECT_NAME = re.compile(r"([0-9a-f]{64})(\.[1-9][0-9]*)?")
-OF_RUNS = tuple(f'INSERT INTO "{table}"' for table in ("runs", "totals", "sqlite_sequence"))
+OF_RUNS = tuple(f'INSERT INTO "{table}"' for table in ("runs", "mailbox_passes", "totals", "sqlite_sequence"))
 SPECIAL = {"": "%", "cur": "%63ur", "new": "%6Eew", "tmp": "%74mp"}
 
 SOURCES = (
