@@ -143,7 +143,8 @@ class Machine:
             return 0
         nspawn = self._process.pid
         with contextlib.suppress(OSError):
-            return int((Path("/proc") / f"{nspawn}/task/{nspawn}/children").read_text().split()[0] or 0)
+            children = (Path("/proc") / f"{nspawn}/task/{nspawn}/children").read_text().split()
+            return int(children[0]) if children else 0
         return 0
 
     def halt(self) -> None:
