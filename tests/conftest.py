@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,16 @@ for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
 pytest_plugins = ["tests.lab.fixtures", "tests.faults.counting", "tests.hosts.plugin", "tests.order"]
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
+UMASK = os.umask(0o022)
+os.umask(UMASK)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _umask_of_the_session() -> Iterator[None]:
+    """Give each file the umask of the session: a store leaves its process 027, which closes what later files make for others."""
+    os.umask(UMASK)
+    yield
+    os.umask(UMASK)
 
 
 def allowed_reasons() -> list[str]:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+import stat
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -229,8 +230,23 @@ def _try(wanted: Wanted) -> None:
         access_state.write(folder / name, moved + additions.get(name, ""), wanted.rights)
     tree = access_state.tree_of(wanted.root, wanted.accounts[0]) if wanted.accounts else _empty_tree(folder, wanted.rights)
     access_state.make_home(folder / access_trial.HOME, tree, wanted.rights)
-    trial.run()
+    try:
+        trial.run()
+    except AccessError as error:
+        if (closed := _closed(wanted, error)) is not None:
+            raise closed from error
+        raise
     _remove(folder)
+
+
+def _closed(wanted: Wanted, error: AccessError) -> AccessError | None:
+    """What the operator can do when Dovecot may not get to the archive: it tells a path in a home, and a wrong reason."""
+    folder = access_state.closed_above(wanted.root, wanted.rights) if "Permission denied" in error.cause else None
+    if folder is None:
+        return None
+    facts = folder.stat()
+    cause = f"mode {stat.S_IMODE(facts.st_mode):04o} lets the user who reads mail for Dovecot not through to {wanted.root}"
+    return AccessError(str(folder), cause, f"Let him through (chmod o+x), then run again: nothing was put in use ({error.cause})")
 
 
 def _empty_tree(folder: Path, rights: Rights) -> str:

@@ -161,6 +161,21 @@ def without_tree(root: str, accounts: t.Iterable[Account]) -> list[Account]:
     return [account for account in accounts if not Path(tree_of(root, account), layout.INBOX, layout.MAILDIR_PARTS[-1]).is_dir()]
 
 
+def closed_above(root: str, rights: Rights) -> Path | None:
+    """The outermost directory above the archive whose mode lets the mail user not get through; ACLs may say otherwise."""
+    groups = {rights.mail_gid}
+    try:
+        groups.add(Path(root).stat().st_gid)  # mail_access_groups
+        for folder in reversed(Path(root).resolve().parents):
+            facts = folder.stat()
+            digit = stat.S_IXUSR if facts.st_uid == rights.mail_uid else stat.S_IXGRP if facts.st_gid in groups else stat.S_IXOTH
+            if not facts.st_mode & digit and rights.mail_uid != 0:
+                return folder
+    except OSError as error:
+        raise os_failure(error, root) from error
+    return None
+
+
 def with_hidden_folder(root: str, accounts: t.Iterable[Account]) -> list[Account]:
     """People whose own tree has a folder of the name below which Dovecot shows the archives of others."""
     hidden = access_files.PREFIX.rstrip("/")
