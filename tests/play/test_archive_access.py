@@ -24,6 +24,13 @@ from tests.play.helpers import SECRET, Step, play, run
 from tests.play.trees import tree
 
 ORDER = 4711
+LIMIT = "archive_access_guesses_per_account"
+# What two servers declare that would not be safe, and what is said of their number of failed logins.
+UNSAFE: dict[str, t.Any] = {
+    "kerio_connect_imap_access": "IMAP",
+    "kerio_connect_security_policy": {"failed_logins_to_lock": 4, "anti_hammering_failed_logins": 51},
+}
+ACTS = f"{LIMIT} is 4, but Kerio acts at the failed login number 4. Set {LIMIT} to less, and not to 0."
 
 
 class Stand:
@@ -211,24 +218,31 @@ def told(done: PlaybookRun) -> str:
 @pytest.mark.shows("broken")
 def test_what_would_not_be_safe_is_told_before_anything_is_made(stand: Stand) -> None:
     before = tree(stand.state / "candidate")
-    done = stand.serve(
-        kerio_connect_imap_access="IMAP",
-        kerio_connect_security_policy={"failed_logins_to_lock": 4, "anti_hammering_failed_logins": 51},
-        archive_access_key="/no/such/key",
-        archive_access_root="/root",
-    )
+    # No profile logs in with the master password, by which a server with IMAP would be left out.
+    done = stand.serve(**UNSAFE, archive_profiles=[], archive_access_key="/no/such/key", archive_access_root="/root")
     assert done.changed() == []
-    limit = "archive_access_guesses_per_account"
-    acts = f"{limit} is 4, but Kerio acts at the failed login number 4. Set {limit} to less, and not to 0."
     clear = "its access is IMAP, so passwords of people would be sent to it without encryption. Say IMAP-SSL or IMAP-TLS in"
     mode = f"{stat.S_IMODE(Path('/root').stat().st_mode):04o}"
     sentences = [
         f"/root: group root, mode {mode}. Dovecot reads the archive as a member of its group.",
         "/no/such/key: not there. Put the certificate",
-        *(f"{name}: {problem}" for name in ("mail1", "mail2") for problem in (clear, acts)),
+        *(f"{name}: {problem}" for name in ("mail1", "mail2") for problem in (clear, ACTS)),
     ]
     said = told(done)
     places = [said.find(sentence) for sentence in sentences]
     assert said.startswith(f"The archive is not served to people: {sentences[0]}") and places == sorted(set(places)), said
     assert "per_server" not in said
+    assert tree(stand.state / "candidate") == before
+
+
+@pytest.mark.shows("broken")
+def test_of_servers_that_are_left_out_all_that_would_not_be_safe_is_told_in_one_run(stand: Stand) -> None:
+    before = tree(stand.state / "candidate")
+    done = stand.serve(**UNSAFE)
+    assert done.rc != 0 and done.changed() == []
+    said = {task.host: str(task.result["msg"]) for task in done.failed()}
+    clear = "kerio_connect_imap_access is IMAP, by which the profile mailboxes would show the master password to the network."
+    for name in ("mail1", "mail2"):
+        assert said[name] == f"Its variables in the inventory cannot be used: {clear} Give IMAP-TLS or IMAP-SSL", said
+    assert told(done) == f"The archive is not served to people: mail1: {ACTS} mail2: {ACTS}"
     assert tree(stand.state / "candidate") == before

@@ -13,9 +13,9 @@ from tests.unit.playbooks.templating import evaluate
 SECRET = "not-a-secret-master"
 
 
-def servers(policy: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+def servers(policy: dict[str, t.Any], **facts: t.Any) -> list[dict[str, t.Any]]:
     reached = {"name": "one", "host": "mail1", "port": None, "access": "IMAP-TLS", "ca_file": "/ca.pem", "validate_certs": False}
-    known = {"mail1": {"kerio_connect_security_policy": policy}, "mail2": {}}
+    known = {"mail1": {"kerio_connect_security_policy": policy, **facts}, "mail2": {}}
     archive_servers = [{**reached, "master_password": SECRET, "timeout": 60}, {**reached, "name": "two", "host": "mail2"}]
     given = {"archive_servers_named": ["mail1", "mail2"], "hostvars": known, "archive_servers": archive_servers}
     found: list[dict[str, t.Any]] = evaluate("access.yml", "archive_access_servers", **given)
@@ -46,6 +46,14 @@ def test_kerio_acts_where_its_policy_says_so(policy: dict[str, t.Any], lock: int
     first, second = servers(policy)
     assert (first["failed_logins_to_lock"], first["failed_logins_to_block"]) == (lock, block)
     assert (second["failed_logins_to_lock"], second["failed_logins_to_block"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "lock"),
+    [({}, 5), ({"kerio_variables_wrong": True}, None), ({"kerio_variables_wrong": True, "kerio_values_refused": True}, 5)],
+)
+def test_a_policy_counts_when_it_can_be_read_though_the_server_is_left_out(facts: dict[str, t.Any], lock: int | None) -> None:
+    assert servers({"failed_logins_to_lock": 5}, **facts)[0]["failed_logins_to_lock"] == lock
 
 
 def test_of_two_servers_with_one_name_the_first_is_asked() -> None:
