@@ -210,7 +210,7 @@ class Disk:
             if there.rpartition("/")[0] not in folders:
                 continue  # its directory was lost
             if self.history.nodes[node].is_directory:
-                os.mkdir(there, self.history.nodes[node].mode)  # noqa: PTH102
+                os.mkdir(there, self.history.nodes[node].mode)  # noqa: PTH102  texts for paths, see above
                 folders.add(there)
             elif node in made:
                 os.link(made[node], there)

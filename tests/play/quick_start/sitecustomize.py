@@ -31,7 +31,7 @@ def kept(source: bytes, make: t.Callable[[], t.Any]) -> t.Any:
     key = _imp.source_hash(importlib.util._RAW_MAGIC_NUMBER, source).hex()  # type: ignore[attr-defined]
     path = os.path.join(FOLDER, f"{key}-{len(source)}")  # noqa: PTH118  pathlib is not loaded for this
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb") as file:  # noqa: PTH123  the same
             return marshal.loads(file.read())  # noqa: S302  written below
     except OSError:
         made = make()
@@ -42,9 +42,9 @@ def kept(source: bytes, make: t.Callable[[], t.Any]) -> t.Any:
 def _keep(path: str, made: t.Any) -> None:
     own = f"{path}.{os.getpid()}"
     try:
-        with open(own, "wb") as file:  # noqa: PTH123
+        with open(own, "wb") as file:  # noqa: PTH123  the same
             file.write(marshal.dumps(made))
-        os.replace(own, path)  # noqa: PTH105
+        os.replace(own, path)  # noqa: PTH105  the same
     except OSError:  # some tests take a module the right to write
         return
 
@@ -67,7 +67,7 @@ def found(importer: zipimport.zipimporter, name: str) -> Found:
 
 def execute(text: str, names: dict[str, t.Any], own: dict[str, t.Any]) -> None:
     """What a data class does with the text of its methods."""
-    exec(kept(text.encode(), lambda: compile(text, "<string>", "exec")), names, own)  # noqa: S102
+    exec(kept(text.encode(), lambda: compile(text, "<string>", "exec")), names, own)  # noqa: S102  the text of dataclasses itself
 
 
 def keep_routes() -> None:
