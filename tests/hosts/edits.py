@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.hosts.double import UNIT, HostServer
 from tests.hosts.fleet import Fleet
+from tests.hosts.midrun import PATIENCE
 from tests.lab.playbooks import PlaybookRun, Playing, Task
+from tests.lab.service import wait_until
 
 BOOK = """---
 - name: Ensure mailserver.cfg is as declared
@@ -25,7 +26,6 @@ BOOK = """---
 """
 JOBS = "/var/lib/kerio-archive/jobs"
 VARIABLE = re.compile(r'<variable name="AutoExpungeOnDelete">([01])</variable>')
-PATIENCE = 60.0
 
 Data = dict[str, Any]
 
@@ -58,12 +58,13 @@ def warned(task: Task) -> str:
 
 
 def until(holds: Callable[[], object], playing: Playing | None = None) -> None:
-    """Wait until something is so, at most as long as a playbook runs."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        ended = playing is not None and playing.process.poll() is not None
-        assert time.monotonic() < deadline and not ended, playing.output() if playing else "it does not become so"
-        time.sleep(0.02)
+    """Wait until something is so and stays so for a moment, at most as long as a playbook runs."""
+
+    def over() -> bool:
+        return playing is not None and playing.process.poll() is not None
+
+    there = wait_until(lambda: holds() or over(), PATIENCE)
+    assert there and holds(), playing.output() if playing else "it does not become so"
 
 
 class Watched:
