@@ -17,6 +17,7 @@ import yaml
 
 from tests.hosts import image
 from tests.hosts.fleet import INVENTORY, Fleet
+from tests.hosts.midrun import PATIENCE
 from tests.lab.playbooks import ROOT, PlaybookRun
 from tests.play.helpers import SECRET
 
@@ -140,7 +141,7 @@ class Controller:
 
     def start(self, schedule: str) -> None:
         """Start a unit and wait until it ended."""
-        self.machine.run("systemctl", "start", f"kerio-archive-{schedule}.service", check=False, timeout=120)
+        self.machine.run("systemctl", "start", f"kerio-archive-{schedule}.service", check=False, timeout=PATIENCE)
 
     def journal(self, unit: str) -> str:
         return self.machine.run("journalctl", "--no-pager", "--output=cat", f"--unit={unit}")

@@ -13,13 +13,13 @@ import pytest
 
 from tests.hosts.fleet import Fleet
 from tests.hosts.machine import Machine
+from tests.hosts.midrun import PATIENCE
 from tests.lab.playbooks import Playing
 from tests.lab.service import wait_until
 
 ROOT = "/srv/archive/kerio"
 ACCOUNT = "kerio-archive"
 MEMORY = 700 << 20
-PATIENCE = 60
 
 
 def owners(machine: Machine) -> set[str]:

@@ -10,10 +10,10 @@ import pytest
 from tests.hosts.controller_scene import ACCOUNT, BROKEN, DRIFT, HOME, METRICS, OLD, VAULT_PASSWORD, Controller, wheels
 from tests.hosts.fleet import Fleet
 from tests.hosts.image import Image
+from tests.hosts.midrun import PATIENCE
 from tests.lab.playbooks import PlaybookRun
 from tests.lab.service import wait_until
 
-PATIENCE = 90
 CHANGED = {
     "Ensure the program knows what is declared",
     "Ensure timers that are no longer declared are stopped",
