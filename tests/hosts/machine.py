@@ -160,9 +160,11 @@ class Machine:
 
     def kill(self) -> None:
         """Lose the power."""
-        # The child, because nspawn itself would leave its host behind.
+        # The child, because nspawn itself would leave its host behind; one that got nowhere has none.
         if pid := self.pid:
             os.kill(pid, signal.SIGKILL)
+        elif self._process is not None:
+            self._process.kill()
         if self._process is not None:
             self._process.wait(30)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from tests.hosts import conftest, image, network, remains
 from tests.hosts.fleet import Fleet
-from tests.hosts.machine import FAMILY, Machine, hierarchies
+from tests.hosts.machine import FAMILY, Machine, MachineError, hierarchies
 from tests.lab.service import wait_until
 
 
@@ -82,6 +83,25 @@ def _faults(fleet: Fleet) -> None:
     assert 86400 + 3600 <= second - first < 86400 + 3660
     assert "192.0.2.1" in ssh(fleet, "archive1", "getent", "hosts", "packages").stdout
     assert machine.run("ip", "route") == "192.0.2.0/24 dev host0 proto kernel scope link src 192.0.2.21 \n"
+
+
+def test_host_that_got_nowhere_is_started_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine("archive1", network.Network("nowhere", {}), tmp_path, [], {})
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        machine._process = subprocess.Popen(["sleep", "1000"])  # as nspawn without its child
+        started.append(machine._process)
+
+    monkeypatch.setattr(machine, "start", start)
+    (tmp_path / "console.log").touch()
+    machine.start()
+    with pytest.raises(MachineError, match="archive1 does not answer to SSH"):
+        machine.wait(0.1)
+    assert started[0].returncode == -signal.SIGKILL
+    assert len(started) == 2
+    machine.kill()
+    assert started[1].returncode == -signal.SIGKILL
 
 
 def test_skip_fails_where_the_project_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
