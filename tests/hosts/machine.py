@@ -29,6 +29,7 @@ CLOCK = "/opt/lab-clock"
 FAMILY = "kerio-archive-hosts"
 ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; exec "$@"'
 BOOT_SECONDS = 60.0
+STOP_SECONDS = 120.0  # systemd itself lets a unit take 90
 
 
 class MachineError(Exception):
@@ -152,7 +153,7 @@ class Machine:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
-    def stop(self, seconds: float = 60) -> None:
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Shut down as an administrator does."""
         self.halt()
         if self._process is not None:
