@@ -59,12 +59,6 @@ def host_image() -> image.Image:
     return image.image()
 
 
-@pytest.fixture(scope="module")
-def bare_fleet(host_image: image.Image) -> Iterator[Fleet]:
-    """Hosts on which nothing was done yet."""
-    yield from _running(Fleet.make(remains.new_name(), host_image))
-
-
 @pytest.fixture(scope="session")
 def first_runs(host_image: image.Image) -> converged.FirstRuns:
     """What the first runs of site.yml did in this session."""
@@ -74,10 +68,7 @@ def first_runs(host_image: image.Image) -> converged.FirstRuns:
 @pytest.fixture(scope="module")
 def fleet(host_image: image.Image, first_runs: converged.FirstRuns) -> Iterator[Fleet]:
     """Hosts as after these, booted anew: configured, with mail archived."""
-    yield from _running(Fleet.again(remains.new_name(), host_image, first_runs.fleet))
-
-
-def _running(fleet: Fleet) -> Iterator[Fleet]:
+    fleet = Fleet.again(remains.new_name(), host_image, first_runs.fleet)
     try:
         fleet.start()
         with fleet.inside():
