@@ -21,13 +21,16 @@ for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
 pytest_plugins = ["tests.lab.fixtures", "tests.faults.counting", "tests.hosts.plugin", "tests.order"]
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
-UMASK = os.umask(0o022)
+UMASK = 0o022
 os.umask(UMASK)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _umask_of_the_session() -> Iterator[None]:
-    """Give each file the umask of the session: a store leaves its process 027, which closes what later files make for others."""
+def _usual_umask() -> Iterator[None]:
+    """Give each file the usual umask: a store leaves its process 027, which closes what later files make for other accounts.
+
+    The caller's may do so as well, and then nobody but root could log in to hosts of tests.
+    """
     os.umask(UMASK)
     yield
     os.umask(UMASK)
