@@ -8,6 +8,7 @@ cut short goes on where it was. The bytes are always copied: a link would have t
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +90,10 @@ class Import:
         counting = Counting(other, catalog, counted)
         begin(counting)
         work(counting)
-        if self._wish.check_mode or counted.stopped or not counted.changed:
+        if counted.stopped:
+            # What was counted is not here.
+            return dataclasses.replace(counted, users={}, users_made=0, mailboxes=[], folders=0)
+        if self._wish.check_mode or not counted.changed:
             return counted
         with contextlib.ExitStack() as turn:
             # Whom archive_users makes or changes meanwhile would not be the users that this is planned with.
@@ -112,6 +116,9 @@ class Import:
         """Look once more: everything is here now but for what could not be had."""
         proof, _begin, work = self._pass(other, store, catalog, head)
         work(Counting(other, catalog, proof))
+        if proof.stopped:
+            report.stopped = True
+            return 0
         missing = report.totals().damaged + report.totals().lost
         found = proof.totals()
         return found.messages - found.known - missing

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import typing as t
+from dataclasses import dataclass
 from unittest import mock
 
 import pytest
@@ -14,6 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import impor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_import import ImportCatalog, Taking
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_plan import Choice
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_report import Figures, Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.importing import Import, Wish
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from tests.unit.module_utils.archive.engine_fake import Archive, mail
@@ -108,21 +110,45 @@ def test_rows_are_committed_after_what_they_speak_of_is_durable(scene: Archive) 
     assert (wrong, rows) == ([], len(scene.files()))
 
 
+@dataclass
+class Stop:
+    """Asks for an end from the first progress on at which ``query`` gives something else than 0."""
+
+    archive: Archive
+    query: str
+    stop_requested: bool = False
+
+    def progress(self, _line: str, **_data: t.Any) -> None:
+        self.stop_requested |= self.archive.rows(self.query) != [(0,)]
+
+
+def stopped(here: Archive, there: Archive, query: str) -> Report:
+    """What an import says that ends by ``query``."""
+    choice = Choice(frozenset(ALL["users"]), servers=frozenset(ALL["servers"]))
+    return Import(Wish(str(here.root), str(there.root), choice), Stop(here, query)).run()
+
+
 def test_a_stop_ends_it_between_two_batches_and_it_goes_on(scene: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_sink, "STEP_MESSAGES", 7)
     here = beside(scene)
-
-    class Stop:
-        stop_requested = False
-
-        def progress(self, _line: str, **_data: t.Any) -> None:
-            Stop.stop_requested = here.rows("SELECT count(*) FROM placements") != [(0,)]
-
-    choice = Choice(frozenset(ALL["users"]), servers=frozenset(ALL["servers"]))
-    report = Import(Wish(str(here.root), str(scene.root), choice), Stop()).run()
+    report = stopped(here, scene, "SELECT count(*) FROM placements")
     assert (report.stopped, report.failed, 0 < len(here.tree()) < len(scene.tree())) == (True, True, True)
     assert verified(here) == []
     taken(here, scene, **ALL)
+    assert (mail_of(here), here.substance()) == (mail_of(scene), scene.substance())
+
+
+def test_a_stop_while_it_counts_has_taken_nothing(scene: Archive) -> None:
+    here = beside(scene)
+    report = stopped(here, scene, "SELECT 1")
+    assert (report.stopped, report.failed, report.changed, report.totals()) == (True, True, False, Figures())
+    assert (here.tree(), here.rows("SELECT count(*) FROM runs")) == ([], [(0,)])
+
+
+def test_a_stop_while_it_looks_once_more_is_told_although_all_was_taken(scene: Archive) -> None:
+    here = beside(scene)
+    report = stopped(here, scene, "SELECT count(finished) FROM runs")
+    assert (report.stopped, report.failed, report.changed, report.untaken) == (True, True, True, 0)
     assert (mail_of(here), here.substance()) == (mail_of(scene), scene.substance())
 
 
