@@ -171,7 +171,7 @@ def start(
     Raises ``BusyError`` (``details['holder']``) while another job of this name lives, ``JobError`` when it cannot be started.
     A unit takes its work over in a pickle: functions of modules, ``functools.partial`` of them, and data.
     """
-    in_unit = service is not None and service.in_unit
+    unit = service if service is not None and service.in_unit else None
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise JobError(f"job {name!r}", "the name is not usable as a file name", "Use letters, digits, dots and dashes")
     text = json.dumps(about)
@@ -181,7 +181,7 @@ def start(
     lock = _take_lock(folder, owner)
     try:
         task = Task(folder, uuid.uuid4().hex, work, json.loads(text), owner, tuple(secrets))
-        reason = job_unit.launch(task, lock, service) if service is not None and in_unit else launch(task, lock)
+        reason = job_unit.launch(task, lock, unit) if unit else launch(task, lock)
     finally:
         os.close(lock)
     if reason:

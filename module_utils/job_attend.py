@@ -95,8 +95,8 @@ def attend(
             work = prepare()
             if work is None:
                 return _told(state_dir, name, Turn(None), alone)
-            begin = functools.partial(start, about=about, owner=owner, secrets=secrets, service=service)
-            now = _started_by_whom(functools.partial(begin, state_dir, name, work), state_dir, name)
+            begin = functools.partial(start, state_dir, name, work, about=about, owner=owner, secrets=secrets, service=service)
+            now = _started_by_whom(begin, state_dir, name)
             continue
         # Who asks is worth less than the answer: the disk may be full by now.
         with contextlib.suppress(JobError):
