@@ -53,7 +53,6 @@ class _Output:
     limit: int
     unwritten: str = ""
     kept: int = 0
-    total: int = 0
     tail: deque[bytes] = field(default_factory=deque)
     tail_size: int = 0
 
@@ -67,7 +66,6 @@ class _Output:
             except OSError as error:  # a full disk is no reason to end the playbook
                 self.unwritten, self.limit = str(error), 0
             self.kept += min(room, len(data))
-        self.total += len(data)
         self.tail.append(data)
         self.tail_size += len(data)
         while self.tail_size - len(self.tail[0]) > TAIL_BYTES:
