@@ -60,7 +60,7 @@ def _import(wish: Wish, reporter: Reporter) -> Data:
     try:
         return outcome_of(wish, Import(wish, reporter).run())
     except BusyError as error:
-        return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
+        return job_outcome.in_use(error)
 
 
 def outcome_of(wish: Wish, report: Report) -> Data:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job, job_account, job_attend, job_unit
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, store_handover
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError
 from ansible_collections.mailops.kerio.plugins.module_utils.job_unit import Service
 
 # Suboption of job_service -> property of the unit.
@@ -60,6 +61,11 @@ def service_of(params: Data, writes: t.Sequence[str] = (), sees: t.Sequence[str]
 def state_dir(params: Data) -> Path:
     """Where the jobs of these parameters have their state."""
     return Path(_asked(params).get("state_dir") or Path(params["root"], layout.JOBS))
+
+
+def in_use(error: BusyError) -> Data:
+    """The fields of ``runner.Outcome`` of a job to which the archive is not free: it ends well, having done nothing."""
+    return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
 
 
 def follow(

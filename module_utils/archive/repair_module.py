@@ -94,7 +94,7 @@ def _repair(
     try:
         return outcome_of(Repair(root, backups, asks, reporter, write, processes).run(), fails, not write)
     except BusyError as error:
-        return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
+        return job_outcome.in_use(error)
 
 
 def outcome_of(repaired: Repaired, fails: bool, check_mode: bool = False) -> Data:

@@ -166,7 +166,7 @@ def _run(options: Options, fails: bool, forecast_days: int, reporter: Reporter) 
         told["data"]["run"]["unverified"] = options.unverified()
         return told
     except BusyError as error:
-        return {"changed": False, "msg": f"Nothing done: {error}", "data": {"holder": error.details.get("holder")}}
+        return job_outcome.in_use(error)
 
 
 def _about(params: Data) -> Data:
