@@ -22,8 +22,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
 
-PAGE = 5_000  # rows in memory at a time
-_STEP = 500  # values in one statement
 _MESSAGE = "uidvalidity, uid, state, digest, size, vsize, internaldate, flags, reason, attempts, run_id, archived"
 _FIGURES = "uidvalidity, uidnext, messages, highestmodseq, rules, complete"
 _PUT_MESSAGE = (
@@ -79,11 +77,11 @@ class HeldCatalog(Catalog):
         query = f"SELECT DISTINCT digest FROM placements WHERE user_id = ? AND origin IN ({marks})"
         return {row[0] for user in users for row in self.rows(query, (user, *origins))}
 
-    def all_messages(self, folder_id: int) -> t.Iterator[list[StoredMessage]]:
-        """The rows of a source folder in all states, some thousand at a time."""
+    def all_messages(self, folder_id: int, most: int) -> t.Iterator[list[StoredMessage]]:
+        """The rows of a source folder in all states, ``most`` at a time."""
         query = (
             f"SELECT {_MESSAGE} FROM source_messages WHERE folder_id = ? AND (uidvalidity, uid) > (?, ?)"
-            f" ORDER BY uidvalidity, uid LIMIT {PAGE}"
+            f" ORDER BY uidvalidity, uid LIMIT {most}"
         )
         position = (-1, -1)
         while page := self.rows(query, (folder_id, *position)):
@@ -128,13 +126,8 @@ class ImportCatalog(HeldCatalog):
 
     def without(self, digests: t.Iterable[bytes]) -> set[bytes]:
         """Those of ``digests`` that have no object yet, nor were counted."""
-        left = set(digests)
-        wanted = sorted(left)
-        for first in range(0, len(wanted), _STEP):
-            some = wanted[first : first + _STEP]
-            query = f"SELECT digest FROM temp.had WHERE digest IN ({', '.join('?' * len(some))})"
-            left.difference_update(row[0] for row in self.rows(query, some))
-        return left
+        wanted = set(digests)
+        return wanted - {row[0] for row in self._of("SELECT digest FROM temp.had WHERE digest IN ({})", wanted)}
 
     def count_with(self, digests: t.Iterable[bytes]) -> None:
         """Take them for objects that are there from now on."""

@@ -146,11 +146,10 @@ class Work:
         for source in catalog.mailbox_folders(mailbox.server, mailbox.name).values():
             place = (mailbox.server, mailbox.name, source.name)
             left_out = one.left_out
-            for page in catalog.all_messages(source.id):
-                for first in range(0, len(page), STEP_MESSAGES):
-                    if self.reporter.stop_requested:
-                        return
-                    self._rows(place, page[first : first + STEP_MESSAGES], only, one, copies)
+            for page in catalog.all_messages(source.id, STEP_MESSAGES):
+                if self.reporter.stop_requested:
+                    return
+                self._rows(place, page, only, one, copies)
             self._receipts(place, source, only, one)
             if mailbox.whole and not mailbox.strangers and one.left_out == left_out:
                 self._folder(place, source)

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_source, import_users, store_lock
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_source, import_users, import_work, store_lock
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_import import ImportCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog
@@ -71,7 +71,10 @@ def test_all_of_a_server_is_as_it_was_and_nothing_is_read_again(scene: Archive) 
     assert verified(here) == []
 
 
-def test_rows_of_users_messages_and_receipts_are_those_of_the_other_archive(scene: Archive) -> None:
+def test_rows_of_users_messages_and_receipts_are_those_of_the_other_archive(
+    scene: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_work, "STEP_MESSAGES", 2)  # so that no folder is read at once
     here = beside(scene)
     taken(here, scene, **ALL)
     there, rows = rows_of(scene), rows_of(here)
