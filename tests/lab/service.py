@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 # On a host of its own (tests/hosts).
 HOST_ROOT = Path("/opt/kerio-lab")
 HOST_PYTHON = "/usr/bin/python3"
-TICK, LONGEST_TICK = 0.02, 0.25
+TICK, LONGEST_TICK = 0.02, 0.1
 SCRIPT = """#!/bin/sh
 # Init script of the lab's mail server.
 cd {root} && exec {python} -m tests.lab.service "$1" {install}
@@ -108,7 +108,7 @@ def processes_of(install: Path) -> list[int]:
 
 
 def wait_until(holds: Callable[[], object], seconds: float) -> bool:
-    """Look again and again. Where that costs something, the looking takes a fifth of the time, and leaves the rest to others."""
+    """Look again and again, less often where a look costs something: what is waited for needs the machine as well."""
     deadline = time.monotonic() + seconds
     while True:
         began = time.monotonic()
