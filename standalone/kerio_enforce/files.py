@@ -48,9 +48,7 @@ def locked(
 ) -> t.Iterator[dict[str, t.Any] | None]:
     """Hold the lock, as ``about`` says to others; yields what the holder says when another one has it after ``wait`` seconds.
 
-    ``given_up`` ends the wait.
-
-    The lock ends with this process: programs that it starts do not inherit it.
+    ``given_up`` ends the wait. The lock ends with this process: programs that it starts do not inherit it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + wait

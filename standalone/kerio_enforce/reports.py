@@ -37,10 +37,10 @@ def merged(figures: Data, site: Data, drift: Data, now: int, *, whole: bool) -> 
     """The figures with those of another run in them; ``whole``: it was not limited to some hosts, so all others are gone."""
     servers, hosts = dict(_named(figures.get("servers"))), dict(_named(figures.get("archive_hosts")))
     if site and not site.get("check"):
-        servers = {**_kept(servers, _named(site.get("servers")), whole)}
+        servers = _kept(servers, _named(site.get("servers")), whole)
         for name, server in _named(site.get("servers")).items():
             servers[name] = {**servers.get(name, {}), **_host(server, now)}
-        hosts = {**_kept(hosts, _named(site.get("archive_hosts")), whole)}
+        hosts = _kept(hosts, _named(site.get("archive_hosts")), whole)
         for name, host in _named(site.get("archive_hosts")).items():
             hosts[name] = {**hosts.get(name, {}), **_host(host, now), **_run(host, hosts.get(name, {}), now)}
     if drift:
