@@ -77,8 +77,8 @@ class MailboxFigures:
 class Report:
     """``users``: name -> figures. ``origin``, ``entries`` and ``root`` are of the ledger of the other archive.
 
-    ``folders``: source folders that were taken with how far they were read. ``untaken``: placements that are not here although
-    nothing stood in their way; there are none.
+    ``folders``: source folders that were taken with how far they were read. ``problems``: the first of them. ``untaken``:
+    placements that are not here although nothing stood in their way; there are none.
     """
 
     source: str
@@ -91,7 +91,7 @@ class Report:
     mailboxes: list[MailboxFigures] = field(default_factory=list)
     folders: int = 0
     problems: list[Problem] = field(default_factory=list)
-    more_problems: int = 0
+    problem_count: int = 0
     warnings: list[str] = field(default_factory=list)
     stopped: bool = False
     untaken: int = 0
@@ -99,10 +99,9 @@ class Report:
 
     def tell(self, problem: Problem) -> None:
         """Keep a problem; of very many only their number."""
-        if len(self.problems) < LISTED * 10:
+        self.problem_count += 1
+        if len(self.problems) < LISTED:
             self.problems.append(problem)
-        else:
-            self.more_problems += 1
 
     @property
     def changed(self) -> bool:
@@ -127,10 +126,7 @@ class Report:
     def noted(self) -> Data:
         """The figures of the whole, for the ledger and for the row of the run."""
         rows = {f"rows_{key}": sum(getattr(one, key) for one in self.mailboxes) for key in ("new", "known", "left_out")}
-        return {"import": self.source, **dataclasses.asdict(self.totals()), **rows, "problems": self._problem_count()}
-
-    def _problem_count(self) -> int:
-        return len(self.problems) + self.more_problems
+        return {"import": self.source, **dataclasses.asdict(self.totals()), **rows, "problems": self.problem_count}
 
     def as_data(self) -> Data:
         """The plain data of the result."""
@@ -139,8 +135,8 @@ class Report:
             "users": [{"name": name, **dataclasses.asdict(figures)} for name, figures in self.users.items()],
             "mailboxes": [one.as_data() for one in self.mailboxes],
             "ledger": {"origin": self.origin, "entries": self.entries, "root": self.root},
-            "problems": [problem._asdict() for problem in self.problems[:LISTED]],
-            "problem_count": self._problem_count(),
+            "problems": [problem._asdict() for problem in self.problems],
+            "problem_count": self.problem_count,
             "checkpoint": self.checkpoint,
         }
 
@@ -158,6 +154,6 @@ class Report:
         parts += ["stopped before the end; import again"] if self.stopped else []
         parts += [f"{self.untaken:,} messages are not here although nothing stood in their way"] if self.untaken else []
         if self.problems:
-            more = self._problem_count() - NAMED
+            more = self.problem_count - NAMED
             parts.append("; ".join(one.text for one in self.problems[:NAMED]) + (f"; and {more:,} more" if more > 0 else ""))
         return f"{self.source}: {'; '.join(parts)}"

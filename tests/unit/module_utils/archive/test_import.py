@@ -16,6 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebu
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow, UserStep, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import encoded
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_report import LISTED, Problem, Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, mail, multidrop
@@ -378,3 +379,12 @@ def test_a_namesake_is_not_taken_for_the_user(small: Archive) -> None:
     assert (problem.where, list(report.users)) == (BOB, [ALICE])
     assert "nothing says that they are one person" in problem.text
     assert {name.split("/")[0] for name in here.tree()} == {ALICE}
+
+
+def test_of_very_many_problems_the_first_are_told_and_all_are_counted() -> None:
+    report = Report("/other")
+    for number in range(LISTED + 1):
+        report.tell(Problem("alice", f"{number}", "it is damaged", "Repair it"))
+    told = report.as_data()
+    assert (len(told["problems"]), told["problem_count"], report.noted()["problems"]) == (LISTED, LISTED + 1, LISTED + 1)
+    assert report.sentence(check_mode=False).endswith("alice: 2: it is damaged. Repair it; and 98 more")
