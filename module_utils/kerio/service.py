@@ -139,7 +139,7 @@ class Service:
             if stopping and not processes:
                 # It was still on its way out, and beside it the command did nothing.
                 stopping = []
-                said = self._run(command, self.start_timeout)
+                said, began = self._run(command, self.start_timeout), time.monotonic()
                 continue
             missing = [] if processes else ["its process"]
             missing += self.ready.missing()

@@ -14,6 +14,7 @@ import time
 import typing as t
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -137,6 +138,24 @@ def test_start_beside_a_server_that_is_still_leaving_is_repeated(fake: FakeKerio
     timer.join()
     assert process != leaving[0]
     assert fake.calls() == ["start", "stop", "start", "start"]
+
+
+def test_patience_begins_with_the_start_that_is_repeated(fake: FakeKerio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The repeated command says that it failed, and the process comes within what is waited for then."""
+    clock = [0.0]
+    leaving, came = (service.Process(pid, f"boot {pid}", 0.0) for pid in (1, 2))
+    at = [(0, [leaving]), (2 * service.FAILED_SECONDS, []), (2.5 * service.FAILED_SECONDS, [came])]
+
+    def processes(*_: object) -> list[service.Process]:
+        return [found for since, found in at if since <= clock[0]][-1]
+
+    waits = SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda _seconds: clock.append(clock.pop() + 1))
+    monkeypatch.setattr(service, "time", waits)
+    monkeypatch.setattr(service.service_unit, "apart", list)
+    monkeypatch.setattr(service.Ready, "missing", lambda _self: [] if came in processes() else ["IMAP"])
+    monkeypatch.setattr(service.Service, "_run", lambda *_: service._Said("start", failed=True))
+    monkeypatch.setattr(service.Service, "processes", processes)
+    assert fake.service(ready=replace(fake.service().ready, timeout=300)).start() == came
 
 
 def test_start_that_is_refused_tells_what_the_script_said(fake: FakeKerio) -> None:
