@@ -77,6 +77,7 @@ def test_job_is_a_unit_with_its_account_its_limits_and_its_own_folders(fake: Pat
             "NoNewPrivileges": "yes",
             "ProtectSystem": "strict",
             "CapabilityBoundingSet": "",
+            "LimitCORE": "0",
             "ReadWritePaths": f'"{tmp_path}"',
         }.items()
     )
