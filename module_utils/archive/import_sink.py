@@ -49,7 +49,6 @@ class Counting:
         self.report = report
         self.lost = other.catalog.lost()
         self.ids: dict[str, int] = {}  # who was made: by name
-        catalog.know_objects()
 
     def users(self, made: t.Sequence[UserStep], left: t.Sequence[UserStep]) -> None:
         """Make users, and say which of them left."""

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import typing as t
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +103,11 @@ class OtherArchive:
         with contextlib.suppress(EvidenceError):
             origin = evidence_checkpoint.checkpoint_of(evidence_checkpoint.newest(self.root, self._checkpoint)).origin
         return Head(origin, position.entries, root)
+
+    @functools.cached_property
+    def origins(self) -> dict[str, Counter[int]]:
+        """What filed the placements: how many of which user. It takes a look at all of them."""
+        return self.catalog.origins()
 
     # Bytes
 

@@ -51,6 +51,7 @@ class Work:
     def run(self) -> None:
         """Users first, so that rows of messages never speak of placements that are not there."""
         report = self.sink.report
+        self.catalog.know_objects()
         for number, pair in enumerate(self.pairs, 1):
             if self.reporter.stop_requested:
                 break

@@ -142,7 +142,7 @@ class Import:
             if pair.why:
                 report.tell(Problem(pair.there.name, "the user", pair.why, pair.remedy))
         made, left, told = import_users.steps(good, [pair for pair in matched if pair.there.id not in ids], current)
-        mailboxes = import_plan.mailboxes(folders, other.catalog.origins(), [pair.there for pair in good], choice)
+        mailboxes = import_plan.mailboxes(folders, other.origins, [pair.there for pair in good], choice)
         report.warnings += told
         names = {user.id: user.name for user in everybody}
         report.warnings += [import_plan.strangers_warning(one, names) for one in mailboxes if one.strangers]
