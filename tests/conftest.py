@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,15 @@ def _usual_umask() -> Iterator[None]:
     os.umask(UMASK)
     yield
     os.umask(UMASK)
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A folder like tmp_path for tests of other accounts: what is above that one is closed to them by each start of pytest."""
+    with tempfile.TemporaryDirectory(prefix="kerio-open-") as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
 
 
 def allowed_reasons() -> list[str]:

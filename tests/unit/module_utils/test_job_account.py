@@ -19,11 +19,9 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="no right to be another
 
 
 @pytest.fixture
-def theirs(tmp_path: Path) -> Path:
-    """A folder of the account. Those above can be passed by everybody."""
-    for folder in [tmp_path, *tmp_path.parents][:3]:
-        folder.chmod(0o755)
-    folder = tmp_path / "theirs"
+def theirs(open_path: Path) -> Path:
+    """A folder of the account."""
+    folder = open_path / "theirs"
     folder.mkdir()
     os.chown(folder, ACCOUNT.pw_uid, ACCOUNT.pw_gid)
     return folder

@@ -24,20 +24,18 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="no right to be anothe
 
 
 @pytest.fixture(autouse=True)
-def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
+def synced(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
     """Whose the root and its content are each time that all disks are synced, which takes long where others write."""
     seen: list[set[int]] = []
-    root = str(tmp_path / "archive")
+    root = str(open_path / "archive")
     monkeypatch.setattr(store_handover.os, "sync", lambda: seen.append(owners(root)))
     return seen
 
 
 @pytest.fixture
-def wish(tmp_path: Path) -> store_setup.Wish:
+def wish(open_path: Path) -> store_setup.Wish:
     """What is declared of an archive that root has used: an object with two names, a job, and a link that somebody put there."""
-    for folder in [tmp_path, *tmp_path.parents][:3]:
-        folder.chmod(0o755)
-    wish = store_setup.Wish(str(tmp_path / "archive"))
+    wish = store_setup.Wish(str(open_path / "archive"))
     store_setup.ensure(wish, check_mode=False)
     with Store.open(wish.root) as store:
         store.put(b"message", 0)
@@ -45,8 +43,8 @@ def wish(tmp_path: Path) -> store_setup.Wish:
     cur = Path(wish.root, "mail", "alice", "cur")
     cur.mkdir(parents=True)
     os.link(one, cur / "1.a")
-    (tmp_path / "of root").touch()
-    Path(wish.root, "mail", "link").symlink_to(tmp_path / "of root")
+    (open_path / "of root").touch()
+    Path(wish.root, "mail", "link").symlink_to(open_path / "of root")
     Path(wish.root, "jobs", "archive_run").mkdir(mode=0o700)
     Path(wish.root, "jobs", "archive_run.lock").touch(mode=0o600)
     return dataclasses.replace(wish, owner=ACCOUNT.pw_name)
@@ -64,7 +62,7 @@ def test_archive_of_somebody_else_is_refused_until_it_is_taken_over(wish: store_
     assert (tree(Path(wish.root)), owners(wish.root)) == (before, {0})
 
 
-def test_archive_is_handed_over_as_a_whole_and_once(wish: store_setup.Wish, tmp_path: Path, synced: list[set[int]]) -> None:
+def test_archive_is_handed_over_as_a_whole_and_once(wish: store_setup.Wish, open_path: Path, synced: list[set[int]]) -> None:
     taken = dataclasses.replace(wish, take_over=True)
     check = store_setup.ensure(taken, check_mode=True)
     assert (check.changed, check.diff["after"]["uid"], owners(wish.root)) == (True, ACCOUNT.pw_uid, {0})
@@ -72,7 +70,7 @@ def test_archive_is_handed_over_as_a_whole_and_once(wish: store_setup.Wish, tmp_
     assert done.changed and done.msg.endswith("the archive was handed over to its new owner")
     assert owners(wish.root) == {ACCOUNT.pw_uid}
     assert synced == [{0, ACCOUNT.pw_uid}], "durable before the root tells that all is done"
-    assert (tmp_path / "of root").stat().st_uid == 0
+    assert (open_path / "of root").stat().st_uid == 0
     again = store_setup.ensure(taken, check_mode=False)
     assert not again.changed
     assert not store_setup.ensure(wish, check_mode=False).changed
@@ -118,9 +116,8 @@ def test_nothing_is_handed_over_while_something_is_under_way(wish: store_setup.W
     assert owners(wish.root) == {0}
 
 
-def test_new_archive_is_made_by_its_owner_with_the_group_that_reads(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    wish = store_setup.Wish(str(tmp_path / "archive"), ACCOUNT.pw_name, "games")
+def test_new_archive_is_made_by_its_owner_with_the_group_that_reads(open_path: Path) -> None:
+    wish = store_setup.Wish(str(open_path / "archive"), ACCOUNT.pw_name, "games")
     assert store_setup.ensure(wish, check_mode=False).changed
     found = {(path.stat().st_uid, path.stat().st_gid) for path in (Path(wish.root), *Path(wish.root).rglob("*"))}
     assert found == {(ACCOUNT.pw_uid, Path(wish.root).stat().st_gid)}
@@ -129,9 +126,9 @@ def test_new_archive_is_made_by_its_owner_with_the_group_that_reads(tmp_path: Pa
     assert not store_setup.ensure(wish, check_mode=False).changed
 
 
-def test_trees_for_readers_are_made_by_the_owner_who_cannot_lead_root_elsewhere(wish: store_setup.Wish, tmp_path: Path) -> None:
+def test_trees_for_readers_are_made_by_the_owner_who_cannot_lead_root_elsewhere(wish: store_setup.Wish, open_path: Path) -> None:
     store_setup.ensure(dataclasses.replace(wish, take_over=True), check_mode=False)
-    closed = tmp_path / "closed"
+    closed = open_path / "closed"
     closed.mkdir(mode=0o700)
     Path(wish.root, "mail", "bob").symlink_to(closed)
     bob, carol = (t.cast("t.Any", types.SimpleNamespace(tree=name)) for name in ("bob", "carol"))
@@ -142,14 +139,14 @@ def test_trees_for_readers_are_made_by_the_owner_who_cannot_lead_root_elsewhere(
     assert owners(f"{wish.root}/mail/carol") == {ACCOUNT.pw_uid}
 
 
-def test_lock_that_leads_elsewhere_is_not_written_to(wish: store_setup.Wish, tmp_path: Path) -> None:
-    (tmp_path / "of root").write_text("kept")
+def test_lock_that_leads_elsewhere_is_not_written_to(wish: store_setup.Wish, open_path: Path) -> None:
+    (open_path / "of root").write_text("kept")
     lock = Path(wish.root, "lock")
     lock.unlink(missing_ok=True)
-    lock.symlink_to(tmp_path / "of root")
+    lock.symlink_to(open_path / "of root")
     with pytest.raises(StoreError, match=r"lock: Too many levels of symbolic links\. Take away the symbolic link"):
         store_setup.ensure(dataclasses.replace(wish, take_over=True), check_mode=False)
-    assert (tmp_path / "of root").read_text() == "kept"
+    assert (open_path / "of root").read_text() == "kept"
 
 
 def test_pipe_in_place_of_the_lock_of_a_job_is_not_waited_for(wish: store_setup.Wish) -> None:
