@@ -36,7 +36,8 @@ def test_network_cut_while_archived_mail_is_deleted(fleet: Fleet) -> None:
     user = midrun.people(fleet, "kerio2")[0]
     profile = {"name": "dedicated", "method": "single_mailbox", "servers": ["kerio2"], "mailbox": user["address"]}
     profile |= {"target_user": user["address"], "credentials": "master", "delete": {"after_days": 0, "dedicated": True}}
-    extra = {"archive_profiles": [profile], "kerio_connect_imap_timeout": 5}
+    # Of two archive hosts that have the profile none may delete.
+    extra = {"archive_profiles": [profile], "kerio_connect_archive_hosts": [OLD], "kerio_connect_imap_timeout": 5}
     mail = midrun.load(fleet, "kerio2", "deleted")
     there = left_on_server(fleet, "kerio2", user)
     before = midrun.job_id(fleet, OLD)
