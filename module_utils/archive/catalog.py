@@ -37,21 +37,23 @@ _INSERT_OBJECT = "INSERT INTO objects(digest, size, stored_size) VALUES (?, ?, ?
 _INSERT_PLACEMENT = (
     f"INSERT INTO placements({_PLACEMENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(folder_id, digest) DO NOTHING"
 )
+# What was once fetched stays known when the message is seen as vanished or deleted later.
+STAYS_KNOWN = (
+    " digest = coalesce(excluded.digest, digest), size = coalesce(excluded.size, size), vsize = coalesce(excluded.vsize, vsize),"
+    " internaldate = coalesce(excluded.internaldate, internaldate),"
+    # Another digest under the same UID is another message: its age begins anew.
+    " archived = CASE WHEN excluded.digest IS NULL OR excluded.digest IS digest"
+    " THEN coalesce(archived, excluded.archived) ELSE excluded.archived END"
+)
 _PUT_MESSAGE = (
     "INSERT INTO source_messages"
     "(folder_id, uidvalidity, run_id, uid, state, digest, size, vsize, internaldate, flags, reason, attempts, archived)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, iif(?6 IS NULL, NULL, ?13))"
-    # What was once fetched stays known when the message is seen as vanished or deleted later.
-    " ON CONFLICT(folder_id, uidvalidity, uid) DO UPDATE SET state = excluded.state, run_id = excluded.run_id,"
-    " digest = coalesce(excluded.digest, digest), size = coalesce(excluded.size, size), vsize = coalesce(excluded.vsize, vsize),"
-    " internaldate = coalesce(excluded.internaldate, internaldate),"
+    f" ON CONFLICT(folder_id, uidvalidity, uid) DO UPDATE SET state = excluded.state, run_id = excluded.run_id,{STAYS_KNOWN},"
     " flags = CASE WHEN excluded.digest IS NULL THEN flags ELSE excluded.flags END,"
     # Why a message was left stays known when it is gone.
     f" reason = iif(excluded.state = {int(State.VANISHED)} AND excluded.reason = '', reason, excluded.reason),"
-    " attempts = excluded.attempts,"
-    # Another digest under the same UID is another message: its age begins anew.
-    " archived = CASE WHEN excluded.digest IS NULL OR excluded.digest IS digest"
-    " THEN coalesce(archived, excluded.archived) ELSE excluded.archived END"
+    " attempts = excluded.attempts"
 )
 _REMOVE_PLACEMENT = "DELETE FROM placements WHERE folder_id = ? AND digest = ?"
 # Another route has not seen what this one files; its own next pass files that from the store.

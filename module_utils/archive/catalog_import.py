@@ -9,7 +9,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import STAYS_KNOWN, Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_receipts import StoredReceipt
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
     Batch,
@@ -26,10 +26,8 @@ _MESSAGE = "uidvalidity, uid, state, digest, size, vsize, internaldate, flags, r
 _FIGURES = "uidvalidity, uidnext, messages, highestmodseq, rules, complete"
 _PUT_MESSAGE = (
     f"INSERT INTO source_messages(folder_id, {_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT(folder_id, uidvalidity, uid) DO UPDATE SET state = excluded.state, digest = coalesce(excluded.digest, digest),"
-    " size = coalesce(excluded.size, size), vsize = coalesce(excluded.vsize, vsize),"
-    " internaldate = coalesce(excluded.internaldate, internaldate), flags = excluded.flags, reason = excluded.reason,"
-    " attempts = excluded.attempts, run_id = excluded.run_id, archived = coalesce(archived, excluded.archived)"
+    f" ON CONFLICT(folder_id, uidvalidity, uid) DO UPDATE SET state = excluded.state, run_id = excluded.run_id,{STAYS_KNOWN},"
+    " flags = excluded.flags, reason = excluded.reason, attempts = excluded.attempts"
 )
 _LOOK_AGAIN = "UPDATE folder_routes SET complete = 0 WHERE folder_id = ? AND complete"
 _PUT_RECEIPT = (
