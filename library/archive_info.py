@@ -64,6 +64,43 @@ unknown_addresses:
   type: list
   elements: dict
   sample: [{address: carol@example.com, messages: 12}]
+failed_messages:
+  description:
+    - Messages that could not be archived, those in quarantine first, at most 200; RV(states) counts all of them. C(state) is
+      C(failed) or C(quarantined).
+    - C(acknowledge) is what accepts a message in quarantine when it is put into O(mailops.kerio.archive_run#module:acknowledged).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {server: mail1, mailbox: alice@example.com, folder: INBOX, uidvalidity: 1, uid: 7, state: failed, attempts: 2,
+       reason: NO internal error, acknowledge: ""}
+users_without_mailbox:
+  description:
+    - Archive users who are enabled and of whom no profile reads a mailbox, and C(why), at most 200;
+      C(users_without_mailbox_count) are all of them. Empty where no profile reads the mailboxes of users.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{user: dora@example.com, server: mail1, why: no profile reads a mailbox of this user}]
+users_without_mailbox_count:
+  description: How many they are.
+  returned: success
+  type: int
+  sample: 1
+mailboxes_without_user:
+  description:
+    - Mailboxes that were archived and whose address no archive user has, such as those of leavers, and C(why), at most 200.
+      A mailbox that a profile names is nobody's on purpose, and left out.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{server: mail1, mailbox: erik@example.com, why: "was archived, and no archive user has this address any more"}]
+mailboxes_without_user_count:
+  description: How many they are.
+  returned: success
+  type: int
+  sample: 1
 mailboxes:
   description:
     - Each mailbox of each profile that a run came to. C(tried) and C(succeeded) say when one last tried it and last went through

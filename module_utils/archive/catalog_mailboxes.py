@@ -25,6 +25,28 @@ _HELD = (
     f" AND m.state NOT IN ({State.DELETED:d}, {State.VANISHED:d})"
 )
 
+# The condition is word for word that of the partial index.
+_STUCK = (
+    "SELECT f.server, f.mailbox, f.name, m.uidvalidity, m.uid, m.state, m.attempts, m.reason FROM source_messages m"
+    " JOIN source_folders f ON f.id = m.folder_id WHERE m.state IN (3, 4, 5, 6)"
+    f" AND m.state IN ({State.FAILED:d}, {State.QUARANTINED:d})"
+    " ORDER BY m.state DESC, f.server, f.mailbox, f.name, m.uidvalidity, m.uid LIMIT ?"
+)
+_HAVE_FOLDERS = "SELECT DISTINCT server, mailbox FROM source_folders WHERE messages >= 0 ORDER BY server, mailbox"
+
+
+class StuckMessage(t.NamedTuple):
+    """A message that could not be archived, and why; ``state`` is failed or quarantined."""
+
+    server: str
+    mailbox: str
+    folder: str
+    uidvalidity: int
+    uid: int
+    state: State
+    attempts: int
+    reason: str
+
 
 class MailboxPass(t.NamedTuple):
     """One mailbox of one profile in one run, or the sum of all runs. Times are seconds since the epoch.
@@ -74,3 +96,11 @@ class MailboxTables(Database):
     def bytes_held(self, server: str, mailbox: str) -> int:
         """Bytes of the messages that a mailbox has on its server, as far as they were read. Scans the mailbox's rows."""
         return int(self.row(_HELD, (server, mailbox))[0])
+
+    def stuck_messages(self, most: int) -> list[StuckMessage]:
+        """Messages that could not be archived, those in quarantine first."""
+        return [StuckMessage._make((*row[:5], State(row[5]), *row[6:])) for row in self.rows(_STUCK, (most,))]
+
+    def source_mailboxes(self) -> list[tuple[str, str]]:
+        """(server, mailbox) of all that was ever read and has folders on its server, as far as is known."""
+        return [(server, mailbox) for server, mailbox in self.rows(_HAVE_FOLDERS)]

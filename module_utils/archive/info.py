@@ -8,13 +8,19 @@ import typing as t
 from collections import Counter
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import growth, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import growth, info_people, layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import unknown_addresses
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.forecast import Forecast
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import OPEN, State
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import LISTED_ADDRESSES
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_quarantine import Acknowledged
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import LISTED_ADDRESSES, LISTED_USERS
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mailboxes import StuckMessage
+
+LISTED_MESSAGES = 200
 
 
 def declare(params: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -47,11 +53,31 @@ def read(root: str, runs: int, reserve: int) -> tuple[dict[str, t.Any], Forecast
             "unknown_addresses": [
                 {"address": address, "messages": count} for address, count in unknown.most_common(LISTED_ADDRESSES)
             ],
+            "failed_messages": [_stuck(one) for one in catalog.stuck_messages(LISTED_MESSAGES)],
             "mailboxes": [one.as_data() for one in catalog.mailbox_passes()],
+            **_unmatched(catalog),
             "forecast": found.as_data(),
             "runs": [dataclasses.asdict(run) for run in catalog.last_runs(runs)],
         }
         return data, found
+
+
+def _stuck(message: StuckMessage) -> dict[str, t.Any]:
+    key = Acknowledged(message.server, message.mailbox, message.folder, message.uidvalidity, message.uid)
+    quarantined = message.state is State.QUARANTINED
+    return {**message._asdict(), "state": message.state.name.lower(), "acknowledge": str(key) if quarantined else ""}
+
+
+def _unmatched(catalog: Catalog) -> dict[str, t.Any]:
+    users, passes = catalog.users(), catalog.mailbox_passes()
+    lacking = info_people.users_without_mailbox(users, passes)
+    lost = info_people.mailboxes_without_user(users, passes, catalog.source_mailboxes())
+    return {
+        "users_without_mailbox": lacking[:LISTED_USERS],
+        "users_without_mailbox_count": len(lacking),
+        "mailboxes_without_user": lost[:LISTED_USERS],
+        "mailboxes_without_user_count": len(lost),
+    }
 
 
 def sentence(data: dict[str, t.Any]) -> str:

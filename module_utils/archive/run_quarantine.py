@@ -9,8 +9,10 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import StoredMessage
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
 
 TOLD_OF = 100  # messages of a folder, one by one
 QUARANTINED = "UIDVALIDITY {0.uidvalidity}, UID {0.uid} could not be archived in {0.attempts} attempts: {0.reason}. {1}"

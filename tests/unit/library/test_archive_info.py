@@ -13,9 +13,11 @@ import yaml
 from ansible_collections.mailops.kerio.plugins.doc_fragments import forecast as forecast_fragment
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import values_of
 from ansible_collections.mailops.kerio.plugins.modules import archive_info
 from tests.unit.library.module_run import run_module
-from tests.unit.module_utils.archive.engine_fake import Archive, FakeServers, mail, multidrop
+from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail, multidrop
 
 JOURNAL = "archive@example.com"
 
@@ -81,6 +83,37 @@ def test_how_long_the_room_lasts(tmp_path: Path) -> None:
     assert warning.startswith(found["forecast"]["sentence"])
     assert "last 19 days, fewer than 30. Extend the file system or move the archive" in warning
     assert run_module(archive_info.main, root=str(archive.root), reserve=10 << 10, forecast_days=19)["warnings"] == []
+
+
+def test_who_has_no_mailbox_which_mailboxes_are_nobodys_and_what_failed(tmp_path: Path) -> None:
+    servers = FakeServers(tmp_path / "imap.log")
+    archive = Archive(tmp_path / "archive", servers)
+    for name in ("alice", "bob", "carol"):
+        archive.user(f"{name}@example.com")
+        servers.folder("mail1", f"{name}@example.com").add(mail(1))
+    servers.folder("mail1", JOURNAL).add(mail(2))
+    servers.folder("mail1", "alice@example.com", "Sent", bad={1}).add(mail(3))
+    archive.passwords = {"journal": f"not-a-secret-{JOURNAL}"}
+    archive.profiles = [MULTIPLE, multidrop()]
+    archive.run(quarantine_after=1)
+    result = run_module(archive_info.main, root=str(archive.root))
+    assert (result["users_without_mailbox"], result["mailboxes_without_user"]) == ([], [])
+    where = {"server": "mail1", "mailbox": "alice@example.com", "folder": "Sent", "uidvalidity": 1, "uid": 1}
+    (failed,) = result["failed_messages"]
+    assert yaml.safe_load(failed.pop("acknowledge")) == where
+    assert failed == {**where, "state": "quarantined", "attempts": 1, "reason": "NO internal error"}
+
+    archive.user("dora@example.com")
+    with Catalog.open(archive.catalog_file) as catalog:
+        leaver = catalog.user_by_name("carol@example.com")
+        assert leaver is not None
+        catalog.apply_users([UserStep(leaver.id, values_of(leaver), delete=True)])
+    archive.profiles = [{**MULTIPLE, "users": {"only": ["alice@example.com", "bob@example.com"]}}, multidrop()]
+    archive.run()
+    result = run_module(archive_info.main, root=str(archive.root))
+    assert [(one["user"], one["server"]) for one in result["users_without_mailbox"]] == [("dora@example.com", "mail1")]
+    assert [(one["server"], one["mailbox"]) for one in result["mailboxes_without_user"]] == [("mail1", "carol@example.com")]
+    assert (result["users_without_mailbox_count"], result["mailboxes_without_user_count"]) == (1, 1)
 
 
 @pytest.mark.shows("error")
