@@ -19,9 +19,10 @@ CODE = re.compile(r"`[^`]*`")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; ``line`` is that of its fence, ``text`` is what stands in it, without what the fence is indented by."""
+    """A fenced block below a ``heading``; ``line`` is that of its fence, ``text`` is without what the fence is indented by."""
 
     page: str
+    heading: str
     line: int
     language: str
     text: str
@@ -99,6 +100,12 @@ def blocks(*languages: str) -> list[Block]:
     return [block for one in pages() for block in one.blocks(*languages)]
 
 
+def steps(name: str, heading: str) -> list[str]:
+    """The commands below a heading, block by block, but for those that are playbooks: tests run them one after the other."""
+    below = [block for block in page(name).blocks("sh") if block.heading == heading]
+    return [block.text for block in below if not block.text.startswith("ansible-playbook ")]
+
+
 def documented(name: str, words: str) -> str:
     """The only command of a page that has ``words`` in it: tests that play what a page says take it from there."""
     found = [command for block in page(name).blocks("sh") for command in block.commands() if words in command]
@@ -119,14 +126,17 @@ def _outside(one: Page) -> t.Iterator[tuple[str, bool]]:
 def _blocks(one: Page) -> tuple[Block, ...]:
     found: list[Block] = []
     start: tuple[int, re.Match[str]] | None = None
+    heading = ""
     for number, line in enumerate(one.lines, 1):
-        fence = FENCE.match(line)
-        if fence and start is None:
+        fence, headed = FENCE.match(line), HEADING.match(line)
+        if headed and start is None:
+            heading = headed[1]
+        elif fence and start is None:
             start = number, fence
         elif fence and start:
             first, opened = start
             inside = [text.removeprefix(opened["indent"]) for text in one.lines[first : number - 1]]
-            found.append(Block(one.name, first, opened["language"].strip(), "\n".join(inside) + "\n"))
+            found.append(Block(one.name, heading, first, opened["language"].strip(), "\n".join(inside) + "\n"))
             start = None
     assert start is None, f"{one.name}:{start and start[0]}: the block has no end"
     return tuple(found)

@@ -4,19 +4,18 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.docs import blocks
 
 DOCS = Path(__file__).parents[4] / "docs"
 
 
 def commands(document: str, heading: str) -> list[str]:
-    """The shell commands below a heading of a document, block by block."""
-    section = (DOCS / document).read_text("utf-8").split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return [textwrap.dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```$", section, re.MULTILINE | re.DOTALL)]
+    """The shell commands below a heading of a document, block by block, without those that play a playbook."""
+    return blocks.steps(f"docs/{document}", heading)
 
 
 def run(block: str, **variables: str | Path) -> str:
