@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from tests.hosts import midrun
 from tests.hosts.fleet import Fleet
 from tests.hosts.midrun import PATIENCE, SLOWLY, run_of
@@ -58,11 +60,13 @@ def test_power_lost_then_network_and_ssh_cut(fleet: Fleet) -> None:
     mail += midrun.load(fleet, "kerio1", "network")
     playing = fleet.start_play("archive", "verify", limit=HOST, extra={**SLOWLY, "kerio_connect_imap_bandwidth": "40K"})
     following = midrun.middle(fleet, HOST, playing)
-    # The task has its first answer, which has told that the run goes on, and then misses one.
-    assert wait_until(lambda: f"archive_run: [{HOST}]" in playing.output(), PATIENCE)
-    assert wait_until(lambda: midrun.cut_ssh(fleet), PATIENCE)
-    with midrun.cable_pulled(archive, CUT_SECONDS):
-        assert midrun.running(fleet, HOST)
+    with contextlib.ExitStack() as until_mended:
+        # It waits, however fast it is here, until its task has the first answer, which has told that it goes on, and misses one.
+        with midrun.frozen(archive, midrun.RUN):
+            assert midrun.running(fleet, HOST)
+            assert wait_until(lambda: f"archive_run: [{HOST}]" in playing.output(), PATIENCE)
+            assert wait_until(lambda: midrun.cut_ssh(fleet), PATIENCE)
+            until_mended.enter_context(midrun.cable_pulled(archive, CUT_SECONDS))
     done = playing.wait()
     assert done.rc == 0, done.output
     result = run_of(done, HOST).result
