@@ -60,13 +60,12 @@ def test_power_lost_then_network_and_ssh_cut(fleet: Fleet) -> None:
     mail += midrun.load(fleet, "kerio1", "network")
     playing = fleet.start_play("archive", "verify", limit=HOST, extra={**SLOWLY, "kerio_connect_imap_bandwidth": "40K"})
     following = midrun.middle(fleet, HOST, playing)
-    with contextlib.ExitStack() as until_mended:
-        # It waits, however fast it is here, until its task has the first answer, which has told that it goes on, and misses one.
-        with midrun.frozen(archive, midrun.RUN):
-            assert midrun.running(fleet, HOST)
-            assert wait_until(lambda: f"archive_run: [{HOST}]" in playing.output(), PATIENCE)
-            assert wait_until(lambda: midrun.cut_ssh(fleet), PATIENCE)
-            until_mended.enter_context(midrun.cable_pulled(archive, CUT_SECONDS))
+    # It waits, however fast it is here, until its task has the first answer, which has told that it goes on, and misses one.
+    with contextlib.ExitStack() as until_mended, midrun.frozen(archive, midrun.RUN):
+        assert midrun.running(fleet, HOST)
+        assert wait_until(lambda: f"archive_run: [{HOST}]" in playing.output(), PATIENCE)
+        assert wait_until(lambda: midrun.cut_ssh(fleet), PATIENCE)
+        until_mended.enter_context(midrun.cable_pulled(archive, CUT_SECONDS))
     done = playing.wait()
     assert done.rc == 0, done.output
     result = run_of(done, HOST).result
