@@ -18,7 +18,7 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status bench bench-packages test test-packages lint $(LINTERS) format clean
+.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status bench bench-packages test test-packages lint $(LINTERS) format reference clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ lint-other:
 format: $(VENV)/dev.stamp ## Format the Python files
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+reference: $(VENV)/dev.stamp ## Write docs/reference out of modules, roles and playbooks
+	@$(BIN)/python -m tests.reference
 
 test: lint ## Lint and all tests
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
