@@ -72,3 +72,14 @@ def test_where_plugins_went_is_read_once(tmp_path: Path, monkeypatch: pytest.Mon
     routes.write_bytes(marshal.dumps({"plugin_routing": {"modules": {"ping": {"tombstone": {"warning_text": "No more."}}}}}))
     with pytest.raises(AssertionError, match="No more"):
         one(PING)
+
+
+def test_a_template_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(quick.KEPT, str(tmp_path))
+    says = Step("ansible.builtin.debug", {"msg": "{{ 'compiled once' }}"}, also={"when": "'asked' != 'not asked'"})
+    assert one(says).msg == "compiled once"
+    (code,) = (path for path in tmp_path.glob("*-*") if path.is_file() and b"compiled once" in path.read_bytes())
+    code.write_bytes(code.read_bytes().replace(b"compiled once", b"compiled here"))
+    assert one(says).msg == "compiled here"
+    asked = [path for path in tmp_path.glob("*-*") if path.is_file() and b"not asked" in path.read_bytes()]
+    assert len(asked) == 1

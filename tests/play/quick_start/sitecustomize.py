@@ -84,6 +84,49 @@ def keep_routes() -> None:
     finder._meta_yml_to_dict = routes
 
 
+def keep_templates() -> None:
+    """Have Jinja keep what it compiles: each process of a task compiles the variables that the task reads, and theirs."""
+    import jinja2
+    from jinja2.environment import Environment, TemplateExpression
+
+    make, make_expression = Environment.compile, Environment.compile_expression
+    signs = ("block_start_string", "block_end_string", "variable_start_string", "variable_end_string", "comment_start_string",
+             "comment_end_string", "line_statement_prefix", "line_comment_prefix", "trim_blocks", "lstrip_blocks",
+             "newline_sequence", "keep_trailing_newline", "is_async", "optimized")  # fmt: skip
+
+    def key(environment: t.Any, kind: str, source: str) -> bytes:
+        how = [repr(getattr(environment, sign)) for sign in signs]
+        own = [jinja2.__version__, type(environment).__qualname__, *sorted(environment.extensions)]
+        return "\0".join([kind, *own, *how, source]).encode()
+
+    def compiled_template(environment: t.Any, source: t.Any, *given: t.Any, **more: t.Any) -> t.Any:
+        if given or more or not isinstance(source, str):
+            return make(environment, source, *given, **more)
+        return kept(key(environment, "template", source), lambda: make(environment, source))
+
+    def compiled_expression(environment: t.Any, source: str, undefined_to_none: bool = True) -> t.Any:
+        made: list[t.Any] = []
+
+        def code() -> t.Any:
+            def noted(_environment: t.Any, tree: t.Any, *given: t.Any, **more: t.Any) -> t.Any:
+                made.append(make(environment, tree, *given, **more))
+                return made[-1]
+
+            Environment.compile = noted  # type: ignore[method-assign]
+            try:
+                make_expression(environment, source)
+            finally:
+                Environment.compile = compiled_template  # type: ignore[method-assign]
+            return made[0]
+
+        kept_code = kept(key(environment, "expression", source), code)
+        names = environment.make_globals(None)
+        return TemplateExpression(environment.template_class.from_code(environment, kept_code, names), undefined_to_none)
+
+    Environment.compile = compiled_template  # type: ignore[method-assign]
+    Environment.compile_expression = compiled_expression  # type: ignore[method-assign]
+
+
 if FOLDER:
     zipimport._compile_source = compiled  # type: ignore[attr-defined]
     zipimport._get_module_code = found  # type: ignore[attr-defined]
@@ -94,3 +137,4 @@ if FOLDER:
     atexit.register(gc.freeze)
     if sys.orig_argv[1:3] == ["-m", "ansible"]:
         keep_routes()
+        keep_templates()
