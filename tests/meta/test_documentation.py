@@ -12,6 +12,7 @@ import yaml
 from ansible.module_utils import basic
 
 from tests.meta.test_house import MODULES
+from tests.reference import sources
 
 PACKAGE = "ansible_collections.mailops.kerio.plugins"
 KEYS = ("type", "required", "default", "choices", "elements")
@@ -31,23 +32,6 @@ def spec_of(name: str) -> dict[str, t.Any]:
     return spec
 
 
-def fragment_options(full_name: str) -> dict[str, t.Any]:
-    """Return the options of a documentation fragment of this collection, such as mailops.kerio.attributes.kerio."""
-    file, _, part = full_name.removeprefix("mailops.kerio.").partition(".")
-    fragment = importlib.import_module(f"{PACKAGE}.doc_fragments.{file}").ModuleDocFragment
-    options: dict[str, t.Any] = yaml.safe_load(getattr(fragment, part.upper() or "DOCUMENTATION")).get("options", {})
-    return options
-
-
-def documented(name: str) -> dict[str, t.Any]:
-    """Return all documented options of a module, those of its fragments included."""
-    document = yaml.safe_load(importlib.import_module(f"{PACKAGE}.modules.{name}").DOCUMENTATION)
-    options: dict[str, t.Any] = {}
-    for fragment in document.get("extends_documentation_fragment", []):
-        options |= fragment_options(fragment)
-    return options | document.get("options", {})
-
-
 def compare(spec: dict[str, t.Any], options: dict[str, t.Any]) -> None:
     assert set(spec) == set(options)
     for name, option in options.items():
@@ -64,7 +48,7 @@ def secrets_without_no_log(spec: dict[str, t.Any]) -> list[str]:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_documentation_is_the_argument_spec(name: str) -> None:
-    compare(spec_of(name), documented(name))
+    compare(spec_of(name), sources.module(name).document["options"])
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -74,9 +58,9 @@ def test_every_option_that_may_be_a_secret_says_whether_it_is(name: str) -> None
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_and_return_values_can_be_read(name: str) -> None:
-    module = importlib.import_module(f"{PACKAGE}.modules.{name}")
-    tasks = yaml.safe_load(module.EXAMPLES)
+    _, examples, returns = sources.module(name)
+    tasks = yaml.safe_load(examples)
     assert all(task["name"].startswith("Ensure ") for task in tasks)
     assert any(f"mailops.kerio.{name}" in task for task in tasks)
-    for value in yaml.safe_load(module.RETURN).values():
+    for value in returns.values():
         assert set(value) >= {"description", "returned", "type"}
