@@ -284,7 +284,7 @@ class _Verdict:
             sys.stderr.write(text)
             self._state = "died"
             cause = self._masked(f"{kind.__name__}: {error}")
-            remedy = f"This is a bug: report it with {self._task.folder / 'log'}"
+            remedy = f"Report this bug with {self._task.folder / 'log'}"
             self._error = JobError(f"job {self._task.folder.name}", cause, remedy, id=self._task.id, trace=text).as_result()
         return True
 

@@ -18,7 +18,7 @@ BUSY_MILLISECONDS = 60_000
 _BUSY_PAUSE = 0.005  # seconds
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "Make room on that file system, then run again: what was committed is untouched",
-    sqlite3.SQLITE_BUSY: "Another program holds a transaction open for more than a minute; find it with fuser and end it",
+    sqlite3.SQLITE_BUSY: "Find the program that holds a transaction open for more than a minute (fuser), and end it",
     sqlite3.SQLITE_READONLY: "Give the user that runs archiving the right to write the catalog and its directory",
     sqlite3.SQLITE_CANTOPEN: "Make room if that file system is full; else give this user the right to read and write there",
     sqlite3.SQLITE_CORRUPT: "Restore the catalog from a backup, or have archive_rebuild make it anew",

@@ -20,8 +20,8 @@ FILE_MODE = 0o640
 HASH_BYTES = 32
 _BROKEN = "Have archive_rebuild (what: ledger) keep what is left of it, and tell the rest anew"
 _ROLLED_BACK = (
-    "If it was restored from a backup on purpose: archive_rebuild (what: orphans, orphans: adopt), then begin a new list of"
-    " ledger_checkpoints; else find out who put older files in its place"
+    "Find out who put older files in its place; if it was restored from a backup on purpose: archive_rebuild (what: orphans,"
+    " orphans: adopt), then begin a new list of ledger_checkpoints"
 )
 _OLD_CATALOG = (
     "Restore the newest catalog, or bring this one forward with archive_rebuild (what: orphans, orphans: adopt); if that changes"

@@ -73,7 +73,7 @@ class Nursery:
             answer = b""
         if not answer:
             raise JobError(
-                "the archiving workers", "the process that starts them died", "What was committed is safe, run it again"
+                "the archiving workers", "the process that starts them died", "Run it again: what was committed is safe"
             )
         return int(answer)
 

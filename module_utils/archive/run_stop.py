@@ -31,7 +31,7 @@ def stop(state_dir: Path, name: str, check_mode: bool, patience: float = PATIENC
         raise JobError(
             f"{name} in {state_dir}",
             f"process {running.pid} was asked to stop and still runs after {patience:g} seconds: {ended.progress.line}",
-            "It ends at the next point where it leaves nothing half done; ask again, or look at the server that it waits for",
+            "Ask again, or look at the server that it waits for: it ends at the next point where it leaves nothing half done",
         )
     told = (ended.result or {}).get("msg") or (ended.error or {}).get("cause", "")
     return {"changed": True, "msg": f"{of} has ended: {told}", "data": {"run": run}}

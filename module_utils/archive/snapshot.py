@@ -150,7 +150,7 @@ def _copy(root: str, target: Path, *, write: bool) -> None:
         copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a WAL
         told = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if told != "ok":
-            remedy = "The last good snapshot is kept; look at the archive with archive_verify"
+            remedy = "Look at the archive with archive_verify; the last good snapshot is kept"
             raise CatalogError(str(catalog), f"it is damaged: {told}", remedy)
         mark = json.dumps({"commits": _figures(copy).commits})
         copy.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (META, mark))

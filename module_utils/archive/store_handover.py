@@ -18,7 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyEr
 def refused(root: str, found: int, wanted: int) -> StoreError:
     """The error of an archive that belongs to somebody else, and is not to be handed over."""
     remedy = (
-        "To hand it over run configure.yml with -e archive_host_take_over=true once, while no run is under way; or set "
+        "Run configure.yml with -e archive_host_take_over=true once, while no run is under way, to hand it over; or set "
         "archive_host_user to the owner that it has"
     )
     return StoreError(root, f"the archive belongs to {_name(found)} and is to belong to {_name(wanted)}", remedy)

@@ -277,5 +277,5 @@ def _wrong_size(found: int, announced: int) -> StoreError:
     return StoreError(
         "a streamed message",
         f"{found:,} bytes came where {announced:,} were announced",
-        "Nothing was stored; the next run fetches the message again",
+        "Run it again: nothing was stored, and the message is fetched anew",
     )

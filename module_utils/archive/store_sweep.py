@@ -171,7 +171,7 @@ def _sweep_objects(objects: Path, catalog: Catalog, since: float | None, written
         raise StoreError(
             str(objects),
             f"the catalog does not know {len(unknown):,} of its objects, more than a crash can leave",
-            "The catalog does not belong to this archive, or is older: restore the newest one",
+            "Restore the newest catalog: this one does not belong to this archive, or is older",
         )
     there = [digest for digest in unknown if (objects.parent / layout.object_path(digest)).exists()]
     # The first file of an object last: without it the others would stay.

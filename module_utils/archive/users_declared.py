@@ -167,7 +167,7 @@ def declared_under_former_name(values: UserValues, other: UserValues, relation: 
     return UserPlanError(
         f"users: {values.name}",
         f"{relation} {described(other)}, so that one person would become two users",
-        f"If {other.name} is meant, declare that name; if not, give the entry another one",
+        f"Declare the name {other.name} if that is meant; if not, give the entry another one",
         users=[values.name, other.name],
     )
 

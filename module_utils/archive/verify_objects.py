@@ -177,7 +177,7 @@ class _Look:
         except DamagedFrameError:
             return self._pieces(path, digest)  # which tells whether the catalog or the frame has a wrong size
         if hashlib.sha256(body).digest() != digest:
-            raise StoreError(str(path), "the object is damaged (its content has another digest)", "")
+            raise StoreError(str(path), "the object is damaged (its content has another digest)", "Run archive_repair")
         return len(body)
 
     @staticmethod

@@ -200,7 +200,7 @@ class Deleter:
             return expunge.expunge(self._conn, uids)
         if strangers:
             cause = f"somebody else marked {len(strangers)} messages as deleted meanwhile, and the server has no UIDPLUS"
-            raise ImapError(self._subject, cause, "Nothing was deleted; the next run tries again")
+            raise ImapError(self._subject, cause, "Run again: nothing was deleted")
         return expunge.expunge_all(self._conn)
 
     def _others_gone(self) -> int:

@@ -150,7 +150,7 @@ class CfgFile:
             if boot == boot_id():
                 return None
             cause = f"the host went down while it was written in place, and it was written again since; before, it was {backup}"
-            raise CfgError(str(self.path), cause, f"The server may have started on half a file. {remedy}")
+            raise CfgError(str(self.path), cause, f"{remedy}; the server may have started on half a file")
         if not backup.exists():
             raise CfgError(str(self.path), f"it may be torn, and its backup {backup} is gone", remedy)
         return backup

@@ -49,5 +49,5 @@ def refuse(system: str, wanted: t.Mapping[str, str]) -> t.NoReturn:
     ]
     text = "; ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
     raise InputError(
-        f"mailserver.cfg on {system}", "the guarded edit supports Linux servers only", f"By hand: {text}", steps=steps
+        f"mailserver.cfg on {system}", "the guarded edit supports Linux servers only", f"Do it by hand: {text}", steps=steps
     )

@@ -180,7 +180,7 @@ class Client:
         return result_of(self.name, method, reply, parameters)
 
     def _no_rights(self, error: SessionExpiredError) -> SessionExpiredError:
-        remedy = f"The session ended again right after a new login. {FULL_ADMINISTRATOR}"
+        remedy = f"{FULL_ADMINISTRATOR}; the session ended again right after a new login"
         return SessionExpiredError(error.subject, error.cause, remedy, **error.details)
 
     def _annotate(self, error: ArchiveToolError) -> None:

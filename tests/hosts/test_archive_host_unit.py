@@ -132,7 +132,7 @@ def test_archive_of_root_is_handed_over_when_that_is_said(fleet: Fleet) -> None:
     archive.run("chown", "-R", "-h", "root", ROOT)
     refused = fleet.play("configure", limit="archive2")
     assert refused.rc != 0
-    assert f"the archive belongs to root and is to belong to {ACCOUNT}. To hand it over run configure.yml" in refused.output
+    assert f"the archive belongs to root and is to belong to {ACCOUNT}. Run configure.yml" in refused.output
     assert owners(archive) == {"root"}
     taken = fleet.play("configure", limit="archive2", extra={"archive_host_take_over": True})
     assert taken.rc == 0, taken.output

@@ -223,7 +223,7 @@ def test_a_windows_host_is_told_what_to_do_by_hand(host: Host, shell: str) -> No
     before = host.seen()
     step = replace(host.step(), also={"vars": {"ansible_shell_type": shell}})
     for answer in play(step, replace(step, check=True)):
-        assert_one_sentence(answer, "mailserver.cfg on Windows", "By hand: 1. Stop the server", "(AutoExpungeOnDelete) to 0")
+        assert_one_sentence(answer, "mailserver.cfg on Windows", "by hand: 1. Stop the server", "(AutoExpungeOnDelete) to 0")
         assert len(answer.result["error"]["steps"]) == 6
     assert host.seen() == before
 

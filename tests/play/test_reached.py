@@ -96,7 +96,7 @@ def test_only_mailserver_cfg_needs_the_host_itself(fleet: Fleet) -> None:
     unknown = {entry["server"]: entry["unknown"] for entry in report["servers"]}
     assert [len(texts) for texts in unknown.values()] == [1, 1]
     assert "Connection refused" in unknown["mail1"][0]
-    assert "By hand: 1. Stop the server" in unknown["mail2"][0]
+    assert "by hand: 1. Stop the server" in unknown["mail2"][0]
     assert [entry["differences"] for entry in report["servers"]] == [[], []]
     for server in (mail1, mail2):
         assert_untouched(server)

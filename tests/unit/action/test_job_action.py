@@ -260,7 +260,7 @@ def test_windows_host_is_told_the_steps(monkeypatch: pytest.MonkeyPatch, family:
     host = Windows(monkeypatch)
     host.task.args["variables"] = [{"path": "Imap/X", "value": False}, {"name": "Y", "value": "a b"}]
     said = refusal(host, family, check)
-    assert said.startswith("mailserver.cfg on Windows: the guarded edit supports Linux servers only. By hand: 1. ")
+    assert said.startswith("mailserver.cfg on Windows: the guarded edit supports Linux servers only. Do it by hand: 1. ")
     file = r"C:\Program Files\Kerio\MailServer\mailserver.cfg"
     steps = [
         "1. Stop the server with Kerio Connect Monitor and wait (up to 5 minutes) until Task Manager shows no mailserver.exe",

@@ -174,7 +174,7 @@ def test_job_of_an_account_is_refused_in_an_archive_of_somebody_else(wish: store
         return {"by": os.geteuid()}
 
     params = {"root": wish.root, "job_service": {"user": ACCOUNT.pw_name}}
-    with pytest.raises(StoreError, match=r"belongs to root and is to belong to nobody\. To hand it over"):
+    with pytest.raises(StoreError, match=r"belongs to root and is to belong to nobody\. Run configure\.yml"):
         declare(params, False)
     assert declare({**params, "job_service": None}, False) == {"by": 0}
     assert declare(params, True) == {"by": ACCOUNT.pw_uid}

@@ -156,7 +156,7 @@ def test_a_declared_user_who_is_renamed_at_kerio_is_not_split_in_two(scene: Scen
         scene.plan(wish(anna, BEN, users=[entry]))
     assert raised.value.subject == "users: ann@example.com"
     assert "anna@example.com (mail1 id id-ann)" in str(raised.value)
-    assert "If anna@example.com is meant, declare that name" in str(raised.value)
+    assert "Declare the name anna@example.com if that is meant" in str(raised.value)
     found = scene.sync(wish(anna, BEN, users=[{"name": "anna@example.com"}]))
     assert why(found) == {"anna@example.com": "was ann@example.com"}
     assert (scene.user("anna@example.com").id, scene.user("anna@example.com").authentication) == (row, "integrated")
