@@ -100,6 +100,8 @@ class CallbackModule(Default):
     def _announce(self) -> None:
         if self._waiting is not None:
             play, self._waiting = self._waiting, None
+            # A batch of servers that comes next has the same tasks.
+            self._last_task_banner = None
             super().v2_playbook_on_play_start(play)
 
     def _says_something(self, result: t.Any) -> bool:

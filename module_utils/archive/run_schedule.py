@@ -199,7 +199,8 @@ class Schedule:
             tools.store.distrust()
             if tools.pool.deaths > MOST_DEATHS:
                 cause = f"{tools.pool.deaths} processes died, the last one with {death.how}"
-                raise JobError("the archiving workers", cause, "See the log of the job, and run it again: what was committed is safe")
+                remedy = "See the log of the job, and run it again: what was committed is safe"
+                raise JobError("the archiving workers", cause, remedy)
             if hand.busy:
                 tools.committer.expect(uncommitted(tools.store, tools.catalog, hand.since))
                 self._resume(hand, death.how)
