@@ -28,7 +28,7 @@ from tests.lab.service import wait_until
 # Of the archive, below the disk of its host.
 ARCHIVE = "kerio"
 PATIENCE = 300.0
-# Processes by the words of pkill: of a run (those that ask how it goes have no options), of a mail server, and those in which this
+# Processes by the words of pkill: of a run (those that ask how it goes have no options), of a mail server, and those in which it
 # reads and changes mailboxes.
 RUN = ("-u", "kerio-archive", "-f", "python -I ")
 SERVER = ("-f", "tests.lab.mailserver")
