@@ -222,11 +222,7 @@ ARGUMENTS = {
     "mode": {"type": "str", "default": "0600"},
     "by": {"type": "str"},
     "reason": {"type": "str"},
-    "job_owner": {"type": "str", "no_log": False},
-    "job_wait": {"type": "int", "default": 5},
-    "job_seen": {"type": "int", "default": 0},
-    "job_heard": {"type": "list", "elements": "str"},
-    "job_service": job_outcome.service_argument(),
+    **job_outcome.ARGUMENTS,
 }
 
 

@@ -173,11 +173,7 @@ ARGUMENTS = {
     "orphans": {"type": "str", "choices": ["report", "adopt", "remove"], "default": "report"},
     "remove_last_copies": {"type": "bool", "default": False},
     "processes": {"type": "int", "default": 0},
-    "job_owner": {"type": "str", "no_log": False},
-    "job_wait": {"type": "int", "default": 5},
-    "job_seen": {"type": "int", "default": 0},
-    "job_heard": {"type": "list", "elements": "str"},
-    "job_service": job_outcome.service_argument(),
+    **job_outcome.ARGUMENTS,
 }
 
 

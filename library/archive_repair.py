@@ -168,11 +168,7 @@ ARGUMENTS = {
     "by": {"type": "str"},
     "processes": {"type": "int", "default": 0},
     "fail_on_damage": {"type": "bool", "default": True},
-    "job_owner": {"type": "str", "no_log": False},
-    "job_wait": {"type": "int", "default": 5},
-    "job_seen": {"type": "int", "default": 0},
-    "job_heard": {"type": "list", "elements": "str"},
-    "job_service": job_outcome.service_argument(),
+    **job_outcome.ARGUMENTS,
 }
 
 

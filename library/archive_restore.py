@@ -229,11 +229,7 @@ ARGUMENTS = {
     "read_back": {"type": "int", "default": 100},
     "by": {"type": "str"},
     "fail_on_errors": {"type": "bool", "default": True},
-    "job_owner": {"type": "str", "no_log": False},
-    "job_wait": {"type": "int", "default": 5},
-    "job_seen": {"type": "int", "default": 0},
-    "job_heard": {"type": "list", "elements": "str"},
-    "job_service": job_outcome.service_argument(),
+    **job_outcome.ARGUMENTS,
 }
 
 

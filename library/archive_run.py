@@ -376,11 +376,7 @@ ARGUMENTS = {
     "ledger_key": {"type": "str", "no_log": True},
     "ledger_origin": {"type": "str"},
     "ledger_checkpoints": {"type": "list", "elements": "str", "default": []},
-    "job_owner": {"type": "str", "no_log": False},
-    "job_wait": {"type": "int", "default": 5},
-    "job_seen": {"type": "int", "default": 0},
-    "job_heard": {"type": "list", "elements": "str"},
-    "job_service": job_outcome.service_argument(),
+    **job_outcome.ARGUMENTS,
 }
 
 

@@ -163,11 +163,7 @@ ARGUMENTS = {
     "fail_on_damage": {"type": "bool", "default": True},
     "ledger_checkpoints": {"type": "list", "elements": "str", "default": []},
     "ledger_verifier_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
-    "job_owner": {"type": "str", "no_log": False},
-    "job_wait": {"type": "int", "default": 5},
-    "job_seen": {"type": "int", "default": 0},
-    "job_heard": {"type": "list", "elements": "str"},
-    "job_service": job_outcome.service_argument(),
+    **job_outcome.ARGUMENTS,
 }
 
 

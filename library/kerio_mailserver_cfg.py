@@ -210,7 +210,7 @@ import platform
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailops.kerio.plugins.module_utils import runner
+from ansible_collections.mailops.kerio.plugins.module_utils import job_attend, runner
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_module
 
 ARGUMENTS = {
@@ -252,10 +252,7 @@ ARGUMENTS = {
     "settle": {"type": "float", "default": 3},
     "state_dir": {"type": "path", "default": "/var/lib/kerio-archive/jobs"},
     "backup_keep": {"type": "int", "default": 5},
-    "job_owner": {"type": "str", "no_log": False},
-    "job_wait": {"type": "int", "default": 5},
-    "job_seen": {"type": "int", "default": 0},
-    "job_heard": {"type": "list", "elements": "str"},
+    **job_attend.ARGUMENTS,
 }
 
 ONE_OF = [("permanent_delete", "variables")]

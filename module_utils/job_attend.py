@@ -36,6 +36,14 @@ BUSY = "busy"
 
 Data = t.Dict[str, t.Any]
 
+# Options of every module whose work is a job; the documentation fragment ``job`` explains them.
+ARGUMENTS: Data = {
+    "job_owner": {"type": "str", "no_log": False},
+    "job_wait": {"type": "int", "default": 5},
+    "job_seen": {"type": "int", "default": 0},
+    "job_heard": {"type": "list", "elements": "str"},
+}
+
 
 @dataclass(frozen=True)
 class Turn:

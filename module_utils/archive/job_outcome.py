@@ -19,13 +19,22 @@ LIMITS = {"memory_max": "MemoryMax", "cpu_weight": "CPUWeight", "io_weight": "IO
 Data = dict[str, t.Any]
 Declare = t.Callable[[Data, bool], Data]
 
-
-def service_argument() -> Data:
-    """The option ``job_service`` of a module; the documentation fragment ``service`` explains it."""
-    text, number = {"type": "str"}, {"type": "int"}
-    systemd = {"type": "str", "choices": [job_unit.AUTO, job_unit.ALWAYS, job_unit.NEVER], "default": job_unit.NEVER}
-    limits = {"memory_max": text, "cpu_weight": number, "io_weight": number, "tasks_max": number}
-    return {"type": "dict", "options": {"user": text, "systemd": systemd, "state_dir": {"type": "path"}, **limits}}
+# Options of every module whose job works in an archive; the documentation fragments ``job`` and ``service`` explain them.
+ARGUMENTS: Data = {
+    **job_attend.ARGUMENTS,
+    "job_service": {
+        "type": "dict",
+        "options": {
+            "user": {"type": "str"},
+            "systemd": {"type": "str", "choices": [job_unit.AUTO, job_unit.ALWAYS, job_unit.NEVER], "default": job_unit.NEVER},
+            "state_dir": {"type": "path"},
+            "memory_max": {"type": "str"},
+            "cpu_weight": {"type": "int"},
+            "io_weight": {"type": "int"},
+            "tasks_max": {"type": "int"},
+        },
+    },
+}
 
 
 def as_account(declare: Declare) -> Declare:
