@@ -7,8 +7,6 @@ import math
 import typing as t
 from dataclasses import dataclass, field
 
-Labels = t.Mapping[str, str]
-
 
 @dataclass
 class Family:
