@@ -13,18 +13,12 @@ from tests.lab.playbooks import ROOT, PlaybookRun
 from tests.play.helpers import Step, assert_one_sentence, play, run
 from tests.play.trees import tree
 from tests.unit.module_utils.archive import backup_steps
-from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
+from tests.unit.module_utils.archive.engine_fake import Archive, alices, mail
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    servers = FakeServers(tmp_path / "imap.log")
-    made = Archive(tmp_path / "archive", servers)
-    made.user("alice@example.com")
-    made.profiles = [MULTIPLE]
-    servers.folder("mail1", "alice@example.com").add(*map(mail, range(3)))
-    made.run()
-    return made
+    return alices(tmp_path, *map(mail, range(3)))
 
 
 def backup(root: Path, *, check: bool = False) -> Step:

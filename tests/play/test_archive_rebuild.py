@@ -16,7 +16,7 @@ from tests.lab.playbooks import ROOT, PlaybookRun
 from tests.play.archive_site import MAILBOXES, Watch, furnish
 from tests.play.helpers import Step, assert_one_sentence, play, run
 from tests.play.trees import tree
-from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
+from tests.unit.module_utils.archive.engine_fake import Archive, alices, mail
 
 
 def rebuild(root: Path, what: str, *, check: bool = False, **options: t.Any) -> Step:
@@ -84,12 +84,7 @@ def playbook(archive: Archive, *args: str, **variables: object) -> PlaybookRun:
 
 
 def test_the_playbook_rebuilds_what_is_said(tmp_path: Path) -> None:
-    servers = FakeServers(tmp_path / "imap.log")
-    archive = Archive(tmp_path / "archive", servers)
-    archive.user("alice@example.com")
-    archive.profiles = [MULTIPLE]
-    servers.folder("mail1", "alice@example.com").add(*map(mail, range(3)))
-    archive.run()
+    archive = alices(tmp_path, *map(mail, range(3)))
     substance = archive.substance()
     Path(archive.catalog_file).unlink()
     unsaid = playbook(archive)

@@ -21,7 +21,7 @@ from tests.lab.fixtures import LabServer
 from tests.lab.playbooks import ROOT
 from tests.play.helpers import Step, assert_one_sentence, play, run, switch_master
 from tests.play.trees import tree
-from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
+from tests.unit.module_utils.archive.engine_fake import Archive, alices, mail
 
 MADE = "kerio-archive rehearsal"
 LARGE = 5 << 20
@@ -38,13 +38,7 @@ BODIES = (
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    servers = FakeServers(tmp_path / "imap.log")
-    made = Archive(tmp_path / "archive", servers)
-    made.user("alice@example.com")
-    made.profiles = [MULTIPLE]
-    servers.folder("mail1", "alice@example.com").add(*BODIES)
-    made.run()
-    return made
+    return alices(tmp_path, *BODIES)
 
 
 def where(server: LabServer) -> dict[str, t.Any]:

@@ -16,7 +16,7 @@ from tests.lab.playbooks import ROOT, PlaybookRun
 from tests.play.archive_site import MAILBOXES, furnish
 from tests.play.helpers import Step, assert_one_sentence, play, run
 from tests.play.trees import tree
-from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
+from tests.unit.module_utils.archive.engine_fake import alices, mail
 
 
 def repair(root: Path, *, check: bool = False, **options: t.Any) -> Step:
@@ -44,12 +44,7 @@ def take_away(root: Path, path: Path) -> None:
 
 @pytest.mark.shows("run", "again", "check", "by_hand")
 def test_what_was_damaged_by_hand_is_as_it_was(tmp_path: Path) -> None:
-    servers = FakeServers(tmp_path / "imap.log")
-    archive = Archive(tmp_path / "archive", servers)
-    archive.user("alice@example.com")
-    archive.profiles = [MULTIPLE]
-    servers.folder("mail1", "alice@example.com").add(*map(mail, range(3)))
-    archive.run()
+    archive = alices(tmp_path, *map(mail, range(3)))
     root, backup = archive.root, tmp_path / "backup"
     shutil.copytree(root, backup)
     before = contents(root)

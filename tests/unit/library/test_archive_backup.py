@@ -9,18 +9,12 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.modules import archive_backup
 from tests.unit.library.module_run import run_module
-from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
+from tests.unit.module_utils.archive.engine_fake import Archive, alices, mail
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    servers = FakeServers(tmp_path / "imap.log")
-    made = Archive(tmp_path / "archive", servers)
-    made.user("alice@example.com")
-    made.profiles = [MULTIPLE]
-    servers.folder("mail1", "alice@example.com").add(mail(1), mail(2))
-    made.run()
-    return made
+    return alices(tmp_path, mail(1), mail(2))
 
 
 @pytest.mark.shows("change", "again", "diff")

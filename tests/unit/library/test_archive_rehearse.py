@@ -18,7 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import R
 from ansible_collections.mailops.kerio.plugins.modules import archive_rehearse
 from tests.play.trees import tree
 from tests.unit.library.module_run import run_module
-from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
+from tests.unit.module_utils.archive.engine_fake import Archive, alices, mail
 
 PASSWORD = "not-a-secret-rehearsal"
 MADE = "kerio-archive rehearsal"
@@ -101,13 +101,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    servers = FakeServers(tmp_path / "imap.log")
-    made = Archive(tmp_path / "archive", servers)
-    made.user("alice@example.com")
-    made.profiles = [MULTIPLE]
-    servers.folder("mail1", "alice@example.com").add(*map(mail, range(5)))
-    made.run()
-    return made
+    return alices(tmp_path, *map(mail, range(5)))
 
 
 def rehearsed(root: Path, *, check: bool = False, **more: t.Any) -> dict[str, t.Any]:

@@ -13,7 +13,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import sprea
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.modules import archive_repair, archive_verify
 from tests.unit.library.module_run import run_module
-from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
+from tests.unit.module_utils.archive.engine_fake import Archive, alices, mail
 from tests.unit.module_utils.archive.repair_scene import Inline
 
 NOWHERE = "Disk failure, the server is gone"
@@ -24,12 +24,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """An archive of two messages, and a copy of it in ``backup`` beside it; the object and the placement of one are missing."""
     monkeypatch.setattr(verify, "SETTLE_SECONDS", 0.0)
     monkeypatch.setattr(spread, "ProcessPoolExecutor", Inline)
-    servers = FakeServers(tmp_path / "imap.log")
-    made = Archive(tmp_path / "archive", servers)
-    made.user("alice@example.com")
-    made.profiles = [MULTIPLE]
-    servers.folder("mail1", "alice@example.com").add(mail(1), mail(2))
-    made.run()
+    made = alices(tmp_path, mail(1), mail(2))
     shutil.copytree(made.root, tmp_path / "backup")
     lost = first_object(made)
     lost.unlink()

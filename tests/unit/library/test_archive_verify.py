@@ -12,19 +12,13 @@ import yaml
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import verify
 from ansible_collections.mailops.kerio.plugins.modules import archive_verify
 from tests.unit.library.module_run import run_module
-from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
+from tests.unit.module_utils.archive.engine_fake import Archive, alices, mail
 
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     monkeypatch.setattr(verify, "SETTLE_SECONDS", 0.0)
-    servers = FakeServers(tmp_path / "imap.log")
-    made = Archive(tmp_path / "archive", servers)
-    made.user("alice@example.com")
-    made.profiles = [MULTIPLE]
-    servers.folder("mail1", "alice@example.com").add(mail(1), mail(2))
-    made.run()
-    return made
+    return alices(tmp_path, mail(1), mail(2))
 
 
 def verified(archive: Archive, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:

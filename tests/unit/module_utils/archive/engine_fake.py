@@ -347,5 +347,16 @@ def mail(number: int, to: str = "alice@example.com", sender: str = "bob@example.
 MULTIPLE = {"name": "all mailboxes", "method": "multiple_mailboxes"}
 
 
+def alices(folder: Path, *messages: bytes) -> Archive:
+    """Return an archive in which a run has archived these messages of Alice's INBOX."""
+    servers = FakeServers(folder / "imap.log")
+    made = Archive(folder / "archive", servers)
+    made.user("alice@example.com")
+    made.profiles = [MULTIPLE]
+    servers.folder("mail1", "alice@example.com").add(*messages)
+    made.run()
+    return made
+
+
 def multidrop(**more: t.Any) -> dict[str, t.Any]:
     return {"name": "journal", "method": "multidrop", "mailbox": "archive@example.com", **more}
