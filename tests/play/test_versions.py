@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.dist import pythons
 from tests.lab.fixtures import Factory
 from tests.lab.playbooks import ROOT, run_playbook
 from tests.play import quick
@@ -17,38 +17,13 @@ SITE = ROOT / "playbooks" / "site.yml"
 INVENTORY = ROOT / "inventory" / "lab"
 
 
-def newer_pythons() -> list[str]:
-    """Return interpreters that may be Python 3.13: the one of the PATH, and those that pyenv installed."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    return ["python3.13", *(str(path) for path in sorted(pyenv.glob("versions/3.13*/bin/python3.13")))]
-
-
-def is_usable(python: str) -> bool:
-    """Tell whether an interpreter starts and can make virtual environments; pyenv leaves commands behind that cannot start."""
-    try:
-        return (
-            subprocess.run([python, "-c", "import ensurepip, venv, ssl, sqlite3"], capture_output=True, check=False).returncode
-            == 0
-        )
-    except OSError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def newest() -> Path:
     """Return the Python of an environment with the newest ansible-core, made once from the pinned requirements."""
-    python = next(filter(is_usable, newer_pythons()), None)
+    python = pythons.find(pythons.NEWEST)
     if python is None:
         pytest.skip("no Python 3.13 on this machine")
-    environment = ROOT / "build" / "python3.13"
-    requirements = ROOT / "requirements.txt"
-    stamp = environment / requirements.name
-    if not stamp.exists() or stamp.read_bytes() != requirements.read_bytes():
-        subprocess.run([python, "-m", "venv", "--clear", str(environment)], check=True)
-        pip = [str(environment / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
-        subprocess.run(pip, check=True)
-        stamp.write_bytes(requirements.read_bytes())
-    return environment / "bin" / "python"
+    return pythons.environment(python, "python3.13", ROOT / "requirements.txt")
 
 
 def test_site_yml_runs_on_the_newest_ansible_core(newest: Path, lab_factory: Factory, tmp_path: Path) -> None:

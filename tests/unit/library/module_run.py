@@ -27,12 +27,9 @@ def run_module(main: t.Callable[[], None], *, check: bool = False, **options: t.
 
         return ended
 
-    with (
-        mock.patch.object(basic.AnsibleModule, "exit_json", end(failed=False)),
-        mock.patch.object(basic.AnsibleModule, "fail_json", end(failed=True)),
-        mock.patch.object(basic.AnsibleModule, "warn", lambda _module, text: warnings.append(text)),
-        patch_module_args({**copy.deepcopy(options), "_ansible_check_mode": check, "_ansible_diff": True}),
-    ):
+    ends = {"exit_json": end(failed=False), "fail_json": end(failed=True), "warn": lambda _module, text: warnings.append(text)}
+    arguments = {**copy.deepcopy(options), "_ansible_check_mode": check, "_ansible_diff": True}
+    with mock.patch.multiple(basic.AnsibleModule, **ends), patch_module_args(arguments):
         try:
             main()
         except EndedError:

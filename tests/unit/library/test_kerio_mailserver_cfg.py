@@ -260,7 +260,8 @@ def compare(documented: dict[str, t.Any], spec: dict[str, t.Any], where: str) ->
 
 def test_documentation_is_what_the_module_takes() -> None:
     module = importlib.import_module("ansible_collections.mailops.kerio.plugins.modules.kerio_mailserver_cfg")
-    documented = yaml.safe_load(module.DOCUMENTATION)["options"] | yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
+    shared = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
+    documented = {**yaml.safe_load(module.DOCUMENTATION)["options"], **shared}
     compare(documented, module.ARGUMENTS, "kerio_mailserver_cfg")
     assert yaml.safe_load(module.RETURN).keys() >= {
         "variables",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 
-Data = dict[str, t.Any]
+Data = t.Dict[str, t.Any]
 
 
 def until(condition: t.Callable[[], t.Any]) -> t.Any:

@@ -174,7 +174,7 @@ def files(draw: st.DrawFn) -> Drawn:
         "</config>" + "".join(draw(st.lists(st.sampled_from(["\n", "\r\n ", " ", "<!-- z -->", "<?x y?>"]), max_size=3)))
     )
     drawn = Drawn(codec, mark, "".join(writer.out), writer.places)
-    for place, (begin, end) in zip(writer.places, writer.starts, strict=True):
+    for place, (begin, end) in zip(writer.places, writer.starts):
         place.before, place.content, place.after = drawn.text[:begin], drawn.text[begin:end], drawn.text[end:]
     return drawn
 

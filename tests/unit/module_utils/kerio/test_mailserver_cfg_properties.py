@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import typing as t
 import xml.etree.ElementTree as ET
 
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from tests.unit.module_utils.kerio.cfg_files import TEXTS, Drawn, Place, files, 
 
 QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 # Another list of variables, by another parser that has no idea of places: (name, text) in order.
-Told = list[tuple[str | None, str]]
+Told = t.List[t.Tuple[t.Optional[str], str]]
 
 
 def told_by_another(data: bytes) -> Told:
@@ -62,7 +63,8 @@ def test_any_file_any_value_everything_else_equal_to_the_byte(drawn: Drawn, valu
     expected = values(drawn)
     expected[number] = (place.path, value)
     assert [(found.path, found.value) for found in changed.variables] == expected
-    assert told_by_another(changed.data) == [(one.name, text) for one, (_path, text) in zip(drawn.places, expected, strict=True)]
+    names = [place.name for place in drawn.places]
+    assert told_by_another(changed.data) == list(zip(names, [text for _path, text in expected]))
     assert everything_else(changed.data, number) == everything_else(data, number)
     # A second edit is none.
     assert Document(changed.data, "cfg").replace(selector, value).data == changed.data
