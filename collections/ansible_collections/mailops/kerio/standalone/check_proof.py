@@ -1,0 +1,1 @@
+../../../../../standalone/check_proof.py
