@@ -72,6 +72,10 @@ _TELLING_RIGHTS = """protocol imap {{
 """
 
 
+def _words(answer: t.Any) -> str:
+    return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else "nothing"
+
+
 def _quoted(name: str) -> str:
     """A name for imaplib, which quotes none by itself. Labels have neither quotes nor backslashes."""
     return f'"{name}"'
@@ -203,10 +207,10 @@ class Trial:
         """Open an archive: it must be there, and read by right alone, whatever the file system says besides."""
         opened, said = imap.select(_quoted(folder), readonly=True)
         if opened != "OK":
-            raise _UnfitError(f"a probe cannot open an archive: {said[0]!r}")
+            raise _UnfitError(f"a probe cannot open an archive: {_words(said[0])}")
         _, answer = imap.myrights(_quoted(folder))
         if set((answer[0] or b"").split()[-1:]) != {_RIGHTS}:
-            raise _UnfitError(f"a probe has other rights on an archive than {_RIGHTS.decode()}: {answer[0]!r}")
+            raise _UnfitError(f"a probe has other rights on an archive than {_RIGHTS.decode()}: {_words(answer[0])}")
 
     def _refused(self, imap: imaplib.IMAP4, user: str) -> None:
         """Somebody whom the Lua script does not know: refused, and not for a lack of an answer."""

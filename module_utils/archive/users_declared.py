@@ -70,7 +70,7 @@ def entries_of(wish: Wish) -> tuple[list[Entry], dict[str, Entry]]:
 
 
 def _refuse_wrong(name: str, entry: Entry, wish: Wish) -> None:
-    subject = f"users: {name or '(no name)'}"
+    subject = f"users: {name if name.strip() else '(no name)'}"
     if not name.strip() or not name.isprintable() or name.startswith("@"):
         raise InputError(subject, "it is no name for a user", "Give a name that can be printed and does not begin with @")
     authentication, server, login = _authentication(entry), str(entry.get("server") or ""), str(entry.get("kerio_login") or "")

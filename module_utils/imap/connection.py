@@ -61,9 +61,9 @@ class Connection:
             yield
         except ClientAbort as error:
             self.abort()
-            raise NetworkError(subject, str(error), LOST) from None
+            raise NetworkError(subject, str(error).strip(), LOST) from None
         except ClientError as error:
-            raise ImapError(subject, str(error), REFUSED) from None
+            raise ImapError(subject, str(error).strip(), REFUSED) from None
         except (ValueError, LookupError, TypeError) as error:
             # What imaplib and IMAPClient make of an answer that is no IMAP.
             self.abort()

@@ -61,7 +61,7 @@ def expect_greeting(wire: Wire, endpoint: Endpoint) -> bytes:
         words = clean(line[5:])
         raise LoginRefusedError(
             endpoint.label,
-            f"the server turns the connection away: {words}",
+            f"the server turns the connection away: {words or 'BYE, without a word more'}",
             "Check the server's connection limit, its list of blocked addresses and its log",
             stage="greeting",
             answer="BYE",

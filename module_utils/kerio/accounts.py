@@ -9,6 +9,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import ApiErr
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import accounts_plan, addresses, directory, kinds, settings
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.accounts_plan import Account, Domain, Options
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Object, Server
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope import which_item, with_code
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import ObjectKind, Source
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Effect
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import ACTIONS, Change, Plan, item_changes
@@ -228,8 +229,8 @@ class _Writer:
         failed = [entry["index"] for entry in error.details["errors"]]
         if set(failed) <= set(keys):
             self.done += [change for index, change in enumerate(batch) if index not in failed]
-        named = [{**entry, "item": keys.get(entry["index"], f"item {entry['index']}")} for entry in error.details["errors"]]
-        texts = [f"{entry['item']}: {entry['message']} (code {entry['code']})" for entry in named]
+        named = [{**entry, "item": keys.get(entry["index"], which_item(entry["index"]))} for entry in error.details["errors"]]
+        texts = [f"{entry['item']}: {with_code(entry['message'], entry['code'])}" for entry in named]
         return ItemError(error.subject, accounts_plan.listed(texts, "; "), error.remedy, **{**error.details, "errors": named})
 
     def _prove(self, plan: Plan) -> None:

@@ -271,7 +271,7 @@ def _enabled(entries: t.Sequence[Options]) -> t.Iterator[Value]:
         if entry.get("enabled") is False:
             continue
         try:
-            yield value_of("", entry)
+            yield value_of("an entry", entry)
         except InputError:
             yield "unknown", ""
 

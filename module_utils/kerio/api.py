@@ -15,6 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     ProtocolError,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import arguments, kinds, rpc, settings
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope import which_item, with_code
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field, ObjectKind, SettingsKind, Source
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Client, Effect
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc_transport import Endpoint
@@ -184,7 +185,8 @@ class Server:
     def _proved(self, what: str, method: str, fields: t.Sequence[Field], current: Object, desired: t.Mapping[str, t.Any]) -> None:
         wrong = settings.differing(fields, current, desired)
         if wrong:
-            texts = [f"{name} is {current.get(name)!r} instead of {desired[name]!r}" for name in wrong]
+            found = {name: repr(current[name]) if name in current else "missing" for name in wrong}
+            texts = [f"{name} is {found[name]} instead of {desired[name]!r}" for name in wrong]
             raise ApiError(
                 f"{self.name}: {what}",
                 f"{method} was answered with success, but read back {', '.join(texts)}",
@@ -256,8 +258,8 @@ def _name_items(error: ArchiveToolError, items: t.Sequence[str]) -> None:
     entries = error.details.get("errors")
     if isinstance(entries, list):
         for entry in entries:
-            entry["item"] = items[entry["index"]] if entry["index"] in range(len(items)) else f"item {entry['index']}"
-        error.cause = "; ".join(f"{entry['item']}: {entry['message']} (code {entry['code']})" for entry in entries)
+            entry["item"] = items[entry["index"]] if entry["index"] in range(len(items)) else which_item(entry["index"])
+        error.cause = "; ".join(f"{entry['item']}: {with_code(entry['message'], entry['code'])}" for entry in entries)
     else:
         error.subject = _with_items(error.subject, items)
 

@@ -29,8 +29,8 @@ FULL_ADMINISTRATOR = (
 )
 # What the operator can do, where a code says more than its text does.
 REMEDIES = {
-    -32601: "The server does not have this method: compare its version with the supported ones",
-    -32602: "The server did not accept the members that were sent: compare its version with the supported ones",
+    -32601: "Compare the version of the server with the supported ones: it does not have this method",
+    -32602: "Compare the version of the server with the supported ones: it did not accept the members that were sent",
     413: "Declare fewer objects at a time",
     1001: "Give the object another name, or remove the one that has it",
     1002: "Run again: the object was removed in the meantime",
@@ -130,7 +130,7 @@ def _call_error(where: str, method: str, error: t.Any, sent: t.Mapping[str, t.An
     details: dict[str, t.Any] = {"method": method, "code": code, "raw_message": raw}
     if code == -32602:
         details["sent_members"] = sorted(set(_member_names(sent or {})))
-    cause = f"{text} (code {code})"
+    cause = with_code(text, code)
     if code == NO_SESSION:
         return SessionExpiredError(f"{where}: {method}", cause, "Run again", **details)
     return ApiError(f"{where}: {method}", cause, _remedy(code, method), **details)
@@ -145,9 +145,19 @@ def _remedy(code: t.Any, method: str) -> str:
 def _item_error(where: str, method: str, result: dict[str, t.Any]) -> ItemError:
     entries = result["errors"] if isinstance(result["errors"], list) else [result["errors"]]
     errors = [_item(entry if isinstance(entry, dict) else {"message": entry}) for entry in entries]
-    texts = "; ".join(f"item {entry['index']}: {entry['message']} (code {entry['code']})" for entry in errors)
+    texts = "; ".join(f"{which_item(entry['index'])}: {with_code(entry['message'], entry['code'])}" for entry in errors)
     remedy = _remedy(errors[0]["code"], method)
     return ItemError(f"{where}: {method}", texts, remedy, method=method, code=errors[0]["code"], errors=errors)
+
+
+def which_item(index: t.Any) -> str:
+    """How an item of a call is named by its place among them; servers may leave it out, as the code."""
+    return "an item" if index is None else f"item {index}"
+
+
+def with_code(text: str, code: t.Any) -> str:
+    """The words of the server with its code."""
+    return f"{text} (without a code)" if code is None else f"{text} (code {code})"
 
 
 def _item(entry: dict[str, t.Any]) -> dict[str, t.Any]:

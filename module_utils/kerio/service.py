@@ -191,7 +191,7 @@ class Service:
         text = ""
         with contextlib.suppress(OSError):
             text = " ".join(self.log.read_bytes()[begin:].decode("utf-8", "replace").split())
-        return _Said(f"{' '.join(command)}: {text[-500:]} ({end})", failed)
+        return _Said(f"{' '.join(command)}: {text[-500:] or 'not a word'} ({end})", failed)
 
     def _open_log(self) -> t.IO[bytes]:
         """Return the log, or /dev/null when its disk has failed: a server must not stay stopped for want of a log."""

@@ -217,13 +217,13 @@ def test_error_of_a_removal_names_the_account_and_what_came_before() -> None:
 def test_error_without_a_place_is_told_without_a_guess() -> None:
     answer = {"errors": [item_error(None, 1000, "Failed.")]}
     script = [domains(), users(), groups(), aliases(), create({"loginName": "archive"}, answer=answer)]
-    result = refused(*script, words="item None: Failed. (code 1000)", users=[ARCHIVE])
+    result = refused(*script, words="an item: Failed. (code 1000)", users=[ARCHIVE])
     assert result["changed"] is False
 
 
 def test_success_that_did_not_hold_is_an_error() -> None:
     made = [domains(), users(), groups(), aliases(), create({"loginName": "archive"})]
-    refused(*made, users(), words="enabled is None instead of True", users=[ARCHIVE])
+    refused(*made, users(), words="enabled is missing instead of True", users=[ARCHIVE])
     gone = [domains(), users(user("bob")), who(), archiving(), remove("bob"), users(user("bob"))]
     refused(*gone, words="still there", users=[{"address": "bob@example.com", "state": "absent"}])
 

@@ -131,9 +131,9 @@ def test_error_names_the_items_that_failed() -> None:
         {"message": "x"},
     ]
     call = Call("X.create", {}, {"errors": errors})
-    with pytest.raises(ItemError, match=r"X.create: bob: exists \(code 1001\); item 9: odd \(code 1\); item None: x") as caught:
+    with pytest.raises(ItemError, match=r"X.create: bob: exists \(code 1001\); item 9: odd \(code 1\); an item: x") as caught:
         session(lambda server: server.call("X.create", {}, items=["alice", "bob"]), call)
-    assert [entry["item"] for entry in caught.value.details["errors"]] == ["bob", "item 9", "item None"]
+    assert [entry["item"] for entry in caught.value.details["errors"]] == ["bob", "item 9", "an item"]
 
 
 def test_error_of_the_whole_call_names_what_it_was_about() -> None:
