@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection as an operator has it: installed from its file, in a folder of its own, with nothing of the checkout on any path."""
+"""The collection as an operator has it: installed from its file, with nothing of the checkout on any path."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 import tarfile
+import typing as t
 from pathlib import Path
 
-from tests.dist.tarball import NAME
+from tests.dist.tarball import NAME, PackagingError
 
 # What README.md of the collection has an operator take out of the file before anything is installed.
 BEGINNING = ("requirements.txt", "ansible.cfg", "inventory")
@@ -34,23 +35,27 @@ class Installed:
         with tarfile.open(file) as tar:
             wanted = [member for member in tar.getmembers() if member.name.split("/")[0] in BEGINNING]
             tar.extractall(self.folder, wanted, filter="data")
-        self.run("galaxy", "collection", "install", "--offline", str(file), "--collections-path", str(self.collections))
+        done = self.run("galaxy", "collection", "install", "--offline", str(file))
+        if done.returncode:
+            raise PackagingError(done.stdout)
 
-    def environment(self, **more: str) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Return an environment that knows nothing of this checkout."""
         ours = ("ANSIBLE_", "PYTHON", "TESTS_", "VIRTUAL_ENV", "PYTEST_")
         rest = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
-        return {**rest, "HOME": str(self.home), "PATH": path, "LC_ALL": "C.UTF-8", **more}
+        return {**rest, "HOME": str(self.home), "PATH": path, "LC_ALL": "C.UTF-8"}
 
-    def run(self, program: str, *arguments: str, show: bool = False, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, program: str, *arguments: str, show: bool = False, variables: t.Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run ``ansible-<program>`` in the folder; the result has what it printed, unless that is shown."""
         command = [str(self.python), "-m", "ansible", program, *arguments]
         output = None if show else subprocess.PIPE
         return subprocess.run(
             command,
             cwd=self.folder,
-            env=self.environment(**more),
+            env={**self.environment(), **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=None if show else subprocess.STDOUT,

@@ -26,7 +26,7 @@ print(sys.version_info[:2], len(sys.argv) - 1)
 
 
 def environment() -> dict[str, str]:
-    """Return an environment in which that Python finds this checkout and, of Ansible, only what goes to hosts with each module."""
+    """Return an environment in which that Python finds this checkout and, of Ansible, what goes to hosts with a module."""
     own = ROOT / "build" / "hosts-ansible" / "ansible"
     own.mkdir(parents=True, exist_ok=True)
     (own / "__init__.py").touch()

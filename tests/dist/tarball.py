@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The collection as one file: how it is put together, and what it must and must not hold.
 
-In the checkout most of the collection are links, of which `ansible-galaxy collection build` makes a file without a single module. So a
-copy without links is built. What Git does not know is left out: nobody's notes, caches and inventories are published.
+In the checkout most of the collection are links, of which `ansible-galaxy collection build` makes a file without a single module.
+So a copy without links is built. What Git does not know is left out: nobody's notes, caches and inventories are published.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SAME = {
     "inventory/example": "inventory/example",
 }
 FORBIDDEN_NAMES = re.compile(
-    r"(^|/)(__pycache__|\.git|\.ansible|\.venv|build|inventory/(?!example)[^/]+)(/|$)|\.pyc$|(^|/)vault\.yml$"
+    r"(^|/)(__pycache__|\.git|\.ansible|\.venv|build|inventory/(?!example)[^/]+)/|\.pyc$|(^|/)vault\.yml$"
 )
 # Passwords of the lab and the tests, encrypted variables, and private keys.
 FORBIDDEN_TEXTS = re.compile(rb"not-a-secret|\$ANSIBLE_VAULT;|-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}")
