@@ -108,6 +108,10 @@ class TlsStream:
         host, port = self._sock.getsockname()[:2]
         return host, port
 
+    def certificate(self) -> t.Mapping[str, t.Any]:
+        """What the server's certificate says, as ``getpeercert`` tells it; empty when it was not verified."""
+        return self._tls.getpeercert() or {}
+
     def close(self) -> None:
         """Close without a word."""
         self._sock.close()

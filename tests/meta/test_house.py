@@ -18,8 +18,8 @@ ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir()
 
 # What runs on Kerio hosts must parse with the oldest target Python of ansible-core 2.19.
 ON_KERIO_HOSTS = [
-    ROOT / "library" / "kerio_mailserver_cfg.py",
-    *(ROOT / "module_utils" / name for name in ("errors.py", "plan.py", "runner.py")),
+    *(ROOT / "library" / f"kerio_{name}.py" for name in ("mailserver_cfg", "preflight_host")),
+    *(ROOT / "module_utils" / name for name in ("errors.py", "plan.py", "preflight.py", "runner.py")),
     *sorted((ROOT / "module_utils").glob("job*.py")),
     *sorted((ROOT / "module_utils" / "kerio").glob("cfg_*.py")),
     *(ROOT / "module_utils" / "kerio" / name for name in ("mailserver_cfg.py", "service.py", "service_unit.py")),
@@ -66,7 +66,7 @@ def test_every_role_says_what_it_takes(role: str) -> None:
 def test_every_module_is_in_an_action_group() -> None:
     runtime = yaml.safe_load((COLLECTION / "meta" / "runtime.yml").read_text(encoding="utf-8"))
     grouped = {module for group in runtime["action_groups"].values() for module in group}
-    hosts_own = {"archive_login", "kerio_mailserver_cfg", "kerio_master_login"}
+    hosts_own = {"archive_login", "kerio_mailserver_cfg", "kerio_master_login", "kerio_preflight_host", "kerio_preflight_imap"}
     assert grouped == set(MODULES) - hosts_own
 
 

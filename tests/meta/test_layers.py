@@ -16,11 +16,12 @@ PREFIX = "ansible_collections.mailops.kerio.plugins.module_utils."
 MAY_IMPORT = {
     "errors": set(),
     "plan": set(),
+    "preflight": set(),
     "runner": {"plan"},
     "job": {"job_process"},
     "job_process": set(),
-    "kerio": {"job", "plan"},
-    "imap": set(),
+    "kerio": {"job", "plan", "preflight"},
+    "imap": {"preflight"},
     "archive": {"imap", "job", "plan"},
     "library": {"runner", "plan", "kerio", "archive", "imap", "job"},
 }
@@ -44,6 +45,8 @@ PURE = [
     "archive/profile.py",
     "archive/repair_plan.py",
     "imap/sasl.py",
+    "imap/preflight_facts.py",
+    *(f"kerio/{name}.py" for name in ("cfg_preflight_facts", "preflight_by_hand", "preflight_facts")),
     *sorted(f"archive/{path.name}" for path in (UTILS / "archive").glob("users*.py") if path.name != "users_sync.py"),
 ]
 INPUT_OUTPUT = {

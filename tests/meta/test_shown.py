@@ -21,6 +21,9 @@ READING = {
     "kerio_directory_info",
     "kerio_info",
     "kerio_master_login",
+    "kerio_preflight",
+    "kerio_preflight_host",
+    "kerio_preflight_imap",
 }
 UNIT = {"change", "again", "check", "diff", "error"}
 PLAY = {"run", "again", "check", "by_hand", "broken"}
