@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make dist`: builds the collection below build/dist and tries it as operators and Ansible do; `sanity NAME...` runs some tests."""
+"""`make dist`: builds the collection in build/dist and tries it as operators and Ansible do; `sanity NAME...` runs some tests."""
 
 from __future__ import annotations
 
