@@ -54,15 +54,14 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     CatalogError,
     InputError,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.arguments import UNENCRYPTED, UNVERIFIED
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, StatusFailed
 
 LOCKED_FOR = "archive_run"
-UNVERIFIED = "The certificate of {name} is not verified (validate_certs is false): anybody between can read the passwords"
 UNSETTLED = (
     "{0} {1} {2}: a run that was cut short left {3:,} messages that may be marked as deleted, and this run could not look after"
     " them; run a profile that reads the mailbox, which takes the mark off what is still there"
 )
-UNENCRYPTED = "{name} is read without TLS (access IMAP): passwords and mail can be read on the way"
 
 
 def no_checkpoint(_name: str) -> None:
@@ -134,8 +133,8 @@ class Options:
 
     def warnings(self) -> list[str]:
         """What the operator is told every time."""
-        found = [UNVERIFIED.format(name=name) for name in self.unverified()]
-        return found + [UNENCRYPTED.format(name=server.name) for server in self._used() if not server.encrypted]
+        found = [UNVERIFIED.format(name) for name in self.unverified()]
+        return found + [UNENCRYPTED.format(server.name) for server in self._used() if not server.encrypted]
 
 
 @dataclass

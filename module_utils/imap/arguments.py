@@ -8,6 +8,7 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Access, Endpoint
 
 UNVERIFIED = "The certificate of {} is not verified (validate_certs is false): anybody between can read the passwords"
+UNENCRYPTED = "{} is read without TLS (access IMAP): passwords and mail can be read on the way"
 
 
 def connection() -> dict[str, dict[str, t.Any]]:

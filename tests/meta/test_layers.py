@@ -44,6 +44,8 @@ PURE = [
     "archive/filters.py",
     "archive/profile.py",
     "archive/repair_plan.py",
+    "archive/report_chart.py",
+    "archive/report_data.py",
     "imap/sasl.py",
     "imap/preflight_facts.py",
     *(f"kerio/{name}.py" for name in ("cfg_preflight_facts", "preflight_by_hand", "preflight_facts")),
@@ -72,6 +74,7 @@ THIRD_PARTY = {
     "zstandard": "archive/store",
     "cryptography": "archive/evidence_note",
     "argon2": "archive/access_passwords",
+    "jinja2": "archive/report_page",
 }
 
 

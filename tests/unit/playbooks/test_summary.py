@@ -10,12 +10,14 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import report_data
 from tests.unit.playbooks.templating import PLAYBOOKS, evaluate
 
 Facts = dict[str, t.Any]
 LOOKUP = "{{ lookup('ansible.builtin.template', playbook_dir ~ '/../templates/summary.txt.j2') }}"
 LONG = "nothing answers at 192.0.2.1:4040. " + "many words " * 60 + "Start the server, and run again"
-MAILBOX = {"mailbox": "alice@example.com", "new": 2, "folders": [{"name": "INBOX", "new": 2}]}
+FOLDERS = [{"name": "INBOX", "new": 2}, {"name": "Sent Items", "new": 0}]
+MAILBOX = {"mailbox": "alice@example.com", "new": 2, "folders": FOLDERS}
 PROFILE = {"name": "all", "new": 2, "mailboxes": [MAILBOX]}
 RUN = {"new": 2, "outcome": "ok", "errors": []}
 ARCHIVED = {"msg": "2 new messages archived from 1 mailbox", "run": RUN, "profiles": [PROFILE], "forecast": {"days": 9}}
@@ -32,6 +34,7 @@ def told(
         "ansible_play_hosts_all": list(known),
         "ansible_play_hosts": [host for host in known if host not in gone],
         "ansible_check_mode": False,
+        "kerio_summary_of": "site",
         **more,
     }
     if name:
@@ -82,7 +85,10 @@ def test_it_has_24_lines_of_76_columns_however_many_there_are(count: int, failur
     servers = {f"mail{number}.a-rather-long-name.example.com": facts if number % 3 else {} for number in range(count)}
     servers["changed"] = {"kerio_changed": True}
     result = {"archive_run_result": {**ARCHIVED, "msg": "word " * 80}, "archive_failures": [LONG] * failures}
-    lines = told(servers, {f"archive{number}.example.com": result if number % 2 else {} for number in range(keepers)})
+    written = {"done": [f"The report is in /srv/{number}" for number in range(3)]}
+    hosts = {f"archive{number}.example.com": result if number % 2 else {} for number in range(keepers)}
+    lines = told(servers, hosts, summary_written=written)
+    assert lines[-3:] == written["done"]
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 76
     total = failures * (sum(1 for one in servers.values() if "kerio_failures" in one) + keepers // 2)
@@ -93,7 +99,7 @@ def test_it_has_24_lines_of_76_columns_however_many_there_are(count: int, failur
 
 
 def test_one_that_ansible_lost_has_failed() -> None:
-    found = told({"mail1": {}, "mail2": {}}, {"archive1": {}}, "summary_report", gone=["mail2", "archive1"])
+    found = told({"mail1": {}, "mail2": {}}, {"archive1": {}}, "summary_facts", gone=["mail2", "archive1"])
     assert [bool(host["failures"]) for host in (*found["servers"].values(), *found["archive_hosts"].values())] == [
         False,
         True,
@@ -101,32 +107,68 @@ def test_one_that_ansible_lost_has_failed() -> None:
     ]
 
 
-def test_the_report_has_every_host_and_what_was_archived_but_no_folders() -> None:
-    servers = {"mail2": {"kerio_failures": ["down"], "kerio_unreachable": True}, "mail1": {"kerio_changed": True}}
+def test_the_report_has_every_host_and_what_was_archived_but_no_folder_without_news() -> None:
+    servers: dict[str, Facts] = {
+        "mail2": {"kerio_failures": ["down"], "kerio_unreachable": True, "kerio_connect_validate_certs": "no"},
+        "mail1": {"kerio_changed": True, "kerio_connect_name": "first", "kerio_connect_imap_access": "IMAP"},
+        "mail3": {"kerio_connect_imap_validate_certs": False},
+        "mail4": {"kerio_variables_wrong": True, "kerio_failures": ["unset"], "kerio_connect_validate_certs": "no"},
+    }
     run = {"archive_run_result": {**ARCHIVED, "run": {**RUN, "profiles": [PROFILE]}}, "archive_changed": True}
     away = {"archive_unreachable": True, "archive_failures": ["away"]}
-    found = told(servers, {"archive1": run, "archive2": away}, "summary_report", kerio_started=1_795_960_000)
+    facts = told(servers, {"archive1": run, "archive2": away}, "summary_facts", kerio_started=1_795_960_000)
+    found = report_data.report_of(facts, 3)
     assert json.loads(json.dumps(found)) == found
-    assert found.pop("finished") >= found.pop("started") == 1_795_960_000
-    assert found.pop("archive_hosts")["archive1"] == {
+    assert found["finished"] >= found["started"] == 1_795_960_000
+    assert (found["version"], found["playbook"], found["check"], found["outcome"]) == (1, "site", False, "failed")
+    kept = ("failures", "changed", "unreachable", "msg", "run", "profiles", "forecast", "holder")
+    mailbox = {"mailbox": "alice@example.com", "new": 2, "folders": [{"name": "INBOX", "new": 2}], "folders_count": 2}
+    assert {key: found["archive_hosts"]["archive1"][key] for key in kept} == {
         "failures": [],
         "changed": True,
         "unreachable": False,
         "msg": ARCHIVED["msg"],
         "run": RUN,
-        "profiles": [{**PROFILE, "mailboxes": [{"mailbox": "alice@example.com", "new": 2}]}],
+        "profiles": [{**PROFILE, "mailboxes": [mailbox]}],
         "forecast": {"days": 9},
         "holder": "",
     }
-    assert found == {
-        "version": 1,
-        "playbook": "site",
-        "check": False,
-        "servers": {
-            "mail2": {"failures": ["down"], "changed": False, "unreachable": True},
-            "mail1": {"failures": [], "changed": True, "unreachable": False},
-        },
+    assert found["archive_hosts"]["archive2"]["unreachable"] is True
+    states = {name: (one["failures"], one["changed"], one["unreachable"]) for name, one in found["servers"].items()}
+    assert states == {
+        "mail2": (["down"], False, True),
+        "mail1": ([], True, False),
+        "mail3": ([], False, False),
+        "mail4": (["unset"], False, False),
     }
+    insecure = {name: [text.split(" (")[0] for text in one["insecure"]] for name, one in found["servers"].items()}
+    assert insecure == {
+        "mail2": ["The certificate of the administration of mail2 is not verified", "The certificate of mail2 is not verified"],
+        "mail1": ["first is read without TLS"],
+        "mail3": ["The certificate of mail3 is not verified"],
+        "mail4": [],
+    }
+
+
+def test_where_the_report_is_stands_at_the_end() -> None:
+    done = ["The report is in /srv/site.json", "The report was mailed to ops@example.com"]
+    lines = told({"mail1": {}}, {}, summary_written={"done": done, "failed": True})
+    assert lines[-2:] == done
+
+
+@pytest.mark.parametrize(
+    ("given", "page"),
+    [
+        ({}, "report.html"),
+        ({"site_report_html": "a.html"}, "a.html"),
+        ({"site_report": "a.json"}, ""),
+        ({"site_report_mail": {"to": ["ops@example.com"]}}, ""),
+        ({"site_report": "a.json", "site_report_html": "a.html"}, "a.html"),
+    ],
+)
+def test_a_look_in_between_writes_a_page_unless_something_else_is_asked_for(given: Facts, page: str) -> None:
+    assert evaluate("summary.yml", "summary_page", kerio_summary_of="report", **given) == page
+    assert evaluate("summary.yml", "summary_page", kerio_summary_of="site", **given) == given.get("site_report_html", "")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +179,7 @@ def test_the_report_has_every_host_and_what_was_archived_but_no_folders() -> Non
         ({"summary_written": {"failed": False}}, []),
         (
             {"summary_written": {"failed": True, "msg": "no such folder"}},
-            ["The report /x/site.json is not written: no such folder"],
+            ["The report is not written or mailed as a whole: no such folder"],
         ),
     ],
 )

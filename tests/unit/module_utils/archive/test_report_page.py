@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The page of a report: HTML without a fault, every figure that of the JSON, trouble first, long lists folded."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import typing as t
+from xml.etree.ElementTree import Element
+
+import pytest
+from html5lib.html5parser import ParseError
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import report_data, report_page
+from tests.unit.module_utils.archive.page_reader import Reader, parse, text_of
+from tests.unit.module_utils.archive.report_scene import FINE, NOW, ODD, TEMPLATE, Facts, archive_of, crowd, facts_of
+
+Data = dict[str, t.Any]
+KEEPER = "/archive_hosts/archive1.example.com"
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
+    return facts_of(archive_of(tmp_path_factory.mktemp("archive")))
+
+
+def read(facts: Facts) -> tuple[Reader, Data]:
+    report = report_data.report_of(facts, 3)
+    return Reader(report_page.render(report, TEMPLATE), report, report_data.sentence(report)), report
+
+
+def empty(**more: t.Any) -> Facts:
+    return {"playbook": "site", "check": False, "started": NOW, "finished": NOW, **more}
+
+
+def test_every_figure_and_name_is_that_of_the_json(facts: Facts) -> None:
+    page, report = read(facts)
+    assert page.wrong == []
+    host = report["archive_hosts"]["archive1.example.com"]
+    # The scene has what the page is to show, and the page shows it.
+    assert report["counts"]["failures"] >= 3 and len(host["growth"]) == 3 and host["failed_messages"]
+    (profile, journal) = host["profiles"]
+    assert {ODD[0], "Closed"} <= {folder["name"] for one in profile["mailboxes"] for folder in one["folders"]}
+    assert [one["user"] for one in host["users_without_mailbox"]] == ["carol@example.com"]
+    assert [one["mailbox"] for one in host["mailboxes_without_user"]] == ["spam@example.com"]
+    assert {one["address"] for one in host["unknown_addresses"]} >= {"x@example.com", "y@example.org"}
+    assert journal["left"] == 2
+    wanted = {f"{KEEPER}/failures/{place}" for place in range(len(host["failures"]))}
+    wanted |= {f"{KEEPER}/growth/{place}/{key}" for place in range(3) for key in ("objects", "stored_bytes", "started")}
+    wanted |= {f"{KEEPER}/unknown_addresses/{place}/messages" for place in range(2)}
+    wanted |= {f"{KEEPER}/{key}/0/why" for key in ("users_without_mailbox", "mailboxes_without_user")}
+    wanted |= {f"{KEEPER}/failed_messages/0/{key}" for key in ("folder", "uid", "reason", "acknowledge")}
+    wanted |= {"/servers/mail2/failures/0", "/servers/mail3/insecure/0", "/archive_hosts/away~11/failures/0", "/counts/new"}
+    for place, mailbox in enumerate(profile["mailboxes"]):
+        at = f"{KEEPER}/profiles/0/mailboxes/{place}"
+        wanted |= {f"{at}/{key}" for key in ("mailbox", "new", "known", "bytes")}
+        wanted |= {f"{at}/folders/{number}/name" for number in range(len(mailbox["folders"]))}
+    assert wanted - set(page.shown) == set()
+
+
+def test_names_that_are_no_names_are_shown_as_they_are_and_break_nothing(facts: Facts) -> None:
+    host = facts["archive_hosts"]["archive1.example.com"]
+    (profile, journal) = host["result"]["profiles"]
+    odd = [{**profile["mailboxes"][0], "mailbox": name, "error": f"NO {name}"} for name in ODD]
+    result = {**host["result"], "msg": " ".join(ODD), "profiles": [{**profile, "name": ODD[1], "mailboxes": odd}, journal]}
+    keeper = {**host, "failures": list(ODD), "result": result}
+    page, report = read({**facts, "archive_hosts": {ODD[0]: keeper}, "servers": {ODD[1]: {**FINE, "failures": [ODD[0]]}}})
+    assert page.wrong == []
+    shown = {text_of(element) for element in page.tree.iter() if element.get("data-s") == "mailbox"}
+    assert {ODD[0], ODD[1], ODD[3]} <= shown
+    assert {name for name in shown if name not in ODD and "\ufffd" in name} == {
+        ODD[2].replace("\u202e", "\ufffd"),
+        ODD[4].replace("\x01", "\ufffd"),
+    }
+    assert all(element.tag == "bdi" for element in page.tree.iter() if element.get("data-s") in ("mailbox", "name"))
+    assert report["archive_hosts"][ODD[0]]["failures"] == list(ODD)
+
+
+def test_it_needs_nothing_but_itself(facts: Facts) -> None:
+    page, _ = read(facts)
+    for element in page.tree.iter():
+        assert element.tag not in ("script", "link", "iframe", "img", "object", "embed", "base", "form")
+        for name, value in element.attrib.items():
+            assert not name.startswith("on") and name not in ("src", "srcset", "style"), element.attrib
+            assert name != "href" or value.startswith("#")
+    styles = " ".join(text_of(element) for element in page.tree.iter("style"))
+    assert "url(" not in styles and "@import" not in styles and "--ink" in styles
+
+
+def test_keyboard_and_screen_reader_find_their_way(facts: Facts) -> None:
+    page, _ = read(facts)
+    elements = list(page.tree.iter())
+    levels = [int(element.tag[1]) for element in elements if re.fullmatch("h[1-6]", str(element.tag))]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    ids = [element.get("id") for element in elements if element.get("id")]
+    assert len(ids) == len(set(ids))
+    for element in elements:
+        assert element.get("aria-labelledby", "look") in ids
+        if element.tag == "table":
+            assert element[0].tag == "caption" and text_of(element[0])
+            assert {cell.get("scope") for cell in element.iter("th")} <= {"col", "row"}
+        if element.tag == "details":
+            assert element[0].tag == "summary" and text_of(element[0])
+        if element.tag == "svg":
+            assert element.get("role") == "img" and element.get("aria-label")
+    assert page.tree.get("lang") == "en"
+    (skip,) = [element for element in elements if element.tag == "a"]
+    assert str(skip.get("href")).removeprefix("#") in ids
+
+
+def test_trouble_comes_first(facts: Facts) -> None:
+    page, _ = read(facts)
+    classes = [element.get("class") for element in page.tree.iter("div") if str(element.get("class")).startswith("sheet")]
+    kinds = [kind for kind in classes if kind in ("sheet bad", "sheet warn")]
+    assert kinds == sorted(kinds) and len(set(kinds)) == 2
+    rows = [text_of(element) for element in page.tree.iter("bdi") if element.get("data-s") == "mailbox"]
+    in_tables = [name for name in rows if name in ("alice@example.com", "bob@example.com", "carol@example.com")]
+    # alice has a message in quarantine and bob a folder that is closed; carol has nothing.
+    assert in_tables[-1] == "carol@example.com"
+
+
+def charts(page: Reader) -> t.Iterator[tuple[str, Element]]:
+    for figure in page.tree.iter("figure"):
+        yield str(figure.get("data-chart")), figure
+
+
+def test_bars_are_as_high_as_their_axis_says(facts: Facts) -> None:
+    page, report = read(facts)
+    runs = report["archive_hosts"]["archive1.example.com"]["growth"]
+    found = dict(charts(page))
+    assert set(found) == {"objects", "stored_bytes"}
+    for key, figure in found.items():
+        ticks = [int(str(element.get("data-tick"))) for element in figure.iter("span") if element.get("data-tick")]
+        assert ticks[0] >= max(run[key] for run in runs) and ticks[1:] == [ticks[0] // 2, 0]
+        bars = list(figure.iter("rect"))
+        assert len(bars) == len(runs)
+        for run, bar in zip(runs, bars, strict=True):
+            height, y = float(str(bar.get("height"))), float(str(bar.get("y")))
+            assert height == pytest.approx(100 * run[key] / ticks[0], abs=0.01) and y == pytest.approx(100 - height, abs=0.01)
+            assert (bar.get("class") == "failed") is (run["outcome"] not in ("ok", "stopped"))
+    assert {run["outcome"] for run in runs} == {"ok", "problems"}
+
+
+def test_long_lists_fold_and_a_big_page_stays_small(facts: Facts) -> None:
+    many = crowd(facts, 150, 3)
+    host = many["archive_hosts"]["archive1.example.com"]
+    host = {**host, "failures": [f"failure {number}" for number in range(45)]}
+    page, _ = read({**many, "archive_hosts": {"archive1.example.com": host}})
+    assert page.wrong == []
+    folded = [element for element in page.tree.iter("details") if list(element[0].iter("span")) and "data-more" in span(element)]
+    assert folded
+    for element in folded:
+        rows = [one for one in element.iter() if one.tag == "tr" and one.get("data-at")]
+        rows = rows or [one for one in element.iter("li") if not one.get("data-at", "").startswith("folders")]
+        assert text_of(element[0].find("span") or element[0][0]) == f"{len(rows):,}"
+    hidden = {id(one) for element in page.tree.iter("details") for one in element.iter()}
+    seen = [one for one in page.tree.iter() if one.tag in ("tr", "li") and id(one) not in hidden]
+    assert len(seen) < 5 * report_page.SHOWN
+    large = report_page.render(report_data.report_of(crowd(facts, 2000, 15), 3), TEMPLATE)
+    assert len(large.encode()) < 4 << 20
+    assert large.count("user1999@<wbr>example.com") == 1
+
+
+def span(element: Element) -> Data:
+    return next(iter(element[0].iter("span"))).attrib
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        (empty(), "no host ok, 0 messages in the archive"),
+        (
+            empty(servers={"mail1": FINE}, archive_hosts={"archive1": FINE}),
+            "1 server and 1 archive host ok, 0 messages in the archive",
+        ),
+        (
+            empty(servers={"a": {**FINE, "failures": ["x"]}, "b": FINE}, archive_hosts={"c": {**FINE, "failures": ["y"]}}),
+            "1 of 2 servers and 1 of 1 archive host failed, 0 messages in the archive",
+        ),
+    ],
+)
+def test_where_there_is_little_to_tell(facts: Facts, sentence: str) -> None:
+    page, report = read(facts)
+    assert page.wrong == []
+    (title,) = page.tree.iter("h1")
+    assert text_of(title) == sentence
+    assert ("Nothing. No failure" in text_of(page.tree)) is (report["outcome"] == "ok")
+
+
+def test_a_look_in_between_shows_what_the_archive_has_and_no_server(facts: Facts) -> None:
+    host = facts["archive_hosts"]["archive1.example.com"]
+    looked = {key: host[key] for key in ("changed", "unreachable", "archive")} | {"failures": []}
+    page, report = read({**facts, "playbook": "report", "check": False, "archive_hosts": {"archive1.example.com": looked}})
+    assert page.wrong == []
+    assert list(report["servers"]) == ["mail2", "mail3"]
+    (title,) = page.tree.iter("h1")
+    assert text_of(title) == f"1 of 2 servers failed, {host['archive']['totals']['objects']:,} messages in the archive"
+    headings = [text_of(element) for element in page.tree.iter("h2")]
+    assert headings == ["What to look at", "Growth", "Archives"]
+    assert f"{KEEPER}/archive/mailboxes/0/archived" in page.shown and f"{KEEPER}/archive/totals/objects" in page.shown
+
+
+def test_a_check_says_that_it_was_one(facts: Facts) -> None:
+    page, _ = read({**facts, "check": True})
+    told = text_of(page.tree)
+    assert "nothing was changed" in told and "would change" in told
+
+
+def test_the_reader_of_this_test_finds_what_is_wrong(facts: Facts) -> None:
+    report = report_data.report_of(facts, 3)
+    whole = report_page.render(report, TEMPLATE)
+    for old, new in (
+        ('data-n="failures">', 'data-n="failures">1'),
+        ("</h2>", " 7</h2>"),
+        ('data-s="mailbox">alice', 'data-s="mailbox">malice'),
+        ('data-as="size">', 'data-as="size">1'),
+    ):
+        assert old in whole
+        assert Reader(whole.replace(old, new, 1), report, report_data.sentence(report)).wrong, old
+    with pytest.raises(ParseError):
+        parse(whole.replace("</table>", "", 1))
