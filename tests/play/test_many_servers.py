@@ -7,12 +7,17 @@ import json
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.lab.fixtures import Factory, Lab
 from tests.lab.playbooks import ROOT, PlaybookRun
 from tests.play.archive_site import LEFT_OUT
-from tests.play.helpers import run
+from tests.play.helpers import SECRET, run
+from tests.unit.module_utils.archive.page_reader import Reader
+from tests.unit.module_utils.imap.certificates import Authority
+from tests.unit.smtp_sink import SmtpSink
 
+REPORT = ROOT / "playbooks" / "report.yml"
 SITE = ROOT / "playbooks" / "site.yml"
 INVENTORY = ROOT / "inventory" / "lab"
 SUMMARY = "Ensure it is told what was done"
@@ -20,8 +25,8 @@ SETTINGS = {f"mailops.kerio.{name}" for name in ("kerio_compare", "kerio_securit
 DOWN, FORGED, FAR, FINE = "mail1", "mail2", "mail3", "mail4"
 
 
-def inventory(folder: Path, lab: Lab, closed_port: int) -> Path:
-    """What is added to inventory/lab: two servers more, and what is wrong with three."""
+def inventory(folder: Path, lab: Lab, closed_port: int, mail: dict[str, object]) -> Path:
+    """What is added to inventory/lab: two servers more, what is wrong with three, and who gets the report."""
     far = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": closed_port}
     hosts = {
         DOWN: {"kerio_connect_port": closed_port},
@@ -31,22 +36,28 @@ def inventory(folder: Path, lab: Lab, closed_port: int) -> Path:
     }
     keeper = {"archive_profiles": [{"name": "mailboxes", "method": "multiple_mailboxes"}]}
     groups = {"kerio_servers": {"hosts": hosts}, "archive_hosts": {"hosts": {"archive1": keeper}}}
+    groups["all"] = {"vars": {"site_report_mail": mail}}
     path = folder / "hosts.json"
     path.write_text(json.dumps(groups), encoding="utf-8")
     return path
 
 
-def site(lab: Lab, more: Path, work: Path, *args: str, **variables: object) -> PlaybookRun:
-    given = ("-i", str(more), "-e", json.dumps(variables), *args)
-    return run(SITE, *given, inventory=INVENTORY, KERIO_LAB_JSON=str(lab.file), KERIO_LAB_WORK_DIR=str(work))
+def site(lab: Lab, more: Path, work: Path, playbook: Path = SITE, **variables: object) -> PlaybookRun:
+    given = ("-i", str(more), "-e", json.dumps(variables))
+    return run(playbook, *given, inventory=INVENTORY, KERIO_LAB_JSON=str(lab.file), KERIO_LAB_WORK_DIR=str(work))
 
 
 def test_the_last_one_is_done_and_the_summary_names_the_others(lab_factory: Factory, tmp_path: Path, closed_port: int) -> None:
     lab = lab_factory(servers=4, users=2)
     placed = [one for one in lab.fill(40) if one.folder not in LEFT_OUT and not one.copy_of]
-    more, report, work = inventory(tmp_path, lab, closed_port), tmp_path / "site.json", tmp_path / "work"
+    report, work = tmp_path / "site.json", tmp_path / "work"
     work.mkdir()
-    done = site(lab, more, work, kerio_connect_serial=1, site_report=str(report))
+    authority, password = Authority(tmp_path), f"{SECRET}-report-pw"
+    with SmtpSink(authority.server_context(), login=f"robot:{password}") as sink:
+        mail = {"to": ["ops@example.com"], "from": "a@example.com", "host": "127.0.0.1", "port": sink.port, "user": "robot"}
+        more = inventory(tmp_path, lab, closed_port, {**mail, "password": password, "ca_file": str(authority.ca_file)})
+        page = tmp_path / "site.html"
+        done = site(lab, more, work, kerio_connect_serial=1, site_report=str(report), site_report_html=str(page))
     assert done.rc == 2, done.output
 
     # One after the other.
@@ -89,6 +100,36 @@ def test_the_last_one_is_done_and_the_summary_names_the_others(lab_factory: Fact
         FINE: (True, False),
     }
     assert written["archive_hosts"]["archive1"]["run"]["new"] == sum(found.values())
+    new, failures = sum(found.values()), sum(len(host["failures"]) for host in written["servers"].values())
+    assert (written["counts"]["new"], written["counts"]["failures"]) == (new, failures)
+    sentence = f"3 of 4 servers failed, {new:,} new messages archived"
+    shown = Reader(page.read_text(encoding="utf-8"), written, sentence)
+    assert shown.wrong == []
+    assert {f"/servers/{name}/failures/0" for name in (DOWN, FORGED, FAR)} <= set(shown.shown)
+    keeper = written["archive_hosts"]["archive1"]
+    assert [run["objects"] for run in keeper["growth"]] == [keeper["archive"]["totals"]["objects"]] != [0]
+    (kept,) = sink.kept
+    assert (kept.login, kept.encrypted, kept.recipients) == ("robot", True, ["ops@example.com"])
+    assert kept.mail["Subject"] == f"kerio-archive: {sentence}"
+    (attached,) = kept.mail.iter_attachments()
+    assert attached.get_content() == page.read_text(encoding="utf-8") + "\n"
+    text = kept.mail.get_body(("plain",))
+    assert text is not None and text.get_content().splitlines()[:3] == lines[:3]
+    written_to = [f"The report is in {path}" for path in (report, page)]
+    assert lines[-3:] == [*written_to, "The report was mailed to ops@example.com"]
+    look_in_between(lab, more, work, tmp_path / "now.json", written)
+
+
+def look_in_between(lab: Lab, more: Path, work: Path, path: Path, before: dict[str, Any]) -> None:
+    """The mail server is gone meanwhile: that is told, and the rest is written."""
+    done = site(lab, more, work, REPORT, site_report=str(path))
+    assert done.rc == 2
+    assert "The report is not written or mailed as a whole: mail server 127.0.0.1" in done.output
+    assert str(done.tasks[-1].result["msg"]).splitlines()[-1] == f"The report is in {path}"
+    now = json.loads(path.read_text(encoding="utf-8"))
+    host, old = now["archive_hosts"]["archive1"], before["archive_hosts"]["archive1"]
+    assert (host["archive"]["totals"], host["growth"], host["failures"]) == (old["archive"]["totals"], old["growth"], [])
+    assert [task.host for task in done.tasks if task.action.startswith("mailops.kerio.kerio_")] == []
 
 
 def test_hosts_that_are_not_reached_or_declared_wrong_stop_no_other(tmp_path: Path, closed_port: int) -> None:
