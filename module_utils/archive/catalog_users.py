@@ -37,11 +37,6 @@ class UserTables(EvidenceTables):
         """The user of that name, leavers excluded."""
         return next(iter(self._users("WHERE name = ? AND deleted IS NULL", (name,))), None)
 
-    def user_by_address(self, address: str) -> User | None:
-        """The user who has that address (any case), leavers excluded."""
-        where = "WHERE id = (SELECT user_id FROM user_addresses WHERE address = ?) AND deleted IS NULL"
-        return next(iter(self._users(where, (address.lower(),))), None)
-
     def addresses(self) -> dict[str, int]:
         """Every address (lower case) -> user id; for filing."""
         return dict(self.rows("SELECT address, user_id FROM user_addresses"))

@@ -81,11 +81,6 @@ def object_path(digest: bytes, copy: int = 0) -> str:
     return f"{OBJECTS}/{name[:2]}/{name}.{copy}" if copy else f"{OBJECTS}/{name[:2]}/{name}"
 
 
-def user_dir(user: str) -> str:
-    """The tree of a user, relative to the archive root."""
-    return f"{MAIL}/{escape(user)}"
-
-
 def folder_dir(user: str, parts: t.Sequence[str]) -> str:
     """A folder in the tree of a user, relative to the archive root; no ``parts``: the user's top folder."""
     return "/".join((MAIL, escape(user), *map(escape, parts)))

@@ -207,7 +207,7 @@ class Engine:
 
     def come_or_leave(self) -> None:
         with Catalog.open(self.archive.catalog_file) as catalog:
-            known = catalog.user_by_address(CAROL)
+            known = next((user for user in catalog.users() if CAROL in user.addresses), None)
             if known is None:
                 name = f"Carol {next(self.validities)}"
                 values = UserValues(name=name, origin="inventory", addresses=(CAROL,), server="mail1")
@@ -218,10 +218,8 @@ class Engine:
 
     def call_alice(self, number: int) -> None:
         with Catalog.open(self.archive.catalog_file) as catalog:
-            known = catalog.user_by_address(ALICE)
-            assert known
             values = UserValues(name=f"Alice {number}", origin="inventory", addresses=(ALICE,), server="mail1")
-            catalog.apply_users([UserStep(known.id, values)])
+            catalog.apply_users([UserStep(catalog.addresses()[ALICE], values)])
 
     # Runs
 

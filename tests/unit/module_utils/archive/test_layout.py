@@ -83,7 +83,7 @@ def test_paths_are_relative_to_the_root() -> None:
     hexadecimal = DIGEST.hex()
     assert layout.object_path(DIGEST) == f"objects/{hexadecimal[:2]}/{hexadecimal}"
     assert layout.object_path(DIGEST, 2) == f"objects/{hexadecimal[:2]}/{hexadecimal}.2"
-    assert layout.user_dir("a/b") == "mail/a%2Fb"
+    assert layout.folder_dir("a/b", []) == "mail/a%2Fb"
     assert layout.folder_dir("bob", ["x", "new"]) == "mail/bob/x/%6Eew"
     assert layout.folder_dir("bob", []) == "mail/bob"
 
