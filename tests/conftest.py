@@ -19,7 +19,7 @@ init_plugin_loader([str(Path(__file__).parents[1] / "collections")])
 for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
     os.environ.pop(name, None)
 
-pytest_plugins = ["tests.lab.fixtures", "tests.faults.counting", "tests.hosts.plugin", "tests.order"]
+pytest_plugins = ["tests.lab.fixtures", "tests.faults.counting", "tests.hosts.plugin", "tests.order", "tests.secrets_sweep"]
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 UMASK = 0o022

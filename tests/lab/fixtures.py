@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.lab import admin_dispatch, cli_lab, generate, logins, service, state_record, switches, users_demo
+from tests.lab import admin_dispatch, cli_lab, generate, logins, secret_marks, service, state_record, switches, users_demo
 from tests.lab.distributed import DirectoryService
 from tests.lab.dovecot import Dovecot
 
@@ -300,6 +300,7 @@ def many_labs() -> Iterator[Factory]:
     finally:
         for lab in opened:
             lab.close()
+        secret_marks.look(home)
         shutil.rmtree(home)
 
 

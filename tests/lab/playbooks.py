@@ -13,6 +13,8 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.lab import secret_marks
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -81,6 +83,7 @@ class Playing:
                 start_new_session=apart,
             )
         self._began = time.monotonic()
+        self._title = f"a playbook in {os.environ.get('PYTEST_CURRENT_TEST', 'no test')}"
 
     def tasks(self) -> list[Task]:
         """What has been done so far."""
@@ -95,7 +98,10 @@ class Playing:
         """Wait for its end; to be called once."""
         try:
             rc = self.process.wait()
-            return PlaybookRun(rc, time.monotonic() - self._began, self.output(), self.tasks())
+            done = PlaybookRun(rc, time.monotonic() - self._began, self.output(), self.tasks())
+            secret_marks.hear(done.output, f"output of {self._title}")
+            secret_marks.hear(self._record.read_text(encoding="utf-8"), f"results of {self._title}")
+            return done
         finally:
             self._folder.cleanup()
 
