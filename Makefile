@@ -8,6 +8,7 @@ LAB_DIR := build/lab
 LAB_SERVERS ?= 2
 LAB_MESSAGES ?= 0
 CASES ?=
+PARTS ?=
 # Side by side, the longest first; all of them speak, and one that fails is enough.
 LINTERS := lint-ansible lint-python lint-other
 # Half of the tests wait for time-outs, disks and other processes. For the order see tests/order.py.
@@ -18,7 +19,8 @@ export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status bench bench-packages test test-packages lint $(LINTERS) format reference clean
+.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status bench bench-packages test test-packages lint $(LINTERS) format reference \
+  dist matrix hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +92,15 @@ reference: $(VENV)/dev.stamp ## Write docs/reference out of modules, roles and p
 
 test: lint ## Lint and all tests
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+
+dist: $(VENV)/dev.stamp test-packages ## Build the collection (build/dist), run Ansible's sanity tests on it, install it and archive the lab with it
+	@$(BIN)/python -m tests.dist
+
+matrix: $(VENV)/dev.stamp test-packages ## Tests on the oldest and newest Ansible and Python; PARTS="3.8-unit 3.13-play" for some of them
+	@$(BIN)/python -m tests.dist.matrix $(PARTS)
+
+hooks: $(VENV)/dev.stamp ## Have Git run the linters on what is committed (.pre-commit-config.yaml)
+	@$(BIN)/pre-commit install
 
 clean: demo-stop lab-stop ## End the lab and remove what was built
 	rm -rf build

@@ -25,6 +25,7 @@ ROLES = ("ansible.builtin.include_role", "ansible.builtin.import_role")
 FILES = ("ansible.builtin.include_tasks", "ansible.builtin.import_tasks")
 
 
+@functools.cache
 def modules() -> list[str]:
     """Return the modules of this collection that a play runs on hosts of the servers, by their last names."""
     found: set[str] = set()

@@ -84,6 +84,7 @@ def _play(operator: Operator, first: str, lab_json: Path) -> list[str]:
     (inventory / "host_vars").mkdir()
     (inventory / "host_vars" / "archive1.yml").write_text(json.dumps(host), encoding="utf-8")
     shutil.copy(lab_json, operator.work / "lab.json")
+    (operator.work / "archive").mkdir()
     variables = {"KERIO_LAB_JSON": str(operator.work / "lab.json"), "KERIO_LAB_WORK_DIR": str(operator.work / "archive")}
     real = first.replace(" --check --diff", "")
     told = []
