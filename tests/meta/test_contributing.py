@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from tests.meta.test_house import ROOT
+from tests.meta.test_house import ROOT, tracked
 from tests.meta.test_layers import MAY_IMPORT
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -28,14 +28,14 @@ def test_every_rule_names_a_test_that_is_there() -> None:
 
 def test_every_test_of_the_house_and_of_the_docs_is_named() -> None:
     named = {cells[1].strip("`") for cells in table("Rules that a test enforces")}
-    found = {str(path.relative_to(ROOT)) for folder in ("meta", "docs") for path in (ROOT / "tests" / folder).glob("test_*.py")}
-    assert found - named == set()
+    found = tracked("tests/meta/test_*.py", "tests/docs/test_*.py", "tests/dist/test_*.py")
+    assert {str(path.relative_to(ROOT)) for path in found} - named == set()
 
 
 def test_the_map_names_all_folders_and_what_they_import() -> None:
     named = {folder: cells[2] for cells in table("The house") for folder in re.findall(r"`([^`]+)`", cells[0])}
     assert [name for name in named if not list(ROOT.glob(name))] == []
-    top = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")} - {"build", "inventory"}
+    top = {path.relative_to(ROOT).parts[0] for path in tracked("[a-z]*/*")}
     assert top - {name.split("/")[0] for name in named} == set()
     for folder, layer in (("library/", "library"), *((f"module_utils/{name}/", name) for name in ("kerio", "imap", "archive"))):
         assert set(re.findall(r"`([a-z]+)`", named[folder])) == MAY_IMPORT[layer]
