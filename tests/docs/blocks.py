@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import typing as t
 from dataclasses import dataclass
 from functools import cache
@@ -106,11 +107,22 @@ def steps(name: str, heading: str) -> list[str]:
     return [block.text for block in below if not block.text.startswith("ansible-playbook ")]
 
 
-def documented(name: str, words: str) -> str:
-    """The only command of a page that has ``words`` in it: tests that play what a page says take it from there."""
-    found = [command for block in page(name).blocks("sh") for command in block.commands() if words in command]
-    assert len(found) == 1, f"{name}: {len(found)} commands have {words!r}: {found}"
-    return found[0]
+def documented(name: str, command: str) -> str:
+    """A command of a page, which must have it: tests that play what a page says take it from there."""
+    assert command in {one for block in page(name).blocks("sh") for one in block.commands()}, f"{name} has no {command}"
+    return command
+
+
+def words(command: str) -> list[str]:
+    """A command as a shell takes it apart."""
+    return shlex.split(command.replace("\\\n", " "))
+
+
+def played(name: str, command: str) -> tuple[str, list[str]]:
+    """The playbook and the options of a command of a page, without the inventory and the password of the vault."""
+    _, *given = [word for word in words(documented(name, command)) if word != "--ask-vault-pass"]
+    assert given[:2] == ["-i", "inventory/mine"]
+    return given[2], given[3:]
 
 
 def _outside(one: Page) -> t.Iterator[tuple[str, bool]]:

@@ -9,12 +9,14 @@ import json
 import pwd
 import re
 import stat
+import subprocess
 import typing as t
 from pathlib import Path
 
 import imapclient
 import pytest
 
+from tests.docs import blocks
 from tests.lab.access import Access
 from tests.lab.cli_lab import make_certificates
 from tests.lab.fixtures import Factory, LabServer
@@ -23,6 +25,7 @@ from tests.play.archive_site import MAILBOXES, Site, Watch, furnish, send
 from tests.play.helpers import SECRET, Step, play, run
 from tests.play.trees import tree
 
+PAGE = "docs/access.md"
 ORDER = 4711
 LIMIT = "archive_access_guesses_per_account"
 # What two servers declare that would not be safe, and what is said of their number of failed logins.
@@ -50,6 +53,12 @@ class Stand:
         store = Step(store.module, {**store.options, "group": self.access.entry["archive_group"]})
         for answer in play(store, users, self.site.run(self.root, MAILBOXES)):
             assert not answer.failed, answer.result
+
+    def serve_as_documented(self, command: str) -> PlaybookRun:
+        """By a command of docs/access.md."""
+        book, options = blocks.played(PAGE, command)
+        assert book == "playbooks/access.yml"
+        return self.serve(*options)
 
     def serve(self, *args: str, **changed: t.Any) -> PlaybookRun:
         lab = {"KERIO_LAB_JSON": str(self.site.lab.file), "KERIO_LAB_WORK_DIR": str(self.access.folder)}
@@ -181,12 +190,25 @@ def assert_logins(stand: Stand, server: LabServer) -> None:
     assert ORDER not in [word for fields in own for word in json.dumps(fields).split()]
 
 
+def assert_doveadm(stand: Stand) -> None:
+    """What the page does with the configuration, to a message that is there."""
+    (commands,) = blocks.steps(PAGE, "The log")
+    here = commands.replace("/var/lib/kerio-archive-access", str(stand.state))
+    for documented, own in (("Sent Items", "INBOX"), ("uid 12", "uid 1")):
+        assert documented in here
+        here = here.replace(documented, own)
+    done = subprocess.run(["bash", "-eu", "-c", here], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "hdr.message-id" in done.stdout and "@" in done.stdout
+
+
 @pytest.mark.shows("run", "again", "check", "by_hand")
 def test_people_read_their_mail_with_their_kerio_passwords_and_change_nothing(stand: Stand) -> None:
     candidates = ["file", "template", "copy"]
-    assert changed(stand.serve("--check")) == candidates
+    look = "ansible-playbook -i inventory/mine playbooks/access.yml --ask-vault-pass --check --diff"
+    assert changed(stand.serve_as_documented(look)) == candidates
     assert not stand.state.exists()
-    first = stand.serve()
+    first = stand.serve_as_documented("ansible-playbook -i inventory/mine playbooks/access.yml --ask-vault-pass")
     assert changed(first) == ["file", "copy", "template", "copy", "archive_access"]
     stand.access.start()
 
@@ -194,6 +216,7 @@ def test_people_read_their_mail_with_their_kerio_passwords_and_change_nothing(st
     for server in stand.site.servers:
         assert_logins(stand, server)
         assert [line["cause"] for line in watch.refused(server)] == ["password"]
+    assert_doveadm(stand)
     asked = watch.commands()["LOGIN"]
     assert refusal(stand, "nobody@example.com", f"{SECRET}-wrong") == "b'[AUTHENTICATIONFAILED"
     assert watch.commands()["LOGIN"] == asked

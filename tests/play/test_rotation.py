@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.blocks import played
 from tests.lab.fixtures import Factory, Lab
 from tests.lab.playbooks import ROOT, PlaybookRun
 from tests.play.archive_site import MAILBOXES, send
 from tests.play.helpers import failed_logins, run
 
+PAGE = "docs/rotate-master-password.md"
 INVENTORY = ROOT / "inventory" / "lab"
 OLD, NEW = "not-a-secret-master-old", "not-a-secret-master-new"
 # What the vault has before the rotation, after step 1, after step 2, and at the end.
@@ -92,7 +94,9 @@ def test_the_runbook_fails_no_run_and_costs_each_server_one_guess_a_run_at_most(
     assert (check.rc, failed) == (0, NOBODY), check.output
 
     # Step 2, one server to begin with; a run that began earlier still has the variables of step 1.
-    first, failed = fleet.play("configure.yml", SWAPPED, "--limit", "mail1")
+    book, options = played(PAGE, "ansible-playbook -i inventory/mine playbooks/configure.yml --limit mail1.example.com")
+    here = [option.removesuffix(".example.com") for option in options]
+    first, failed = fleet.play(book.removeprefix("playbooks/"), SWAPPED, *here)
     assert (first.rc, failed) == (0, {"mail1": 1}), first.output
     assert fleet.archive(BOTH) == ([STILL.format("mail1")], {"mail1": 1})
 

@@ -15,11 +15,13 @@ import yaml
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_note, proof_module
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_ledger import Ledger
+from tests.docs import blocks
 from tests.unit.module_utils.archive.backup_steps import DOCS, commands
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
 
 ORIGIN = "archive1.example.com/srv/archive/kerio"
 CHECKER = DOCS.parent / "standalone" / "check_proof.py"
+ELSEWHERE = 'python3 check_proof.py message invoice.eml invoice.tlog-proof --key "$(cat archive1.vkey)" --checkpoint kept-in-git'
 CHECKED_BY = f"{shlex.quote(sys.executable)} -I"
 
 
@@ -58,12 +60,20 @@ def test_a_key_a_kept_checkpoint_and_a_proof_years_later(tmp_path: Path, servers
     run(restore, folder, LINE="checkpoint: " + " ".join(kept.split()))
     assert (folder / "kept.checkpoints").read_text() == kept + "\n"
     servers.folder("mail1", "alice@example.com").add(mail(2))
-    archive.run(ledger=Ledger(ORIGIN, pem))
+    newest = archive.run(ledger=Ledger(ORIGIN, pem)).checkpoint
     digest = hashlib.sha256(mail(2)).hexdigest()
     proof_module.declare({"root": str(archive.root), "messages": [digest], "since": kept, "dest": str(folder)}, False)
     shutil.copy(CHECKER, folder)
     said = run(check.replace("python3", CHECKED_BY), folder, DIGEST=digest)
     assert said.splitlines().count("PROVEN") == 3
+    for own, given in (
+        (f"{digest}.eml", "invoice.eml"),
+        (f"{digest}.tlog-proof", "invoice.tlog-proof"),
+        ("ledger.vkey", "archive1.vkey"),
+    ):
+        shutil.copy(folder / own, folder / given)
+    (folder / "kept-in-git").write_text(newest + "\n")
+    assert "PROVEN" in run(blocks.documented("standalone/README.md", ELSEWHERE).replace("python3", CHECKED_BY), folder)
     shutil.copy(archive.root / "evidence" / "entries", folder)
     assert "complete and in order" in run(whole.replace("python3", CHECKED_BY), folder)
 
