@@ -41,8 +41,15 @@ def test_the_map_names_all_folders_and_what_they_import() -> None:
         assert set(re.findall(r"`([a-z]+)`", named[folder])) == MAY_IMPORT[layer]
 
 
+def test_every_file_of_the_archive_belongs_to_a_family() -> None:
+    words = [word for cells in table("The way of a message") for word in re.findall(r"`([a-z]+)`", cells[0])]
+    files = tracked("module_utils/archive/*.py")
+    assert sorted({path.stem.split("_")[0] for path in files if path.stem != "__init__"}) == sorted(words)
+
+
 def test_files_that_are_named_are_there() -> None:
     named = set(re.findall(r"`((?:tests|module_utils|playbooks|library|docs)/[a-z0-9_./*-]+)`", TEXT))
+    named |= {f"module_utils/{name}" for name in re.findall(r"`((?:archive|imap)/[a-z_]+\.py|job_?[a-z]*\.py)`", TEXT)}
     assert [name for name in named if not list(ROOT.glob(name))] == []
 
 
