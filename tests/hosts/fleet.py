@@ -73,7 +73,7 @@ class Fleet:
         machine.mount()
         shutil.copy(self.image.clock, machine.clock)
         # Compiled modules are kept for all hosts, as tests/play/quick.py does it; most of a task's time went into that.
-        text = (quick.START / "sitecustomize.py").read_text(encoding="utf-8")
+        text = (quick.START / "keep_code.py").read_text(encoding="utf-8")
         text = text.replace(f'os.environ.get("{quick.KEPT}", "")', repr(KEPT))
         (machine.root / "etc/python3.11/sitecustomize.py").write_text(text, encoding="utf-8")
         run("chroot", machine.root, "python3", "-c", "pass")  # which compiles that, so that it is there before anybody looks

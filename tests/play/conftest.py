@@ -31,7 +31,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[None]:
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(quick.KEPT, str(folder))
-        yield
+        with quick.ready():
+            yield
 
 
 @pytest.fixture
