@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a report says of facts: what is missed, what is known of already, who does not match, and the outcome in a line."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import info_people, report_chart, report_data
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mailboxes import MailboxPass
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
+from tests.unit.module_utils.archive.report_scene import FINE, NOW
+
+Data = dict[str, t.Any]
+DAY = 86_400
+UID_7 = {"server": "mail1", "mailbox": "alice@example.com", "folder": "INBOX", "uidvalidity": 1, "uid": 7}
+
+
+def keeper(**more: t.Any) -> Data:
+    """What the report has of an archive host."""
+    return report(archive_hosts={"archive1": {**FINE, **more}})["archive_hosts"]["archive1"]  # type: ignore[no-any-return]
+
+
+def report(**more: t.Any) -> Data:
+    return report_data.report_of({"playbook": "site", "check": False, "started": NOW, "finished": NOW, **more}, 3)
+
+
+def looked(name: str, succeeded: int | None, method: str = "multiple_mailboxes") -> Data:
+    return {
+        "profile": "all",
+        "server": "mail1",
+        "mailbox": f"{name}@example.com",
+        "method": method,
+        "tried": NOW,
+        "succeeded": succeeded,
+    }
+
+
+def test_a_mailbox_is_missed_after_so_many_whole_days_or_when_none_was_ever_done() -> None:
+    ages = {"fresh": 0, "almost": 3 * DAY - 1, "just": 3 * DAY, "long": 40 * DAY + 5}
+    mailboxes = [looked(name, NOW - age) for name, age in ages.items()] + [looked("never", None)]
+    found = keeper(archive={"mailboxes": mailboxes})["stale"]
+    assert [(one["mailbox"].partition("@")[0], one["days"]) for one in found] == [("never", None), ("long", 40), ("just", 3)]
+
+
+def test_messages_that_the_operator_knows_of_are_quiet() -> None:
+    messages = [{**UID_7, "state": "quarantined"}, {**UID_7, "uid": 8, "state": "quarantined"}]
+    known = [{**UID_7, "uid": "8"}, "no entry"]
+    found = keeper(archive={"failed_messages": messages, "states": {"failed": 300, "quarantined": 2}}, acknowledged=known)
+    assert [one["acknowledged"] for one in found["failed_messages"]] == [False, True]
+    assert found["failed_messages_count"] == 301
+    assert keeper(archive={"failed_messages": messages[1:]}, acknowledged=known)["failed_messages_count"] == 0
+
+
+def test_users_and_mailboxes_that_do_not_match_are_told_once() -> None:
+    archive = {
+        "mailboxes": [looked("archive", NOW, "multidrop"), looked("alice", NOW)],
+        "users_without_mailbox": [
+            {"user": "bob", "server": "mail1", "why": "a"},
+            {"user": "carol", "server": "mail1", "why": "b"},
+        ],
+        "users_without_mailbox_count": 2,
+        "mailboxes_without_user": [{"server": "mail1", "mailbox": "erik@example.com", "why": "c"}],
+        "mailboxes_without_user_count": 1,
+    }
+    left_out = ["Archive@example.com", "erik@example.com", "spam@example.com"]
+    found = keeper(archive=archive, users={"would_leave": [{"name": "carol", "why": "gone"}], "left_out": left_out})
+    assert [(one["user"], one["why"]) for one in found["users_without_mailbox"]] == [("carol", "gone"), ("bob", "a")]
+    assert [one["mailbox"] for one in found["mailboxes_without_user"]] == ["erik@example.com", "spam@example.com"]
+    assert (found["users_without_mailbox_count"], found["mailboxes_without_user_count"]) == (2, 2)
+
+
+def test_who_of_the_catalog_has_no_mailbox() -> None:
+    users = [User(number, name, name, addresses=(f"{name}@example.com",)) for number, name in enumerate(("alice", "bob"))]
+    users += [User(7, "off", "off", addresses=("off@example.com",), enabled=False), User(8, "@catchall", "@catchall")]
+    read = [
+        MailboxPass("all", "mail1", name, "multiple_mailboxes", 1, 1, 0, 0, {}) for name in ("Alice@example.com", "x@example.com")
+    ]
+    assert [one["user"] for one in info_people.users_without_mailbox(users, read)] == ["bob"]
+    named = [one._replace(method="single_mailbox") for one in read]
+    assert info_people.users_without_mailbox(users, named) == []
+    sources = [("mail1", name) for name in ("Alice@example.com", "x@example.com", "off@example.com")]
+    assert [one["mailbox"] for one in info_people.mailboxes_without_user(users, read, sources)] == ["x@example.com"]
+    assert info_people.mailboxes_without_user(users, named, sources) == []
+
+
+def test_an_insecure_option_is_no_second_warning() -> None:
+    server = {**FINE, "name": "first", "access": "IMAP-SSL", "api_verified": True, "imap_verified": False}
+    (text,) = report(servers={"mail1": server})["servers"]["mail1"]["insecure"]
+    assert text.startswith("The certificate of first is not verified")
+    hosts = {"archive1": {**FINE, "result": {"warnings": [text, "the clock was set"]}}}
+    found = report(servers={"mail1": server}, archive_hosts=hosts)
+    assert found["archive_hosts"]["archive1"]["warnings"] == ["the clock was set"]
+    assert (found["counts"]["insecure"], found["counts"]["warnings"], found["outcome"]) == (1, 1, "attention")
+
+
+def test_growth_is_of_the_last_runs_the_oldest_first() -> None:
+    runs = [
+        {"id": number, "started": 1, "finished": None, "outcome": "", "summary": {"objects": number}}
+        for number in range(40, 0, -1)
+    ]
+    runs[0]["summary"] = {"message": "it died"}
+    found = keeper(archive={"runs": runs})["growth"]
+    assert [one["id"] for one in found] == list(range(11, 41))
+    assert (found[0]["objects"], found[-1]["objects"], found[-1]["stored_bytes"]) == (11, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("most", "top"), [(0, 2), (1, 2), (2, 2), (3, 4), (7, 8), (9, 10), (11, 20), (100, 100), (101, 200), (999, 1000)]
+)
+def test_an_axis_ends_at_a_number_that_can_be_halved_and_read(most: int, top: int) -> None:
+    assert report_chart.axis_top(most) == top
+
+
+@pytest.mark.parametrize(
+    ("new", "check", "failed", "expected"),
+    [
+        (1, False, [], "2 servers and 1 archive host ok, 1 new message archived"),
+        (1234, True, [], "2 servers and 1 archive host ok, 1,234 new messages would be archived"),
+        (0, False, [], "2 servers and 1 archive host ok, nothing new archived"),
+        (5, False, ["a"], "1 of 2 servers failed, 5 new messages archived"),
+        (0, False, ["a", "b", "c"], "2 of 2 servers and 1 of 1 archive host failed, nothing new archived"),
+    ],
+)
+def test_the_outcome_in_a_line(new: int, check: bool, failed: list[str], expected: str) -> None:
+    states = {name: {**FINE, "failures": ["down"] if name in failed else []} for name in ("a", "b", "c")}
+    hosts = {"c": {**states.pop("c"), "result": {"run": {"new": new}}}}
+    assert report_data.sentence(report(check=check, servers=states, archive_hosts=hosts)) == expected
