@@ -211,7 +211,7 @@ import platform
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job_attend, runner
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_module
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_module, service
 
 ARGUMENTS = {
     "path": {"type": "path", "default": "/opt/kerio/mailserver/mailserver.cfg"},
@@ -223,19 +223,7 @@ ARGUMENTS = {
         "mutually_exclusive": [("name", "path")],
         "required_one_of": [("name", "path")],
     },
-    "service": {
-        "type": "dict",
-        "default": {},
-        "options": {
-            "name": {"type": "str"},
-            "script": {"type": "path"},
-            "process": {"type": "path"},
-            "watchdog": {"type": "str", "default": "kerio-connect-watchdog"},
-            "pid_file": {"type": "path", "default": "/var/run/kms.pid"},
-        },
-        "mutually_exclusive": [("name", "script")],
-        "apply_defaults": True,
-    },
+    **service.ARGUMENTS,
     "ready": {
         "type": "dict",
         "default": {},
@@ -247,7 +235,6 @@ ARGUMENTS = {
         },
         "apply_defaults": True,
     },
-    "stop_timeout": {"type": "int", "default": 330},
     "start_timeout": {"type": "int", "default": 120},
     "settle": {"type": "float", "default": 3},
     "state_dir": {"type": "path", "default": "/var/lib/kerio-archive/jobs"},

@@ -99,24 +99,11 @@ import platform
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_preflight
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_preflight, service
 
 ARGUMENTS = {
     "path": {"type": "path", "default": "/opt/kerio/mailserver/mailserver.cfg"},
-    "service": {
-        "type": "dict",
-        "default": {},
-        "options": {
-            "name": {"type": "str"},
-            "script": {"type": "path"},
-            "process": {"type": "path"},
-            "watchdog": {"type": "str", "default": "kerio-connect-watchdog"},
-            "pid_file": {"type": "path", "default": "/var/run/kms.pid"},
-        },
-        "mutually_exclusive": [("name", "script")],
-        "apply_defaults": True,
-    },
-    "stop_timeout": {"type": "int", "default": 330},
+    **service.ARGUMENTS,
 }
 
 

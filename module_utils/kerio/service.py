@@ -28,6 +28,23 @@ DEFAULT_UNIT = "kerio-connect.service"
 DEFAULT_SCRIPT = "/etc/init.d/kerio-connect"
 DEFAULT_PID_FILE = "/var/run/kms.pid"
 DEFAULT_WATCHDOG = "kerio-connect-watchdog"
+# Options of every module that deals with the service.
+ARGUMENTS: dict[str, t.Any] = {
+    "service": {
+        "type": "dict",
+        "default": {},
+        "options": {
+            "name": {"type": "str"},
+            "script": {"type": "path"},
+            "process": {"type": "path"},
+            "watchdog": {"type": "str", "default": DEFAULT_WATCHDOG},
+            "pid_file": {"type": "path", "default": DEFAULT_PID_FILE},
+        },
+        "mutually_exclusive": [("name", "script")],
+        "apply_defaults": True,
+    },
+    "stop_timeout": {"type": "int", "default": 330},
+}
 POLL_SECONDS = 0.2
 # A server whose start says that it failed, and of which there is no process by then, is not waited for.
 FAILED_SECONDS = 10.0
