@@ -39,6 +39,8 @@ LOGINS = {"AUTH=PLAIN", "AUTH=LOGIN"}
 NO_MAILBOX = "No mailbox was opened: give preflight_mailbox, and its password where master authentication is off"
 NO_ARCHIVE = "No archive mailbox was opened: give preflight_archive_mailbox, and its password where master authentication is off"
 NO_WRITE = "Nothing is written without preflight_write"
+NO_SCRATCH = "No scratch mailbox can be opened: give preflight_scratch_mailbox"
+USED = "The scratch mailbox is one that is read: give one that nobody uses"
 UNASKED = "Check mode does not try the master password, because a wrong attempt counts against the archive host"
 
 Params = t.Mapping[str, t.Any]
@@ -67,8 +69,10 @@ def look(params: Params, check_mode: bool) -> dict[str, t.Any]:
         master = _master(found, endpoint, params, check_mode)
         _mailbox(found, endpoint, _door(params, "mailbox", "password", master), int(params["sample"]))
         _archive(found, endpoint, _door(params, "archive_mailbox", "archive_password", master), int(params["sample"]))
+        used = {(params[name] or "").lower() for name in ("mailbox", "archive_mailbox")}
         door = _door(params, "scratch_mailbox", "scratch_password", master)
-        warnings += _write(found, endpoint, door, wanted=params["write"] and not check_mode)
+        refusal = NO_WRITE if check_mode or not params["write"] else USED if door.mailbox.lower() in used - {""} else ""
+        warnings += _write(found, endpoint, door, refusal)
     else:
         found.otherwise = str(reached)
     rows = found.rows()
@@ -217,11 +221,12 @@ def _recipients(told: t.Sequence[str], archive: str) -> Finding:
     return judged(not own, f"{own} of {len(given)} name the archive mailbox, {len(given) - own} somebody else.")
 
 
-def _write(found: Look, endpoint: Endpoint, door: Door, *, wanted: bool) -> list[str]:
+def _write(found: Look, endpoint: Endpoint, door: Door, refusal: str) -> list[str]:
+    """Try what deleting does, unless ``refusal`` says why not; return warnings of what is left behind."""
     credentials = door.credentials()
     names = ("write-append", "write-moment", "write-delete")
-    if not wanted or credentials is None:
-        _cannot(found, names, "No scratch mailbox can be opened: give preflight_scratch_mailbox" if wanted else NO_WRITE)
+    if refusal or credentials is None:
+        _cannot(found, names, refusal or NO_SCRATCH)
         return []
     try:
         findings, warnings = try_deleting(endpoint, credentials)

@@ -58,8 +58,6 @@ class Received:
         self._keep(kind.get, lambda: self.server.objects(kind, domain_id))
 
     def _keep(self, method: str, ask: t.Callable[[], t.Any]) -> None:
-        if method in self.errors or method in self._values:
-            return
         try:
             self._values[method] = ask()
         except ArchiveToolError as error:

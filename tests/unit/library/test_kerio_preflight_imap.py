@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.modules import kerio_preflight_imap
-from tests.lab.rawimap import RawImapServer, RawMessage, Request
+from tests.lab.rawimap import CLOSE, RawImapServer, RawMessage, Request
 from tests.unit.library.module_run import run_module
 from tests.unit.module_utils.imap.certificates import Authority
 
@@ -241,6 +241,26 @@ def test_a_server_that_cannot_be_reached_has_its_facts_and_fails(tmp_path: Path)
 def made(folder: Path, name: str) -> str:
     (folder / name).mkdir()
     return name
+
+
+@pytest.mark.parametrize(
+    ("scratch", "words"), [(ALICE.upper(), "is one that is read"), (ARCHIVE, "is one that is read"), (None, "can be opened")]
+)
+def test_nothing_is_written_but_to_a_mailbox_that_nobody_uses(scratch: str | None, words: str) -> None:
+    with server() as imap:
+        asked = {"archive_mailbox": ARCHIVE, "archive_password": PASSWORD, "write": True, "scratch_password": PASSWORD}
+        found = told(look(imap.port, **asked, scratch_mailbox=scratch))
+        assert set(imap.names()) <= READING
+    assert {found[f"write-{name}"][0] for name in ("append", "moment", "delete")} == {"cannot_tell"}
+    assert words in found["write-delete"][1]
+
+
+def test_a_connection_that_breaks_takes_nothing_back_that_was_told() -> None:
+    with server(hooks={"STATUS": lambda _request: [CLOSE]}) as imap:
+        found = told(look(imap.port))
+    assert [found[f"imap-{name}"][0] for name in ("uidplus", "names", "folders-open", "uids")] == ["holds"] * 2 + [
+        "cannot_tell"
+    ] * 2
 
 
 def test_a_login_that_is_refused_is_told_of_what_needs_it() -> None:
