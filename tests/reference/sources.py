@@ -64,8 +64,13 @@ def module(name: str) -> Module:
     for key in LISTS:
         document[key] = [entry for part in (document, *parts) for entry in part.get(key, [])]
     for key in TABLES:
-        document[key] = {name: entry for part in (*parts, document) for name, entry in part.get(key, {}).items()}
+        # Its own come first; what it says itself counts.
+        document[key] = {**document.get(key, {}), **_merged([*parts, document], key)}
     return Module(document, own["EXAMPLES"].strip("\n"), load(own["RETURN"]))
+
+
+def _merged(parts: list[Document], key: str) -> Document:
+    return {name: entry for part in parts for name, entry in part.get(key, {}).items()}
 
 
 @functools.cache
