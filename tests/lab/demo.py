@@ -27,6 +27,7 @@ LAB = BUILD / "lab"
 LAB_JSON = BUILD / "lab.json"
 DEMO = BUILD / "demo"
 REPORT = BUILD / "demo.json"
+PAGE = DEMO / "report.html"
 INVENTORY = ROOT / "inventory" / "lab"
 SITE = ROOT / "playbooks" / "site.yml"
 MESSAGES = 3000
@@ -124,7 +125,7 @@ def servers() -> list[dict[str, t.Any]]:
 def run_site(title: str) -> PlaybookRun:
     """Run site.yml with its output on the terminal."""
     print(f"\n==== {title}", flush=True)
-    run = run_playbook(SITE, inventory=INVENTORY, show=True)
+    run = run_playbook(SITE, "-e", f"site_report_html={PAGE}", inventory=INVENTORY, show=True)
     if run.rc:
         raise DemoError(f"playbooks/site.yml ended with status {run.rc}; the lines above say why")
     return run

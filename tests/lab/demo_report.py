@@ -101,6 +101,7 @@ def summary(report: dict[str, t.Any], servers: list[dict[str, t.Any]]) -> str:
         "Look at it (build/lab.json says how to log in to the servers):",
         f"  ls {shown}/mail",
         f"  zstdcat {shown}/mail/alice*/alice*/INBOX/cur/* | more",
+        f"  {shown.parent}/report.html in a browser: the report of the last run",
         *reading(report["reader"]),
         "Then change something in inventory/lab, and see what a run would do:",
         "  .venv/bin/ansible-playbook playbooks/site.yml --check --diff",

@@ -16,7 +16,13 @@ from tests.unit.module_utils.archive.report_scene import FINE, NOW, ODD, TEMPLAT
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND", "--hide-scrollbars"),
+    *(
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--hide-scrollbars",
+    ),
 )
 # Frames have the width that is asked for; a window of a headless browser may not be narrower than 500 pixels.
 FRAMES = """<!DOCTYPE html><html><body>{frames}<pre id="told"></pre><script>
