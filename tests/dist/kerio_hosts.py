@@ -32,15 +32,15 @@ def modules() -> list[str]:
     for playbook in sorted((ROOT / "playbooks").glob("*.yml")):
         for play in yaml.safe_load(playbook.read_text(encoding="utf-8")):
             if play.get("hosts") == GROUP and play.get("connection") != "local":
-                found |= _named(play, playbook.parent)
+                found |= named(play, playbook.parent)
     return sorted(found)
 
 
-def _named(task: dict[str, t.Any], folder: Path) -> set[str]:
+def named(task: dict[str, t.Any], folder: Path) -> set[str]:
     """Return the modules of a play, a block or a task, and of the roles and files that it brings in."""
     found = {key.removeprefix(NAMES) for key in task if key.startswith(NAMES)}
     for inner in (inner for part in PARTS for inner in task.get(part) or []):
-        found |= _named(inner, folder)
+        found |= named(inner, folder)
     for role in (task[key]["name"].removeprefix(NAMES) for key in ROLES if key in task):
         for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")):
             found |= _in_file(path)
@@ -52,7 +52,7 @@ def _named(task: dict[str, t.Any], folder: Path) -> set[str]:
 def _in_file(path: Path) -> set[str]:
     """Return the modules of a file of tasks."""
     tasks = yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    return {module for task in tasks for module in _named(task, path.parent)}
+    return {module for task in tasks for module in named(task, path.parent)}
 
 
 def code() -> set[Path]:

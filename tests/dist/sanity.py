@@ -42,10 +42,13 @@ def run(collection: Path, home: Path, *only: str) -> list[str]:
     done = subprocess.run(command, cwd=collection, env=variables, capture_output=True, text=True, check=False)
     every = [program, "sanity", "--list-tests"]
     listed = subprocess.run(every, cwd=collection, env=variables, capture_output=True, text=True, check=False)
-    told = done.stdout + done.stderr
+    return judged(done.stdout + done.stderr, done.returncode, set(only or listed.stdout.split()))
+
+
+def judged(told: str, status: int, wanted: set[str]) -> list[str]:
+    """Return the names of the tests that ran; refuse what failed, and what passed because nothing was looked at."""
     ran = RUNS.findall(told)
-    wanted = set(only or listed.stdout.split())
     left_out = wanted - set(ran)
-    if done.returncode or not wanted or left_out or any(words in told for words in NOTHING):
+    if status or not wanted or left_out or any(words in told for words in NOTHING):
         raise PackagingError(f"{told}\nnot run: {', '.join(sorted(left_out)) or 'none'}")
     return ran
