@@ -86,15 +86,20 @@ def pack(build: Path) -> Path:
 
 
 def released() -> dict[str, str]:
-    """Return the version in each file that has it; that of the changelog is its newest, which need not be released yet."""
+    """Return the version in each file that has it; that of the changelog is its newest, released or not."""
     galaxy = yaml.safe_load((COLLECTION / "galaxy.yml").read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    changelog = re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     return {
         "galaxy.yml": galaxy["version"],
         "pyproject.toml": project["version"],
-        "CHANGELOG.md": changelog[1] if changelog else "",
+        "CHANGELOG.md": _first(r"^## (\d+\.\d+\.\d+)", ROOT / "CHANGELOG.md"),
+        "README.md": _first(r"^tar -xzf mailops-kerio-(\d+\.\d+\.\d+)\.tar\.gz", COLLECTION / "README.md"),
     }
+
+
+def _first(pattern: str, path: Path) -> str:
+    found = re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else ""
 
 
 def faults(file: Path) -> list[str]:
