@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.reference import sources
+
 ROOT = Path(__file__).parents[2]
 COLLECTION = ROOT / "collections" / "ansible_collections" / "mailops" / "kerio"
 MODULES = sorted(path.stem for path in (ROOT / "library").glob("*.py"))
@@ -99,14 +101,13 @@ def test_every_task_says_what_it_ensures(path: Path) -> None:
         assert str(task.get("name", "")).startswith("Ensure "), f"{path}: {task}"
 
 
-# What looks like a module in a text and is none: a column of the catalog, and a variable of the playbooks (vars/relations.yml).
-NO_MODULES = {"kerio_id", "kerio_login", "archive_host_address", "archive_users_delete_limit", "archive_users_delete_limit_share"}
+# What looks like a module in a text and is none: columns of the catalog.
+NO_MODULES = {"kerio_id", "kerio_login"}
 
 
-def role_options() -> set[str]:
-    """Return the variables of all roles; a message may name the one that gives a module its option."""
-    specs = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in ROOT.glob("roles/*/meta/argument_specs.yml")]
-    return {option for spec in specs for point in spec["argument_specs"].values() for option in point["options"]}
+def variables() -> set[str]:
+    """Return the variables of all roles and playbooks; a message may name the one that gives a module its option."""
+    return {*sources.role_options(), *sources.playbook_options()}
 
 
 @pytest.mark.parametrize("path", tracked("module_utils/*.py"), ids=lambda path: str(path.relative_to(ROOT)))
@@ -117,4 +118,4 @@ def test_no_message_sends_the_operator_to_a_module_that_is_not_there(path: Path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
     ]
     named = {name for text in texts for name in re.findall(r"\b(?:archive|kerio)_[a-z_]+\b", text)}
-    assert named <= {*MODULES, *ROLES, *role_options(), *NO_MODULES}
+    assert named <= {*MODULES, *ROLES, *variables(), *NO_MODULES}
