@@ -22,7 +22,7 @@ UNVERIFIED_API = (
     "The certificate of the administration of {} is not verified (kerio_connect_validate_certs is false): anybody between can"
     " read the administrator's password"
 )
-NO_USER = "is an account of the server and no archive user: excluded, or outside archive_users_scope"
+NO_USER = "is an account of the server and no archive user: excluded, or outside the scope of the archive users"
 _KEY = ("server", "mailbox", "folder", "uidvalidity", "uid")
 # What somebody should look at; the other lists are for information.
 ATTENTION = ("failed_messages", "stale", "unknown_addresses", "insecure", "warnings")
