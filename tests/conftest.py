@@ -20,6 +20,7 @@ for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
     os.environ.pop(name, None)
 
 pytest_plugins = ["tests.lab.fixtures", "tests.faults.counting", "tests.hosts.plugin", "tests.order", "tests.secrets_sweep"]
+pytest_plugins += ["tests.error_watch"]
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 UMASK = 0o022
