@@ -16,10 +16,12 @@ PYTEST_WORKERS ?= 4
 
 # Ansible modules and the lab run with this interpreter's libraries; a locale that is not UTF-8 makes ansible-core refuse to start.
 export LC_ALL := C.UTF-8
+# All that is compiled is kept, whatever the caller's environment says.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status bench bench-packages test test-packages lint $(LINTERS) format reference \
+.PHONY: help venv demo demo-stop lab lab-packages lab-stop lab-status bench bench-packages test test-packages lint $(LINTERS) test-code format reference \
   dist matrix hooks clean
 
 help: ## Show this list
@@ -90,7 +92,12 @@ format: $(VENV)/dev.stamp ## Format the Python files
 reference: $(VENV)/dev.stamp ## Write docs/reference out of modules, roles and playbooks
 	@$(BIN)/python -m tests.reference
 
-test: lint ## Lint and all tests
+# Workers of the tests begin at the same time, and each would compile all tests for itself.
+test-code: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest --collect-only --quiet > /dev/null
+
+test: $(VENV)/dev.stamp test-packages ## Lint and all tests
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target $(LINTERS) test-code
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 dist: $(VENV)/dev.stamp test-packages ## Build the collection (build/dist), run Ansible's sanity tests on it, install it and archive the lab with it
