@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import typing as t
 from pathlib import Path
 
@@ -42,11 +41,12 @@ def edit(fake: FakeKerio, *wanted: Wanted, path: Path | None = None, keep: int =
 
 
 def journal(fake: FakeKerio, backup: Path, *, age: float = 0, boot: str | None = None) -> Path:
-    """Leave the journal of a write in place that was interrupted ``age`` seconds ago."""
+    """Leave the journal of a write in place that was interrupted ``age`` seconds before the file was last written."""
     file = fake.folder / "state" / "in-place.json"
     noted = {"backup": str(backup), "digests": [], "boot": boot or job.boot_id()}
     file.write_text(json.dumps(noted), encoding="utf-8")
-    os.utime(file, (time.time() - age, time.time() - age))
+    began = fake.cfg.stat().st_mtime - age
+    os.utime(file, (began, began))
     return file
 
 
