@@ -59,7 +59,7 @@ def uses(name: str) -> Uses:
     """Return what a playbook uses with its files of tasks and variables; playbooks that it imports are not looked into."""
     found = [_uses_of(content) for content in _with_tasks(load_file(FOLDER / f"{name}.yml"))]
     return Uses(
-        _followed(frozenset().union(*(part.reads for part in found))),
+        followed(frozenset().union(*(part.reads for part in found))),
         frozenset().union(*(part.gives for part in found)),
         frozenset().union(*(part.runs for part in found)),
     )
@@ -78,10 +78,10 @@ def shared() -> dict[str, frozenset[str]]:
     return {name: _uses_of([value]).reads for file in (FOLDER / "vars").glob("*.yml") for name, value in load_file(file).items()}
 
 
-def _followed(reads: frozenset[str]) -> frozenset[str]:
+def followed(reads: frozenset[str]) -> frozenset[str]:
     """Add what is read by way of the shared variables."""
     more = reads.union(*(shared().get(name, frozenset()) for name in reads))
-    return reads if more == reads else _followed(more)
+    return reads if more == reads else followed(more)
 
 
 def pairs(content: Json) -> t.Iterator[tuple[str, Json]]:
