@@ -167,8 +167,17 @@ def test_where_the_report_is_stands_at_the_end() -> None:
     ],
 )
 def test_a_look_in_between_writes_a_page_unless_something_else_is_asked_for(given: Facts, page: str) -> None:
-    assert evaluate("summary.yml", "summary_page", kerio_summary_of="report", **given) == page
-    assert evaluate("summary.yml", "summary_page", kerio_summary_of="site", **given) == given.get("site_report_html", "")
+    for playbook, expected in (("report", page), ("site", given.get("site_report_html", ""))):
+        found = evaluate("summary.yml", "summary_page", kerio_summary_of=playbook, ansible_check_mode=False, **given)
+        assert found == expected
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_nobody_gets_a_mail_of_a_check(check: bool) -> None:
+    mail = {"to": ["ops@example.com"]}
+    given = {"site_report_mail": mail, "ansible_check_mode": check}
+    assert evaluate("summary.yml", "summary_mail", **given) == ({} if check else mail)
+    assert evaluate("summary.yml", "summary_mail", ansible_check_mode=check) == {}
 
 
 @pytest.mark.parametrize(
