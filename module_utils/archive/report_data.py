@@ -113,7 +113,13 @@ def _profile(profile: Data) -> Data:
 
 def _mailbox(mailbox: Data) -> Data:
     folders = mailbox.get("folders") or []
-    return {**mailbox, "folders": [one for one in folders if any(map(one.get, EVENTS))], "folders_count": len(folders)}
+    told = [_without_zeros(one) for one in folders if any(map(one.get, EVENTS))]
+    return {**mailbox, "folders": told, "folders_count": len(folders)}
+
+
+def _without_zeros(folder: Data) -> Data:
+    """A first run has news of tens of thousands of folders, and of each two or three figures say something."""
+    return {key: value for key, value in folder.items() if value or key == "name"}
 
 
 def _grown(run: Data) -> Data:
