@@ -9,7 +9,14 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import report_data
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.report_chart import GAP, HEIGHT, SLOT, Chart, chart
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.report_chart import (
+    GAP,
+    HEIGHT,
+    LEAST_SLOTS,
+    SLOT,
+    Chart,
+    chart,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_table import size_text, time_text
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, MissingLibraryError
 
@@ -60,7 +67,7 @@ def render(report: Data, template: str) -> str:
         count=count_text, size=size_text, duration=time_text, moment=moment_text, day=day_text, pointer=pointer
     )
     view = {"report": printable(report), "sentence": report_data.sentence(report), "shown": SHOWN, "budget": _Budget()}
-    helpers = {"rows": rows, "charts": charts, "SLOT": SLOT, "GAP": GAP, "HEIGHT": HEIGHT, "events": report_data.EVENTS}
+    helpers = {"rows": rows, "charts": charts, "SLOT": SLOT, "GAP": GAP, "HEIGHT": HEIGHT, "LEAST_SLOTS": LEAST_SLOTS}
     try:
         return environment.get_template(path.name).render(**view, **helpers)
     except (jinja2.TemplateError, OSError) as error:
