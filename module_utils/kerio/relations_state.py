@@ -71,6 +71,7 @@ class State(t.Protocol):
     def archive_hosts(self) -> t.Sequence[Host]: ...
     @property
     def archive(self) -> Options: ...
+
     def admits(self, group: str, address: str) -> bool | None:
         """Whether an IP address group holds an address; None: nobody can tell."""
 
