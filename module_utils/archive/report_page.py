@@ -32,8 +32,8 @@ Data = dict[str, t.Any]
 # Rows that are shown without unfolding, and folders that a page has at all; the JSON has the rest.
 SHOWN = 20
 MOST_FOLDERS = 10_000
-# What a page must not have, whatever a server calls its folders: control characters, halves of surrogate pairs, and what turns the
-# direction of the text around it.
+# What a page must not have, whatever a server calls its folders: control characters, halves of surrogate pairs, and what turns
+# the direction of the text around it.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 TROUBLE = ("error", "failed", "quarantined")
 _HAPPENED = ("new", "copies", "left", "gone", "deleted", "folders")
