@@ -8,6 +8,7 @@ import importlib
 import os
 import runpy
 import sys
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from ansible.utils.path import cleanup_tmp_file  # noqa: E402
 
 from tests.play.ready import Kind, run  # noqa: E402
 
-TEMPORARY = "DEFAULT_LOCAL_TMP"
 # What most playbooks load when they run.
 PLUGINS = (
     "action.copy",
@@ -67,12 +67,15 @@ class Playbooks(Kind):
         importlib.import_module("ansible.cli.playbook")
         for name in PLUGINS:
             importlib.import_module(f"ansible.plugins.{name}")
-        # Each playbook has its own.
         atexit.unregister(cleanup_tmp_file)
-        Path(getattr(constants, TEMPORARY)).rmdir()
+        own = Path(constants.DEFAULT_LOCAL_TMP)
+        own.rmdir()
+        self._temporary = own.parent
 
     def become(self, argv: t.Sequence[str]) -> t.NoReturn:
-        setattr(constants, TEMPORARY, constants.config.get_config_value(TEMPORARY))
+        # Each playbook has its own.
+        constants.DEFAULT_LOCAL_TMP = tempfile.mkdtemp(prefix=f"ansible-local-{os.getpid()}", dir=self._temporary)
+        atexit.register(cleanup_tmp_file, constants.DEFAULT_LOCAL_TMP, warn=True)
         sys.argv[:] = ["ansible", *argv[3:]]
         run(lambda _main: _play())
 

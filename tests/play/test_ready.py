@@ -147,14 +147,18 @@ def test_a_part_is_taken_for_the_packed_one_if_it_is_the_same_and_that_was_run(a
 
 
 def test_playbooks_are_handed_over_in_the_same_way(tmp_path: Path) -> None:
-    who = "{{ lookup('pipe', 'tr \\\\0 \" \" < /proc/$PPID/cmdline') }}"
-    tasks = [{"name": "Ensure it is told who plays", "ansible.builtin.debug": {"msg": who}}]
+    who = "tr '\\0' ' ' < /proc/$PPID/cmdline; ls -d ~/.ansible/tmp/ansible-local-$(awk '/^PPid/ {print $2}' /proc/$PPID/status)*"
+    tasks = [{"name": "Ensure it is told who plays", "ansible.builtin.debug": {"msg": "{{ lookup('pipe', who) }}"}}]
     path = tmp_path / "playbook.json"
-    path.write_text(json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]))
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": {"who": who}, "tasks": tasks}
+    path.write_text(json.dumps([play]), encoding="utf-8")
     told = []
     for own in ({}, {"ANSIBLE_FORCE_HANDLERS": "1"}, {quick.READY: ""}):
         done = run_playbook(path, inventory="localhost,", **{**quick.environment(), **own})
         assert done.rc == 0, done.output
-        told.append(done.of("debug")[0].result["msg"])
-    assert ["tests.play.ready" in one for one in told] == [True, False, False]
-    assert all("ansible playbook" in one for one in told[1:])
+        told.append(done.of("debug")[0].result["msg"].split())
+    assert ["tests.play.ready" in words for words in told] == [True, False, False]
+    assert all({"ansible", "playbook"} < set(words) for words in told[1:])
+    temporary = {words[-1] for words in told}
+    assert len(temporary) == len(told)
+    assert not any(Path(folder).exists() for folder in temporary)
