@@ -86,7 +86,8 @@ class Watch:
         self._test = item.nodeid.split("[")[0]
         self._faults.clear()
         yield
-        if self._faults:
+        # Words that chance has put together are not ours.
+        if self._faults and not getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             pytest.fail("\n".join(self._faults), pytrace=False)
         self._cases[self._test] -= 1
         missing = self._due[self._test] - self._made[self._test] if self._test in self._due else set()

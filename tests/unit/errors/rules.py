@@ -7,24 +7,27 @@ import re
 
 from tests.lab.secret_marks import MARK
 
-# How a remedy may begin: each is something to do.
+# How a remedy may begin: each is something to do ("Instead, give ..." is, too).
 # fmt: off
 VERBS = frozenset((
-    "Add", "Ask", "Bring", "Check", "Choose", "Compare", "Copy", "Correct", "Create", "Declare", "Do", "Empty", "End",
-    "Export", "Extend", "Find", "Give", "Hand", "Have", "Import", "Install", "Keep", "Leave", "Let", "Look", "Lower",
-    "Make", "Merge", "Mount", "Move", "Name", "Open", "Pass", "Point", "Put", "Raise", "Read", "Rehearse", "Remove",
-    "Rename", "Renew", "Repair", "Replace", "Report", "Restart", "Restore", "Run", "Say", "See", "Set", "Shorten", "Start",
-    "Stop", "Synchronise", "Take", "Try", "Turn", "Upgrade", "Use", "Wait", "Write",
+    "Accept", "Add", "Admit", "Allow", "Ask", "Avoid", "Bring", "Change", "Check", "Choose", "Clear", "Close",
+    "Compare", "Confirm", "Copy", "Correct", "Create", "Decide", "Declare", "Define", "Delete", "Disable", "Disconnect",
+    "Do", "Empty", "Enable", "End", "Export", "Extend", "Find", "Give", "Hand", "Have", "Import", "Install",
+    "Instead", "Keep", "Leave", "Let", "Look", "Lower", "Make", "Mend", "Merge", "Mount", "Move",
+    "Name", "Open", "Pass", "Pick", "Point", "Put", "Raise", "Read", "Rehearse", "Remove", "Rename", "Renew", "Repair",
+    "Replace", "Report", "Reset", "Restart", "Restore", "Retry", "Run", "Say", "See", "Select", "Send", "Set",
+    "Shorten", "Split", "Start", "Stop", "Switch", "Synchronise", "Take", "Try", "Turn", "Unlock", "Update",
+    "Upgrade", "Use", "Verify", "Wait", "Write",
 ))
 # fmt: on
 SHOWN = "it shows a secret"
 # What shows that a part is missing, or that Python speaks and not we.
 FOREIGN = {
-    r"\bNone\b": "a value that is not there",
+    r"(?<!: )\bNone\b": "a value that is not there",
     r"Traceback|\bline \d+, in \w+": "a trace",
     r"<[\w.]+ object at |<class '|\b(?:Posix)?Path\(": "an object of Python",
-    r"(?:^|[\s(=,:] ?)b'(?=.)": "bytes of Python",
-    r"(?<!: )(?<!')\{[a-z_]*\}": "a gap that was not filled",
+    r"(?:^|[\s(=,])b'(?=.)": "bytes of Python",
+    r"(?<=\w )\{[a-z_]*\}": "a gap that was not filled",
     r"(?<![./])\.\.(?![./\w])|\. \.|\.;|\?\.|:\.|  ": "signs that do not belong together",
     r"^\s|\s$": "blanks at its ends",
 }
