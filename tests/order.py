@@ -23,6 +23,7 @@ LONG = (
     "faults/test_crash_points.py",
     "faults/test_disk_errors.py",
     "faults/test_cfg_kills.py",
+    "docs/test_commands.py",
     "play/test_rotation.py",
     "play/test_role_everywhere.py",
     "play/test_access_site.py",
@@ -46,7 +47,7 @@ LONG = (
     "proof/test_corpus.py",
 )
 # What is left, as its files go from long to short.
-FOLDERS = ("hosts", "play", "dist", "faults", "proof", "lab", "bench", "unit", "meta")
+FOLDERS = ("hosts", "docs", "play", "dist", "faults", "proof", "lab", "bench", "unit", "meta")
 
 
 def rank(path: Path) -> tuple[int, int]:

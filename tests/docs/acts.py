@@ -16,10 +16,14 @@ from tests.docs.scene import Scene
 from tests.play.archive_site import send
 
 MAIL1, MAIL2 = "mail1.example.com", "mail2.example.org"
+STARTED = "docs/getting-started.md"
 VAULT = "group_vars/all/vault.yml"
-MASTER = "a new one, that nobody has"  # as docs/getting-started.md has it
+MASTER, NEW_MASTER = "a new one, that nobody has", "the-new-password"  # as getting started and the rotation have them
+KEEPER = "vault_kerio_archive_mailbox_password: another new one\n"
 # It is run when the second server is there.
 SITE = "ansible-playbook -i inventory/mine playbooks/site.yml"
+PREFLIGHT = "ansible-playbook -i inventory/mine playbooks/preflight.yml -e preflight_report=preflight.json"
+PAGE_OF_REPORT = "ansible-playbook -i inventory/mine playbooks/report.yml -e site_report_html=archive.html"
 Step = t.Callable[[Scene, Block], None]
 
 
@@ -69,23 +73,35 @@ def both_servers(scene: Scene, _block: Block) -> None:
     for name in ("hosts.yml", f"host_vars/{MAIL2}.yml", "group_vars/archive_hosts.yml"):
         shutil.copy(example / name, scene.mine / name)
     scene.furnish(MAIL1, MAIL2)
+    (scene.mine / "group_vars" / "all" / "report.yml").write_text(f"site_report: {scene.report}\n", encoding="utf-8")
     scene.run("git add inventory/mine && git commit --quiet --message 'Add the second server'")
     scene.run(SITE)
-
-
-def keep_vault(scene: Scene, block: Block) -> None:
-    both_servers(scene, block)
-    shutil.copy(scene.mine / VAULT, scene.folder / "vault.yml")
+    shutil.copy(scene.report, scene.first_report)
 
 
 def edit_vault(scene: Scene, block: Block) -> None:
     """What the page has the vault say next; the old password is the one that the servers have."""
-    scene.edited(next_yaml(block).replace("the-old-password", MASTER) + "vault_kerio_archive_mailbox_password: one of nobody\n")
+    scene.edited(next_yaml(block).replace("the-old-password", MASTER) + KEEPER)
 
 
 def forget_old(scene: Scene, _block: Block) -> None:
-    """The vault as it was, as what the pages after this one need."""
-    shutil.copy(scene.folder / "vault.yml", scene.mine / VAULT)
+    """What the page says in words: the vault has the new password alone."""
+    scene.edited(f"vault_kerio_master_password: {NEW_MASTER}\n{KEEPER}")
+    scene.run(f"ansible-vault edit inventory/mine/{VAULT}")
+
+
+def write_vault(scene: Scene, _block: Block) -> None:
+    """A vault that is made again; with the password that the servers have, so that the pages after this one can go on."""
+    scene.edited(f"vault_kerio_master_password: {NEW_MASTER}\n{KEEPER}")
+
+
+def begin_again(scene: Scene, _block: Block) -> None:
+    scene.mine.rename(scene.folder / "mine")
+
+
+def go_on(scene: Scene, _block: Block) -> None:
+    shutil.rmtree(scene.mine)
+    (scene.folder / "mine").rename(scene.mine)
 
 
 def undeclared(scene: Scene, _block: Block) -> None:
@@ -147,6 +163,20 @@ def lose_catalog(scene: Scene, _block: Block) -> None:
         path.unlink()
 
 
+def write_backup(scene: Scene, _block: Block) -> None:
+    """A copy of the archive from which it could be repaired."""
+    shutil.copytree(scene.path("/srv/archive/kerio"), scene.path("/mnt/backup/archive/kerio"))
+
+
+def write_same(scene: Scene, block: Block) -> None:
+    said = [one.text for one in blocks.page(block.page).blocks("yaml") if "archive_users_reused_names" in one.text]
+    (scene.checkout / "same.yml").write_text(said[0], encoding="utf-8")
+
+
+def root_of(scene: Scene) -> dict[str, str]:
+    return {"ARCHIVE": scene.here("/srv/archive/kerio")}
+
+
 def write_login(scene: Scene, block: Block) -> None:
     """The play of the page, for a server that listens here."""
     server = scene.server(MAIL1)
@@ -188,13 +218,23 @@ def one_archive(scene: Scene, _block: Block) -> None:
 
 
 ACTS = {
-    "docs/getting-started.md": Act(before={"ansible-vault create": write_inventory, "grep AutoExpungeOnDelete": edit_cfg}),
+    STARTED: Act(before={"ansible-vault create": write_inventory, "grep AutoExpungeOnDelete": edit_cfg}),
     "docs/rotate-master-password.md": Act(
-        first=keep_vault, before={"ansible-vault edit": edit_vault, "Forget the old": forget_old}
+        first=both_servers, before={"ansible-vault edit": edit_vault, "Forget the old": forget_old}
     ),
+    "README.md": Act(before={"cp -r": begin_again, "ansible-vault create": write_vault}, last=go_on),
     "docs/adopt-and-drift.md": Act(first=undeclared, last=declared),
     "docs/backup.md": Act(before={"rehearse.yml": write_rehearsal}, last=drop_rehearsal),
     "docs/before-going-live.md": Act(first=write_preflight, last=drop_preflight),
+    "docs/disaster-recovery.md": Act(
+        before={
+            "archive_repair_backups": write_backup,
+            "what=catalog": lose_catalog,
+            "ansible-vault create": write_vault,
+            "@same.yml": write_same,
+        },
+        variables=root_of,
+    ),
     "docs/evidence.md": Act(before={"prove.yml": write_message}),
     "docs/export.md": Act(first=write_export),
     "docs/login.md": Act(first=write_login),
@@ -202,4 +242,10 @@ ACTS = {
     "docs/several-archive-hosts.md": Act(first=two_archives, before={"import.yml": copy_archive}, last=one_archive),
 }
 # Pages go in this order, and then the others by their names.
-ORDER = ("docs/getting-started.md", "docs/rotate-master-password.md")
+ORDER = (STARTED, "docs/rotate-master-password.md")
+# Commands that another one of the docs does as well, and more.
+DONE_BY = {
+    "ansible-playbook -i inventory/mine playbooks/preflight.yml": PREFLIGHT,
+    "ansible-playbook -i inventory/mine playbooks/preflight.yml -e preflight_mailbox=alice@example.com": PREFLIGHT,
+    "ansible-playbook -i inventory/mine playbooks/report.yml": PAGE_OF_REPORT,
+}

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-import importlib.util
 import json
 import os
 import pty
@@ -33,8 +32,7 @@ PROGRAMS = {
 
 def main(path: str) -> None:
     """Serve until this process is ended."""
-    # Of tests/play/quick.py.
-    kept = importlib.import_module("keep_code" if importlib.util.find_spec("keep_code") else "sitecustomize")
+    kept = importlib.import_module("keep_code")  # of tests/play/quick.py
     kept.keep_routes()
     kept.keep_templates()
     gc.collect()

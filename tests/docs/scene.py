@@ -41,10 +41,12 @@ STAND_INS = {
     "sudo": 'while [ "${1#-}" != "$1" ]; do case "$1" in -u|-p) shift;; esac; shift; done; exec "$@"',
     # Nothing is started; the unit is one that the roles make.
     "systemctl": 'exec "{here}/units" "$@"',
+    # Of this folder's home, not of the account that tests.
+    "ssh-keygen": 'touch "$HOME/known_hosts"; exec /usr/bin/ssh-keygen -f "$HOME/known_hosts" "$@"',
     # There is no such group.
     "chgrp": 'exec /usr/bin/chgrp -R "$(id -g)" "${@:3}"',
     "journalctl": 'exec "{here}/units" "$@"',
-    "units": 'for unit; do :; done; [[ "$unit" =~ ^kerio-archive-[a-z-]+(\\.service|\\.timer)?$ ]]',
+    "units": 'for unit; do :; done; [[ "$unit" =~ ^kerio-archive-[a-z*-]+(\\.service|\\.timer)?$ ]]',
     "editor": 'cp "$EDITED" "$1"',
 }  # fmt: skip
 GIT = """[user]
@@ -75,6 +77,16 @@ class Scene:
         return self.checkout / "inventory" / "mine"
 
     @property
+    def report(self) -> Path:
+        """What site.yml and report.yml write as JSON, from when there are two servers."""
+        return self.folder / "site.json"
+
+    @property
+    def first_report(self) -> Path:
+        """What site.yml wrote."""
+        return self.folder / "first.json"
+
+    @property
     def _answers(self) -> Path:
         return self.folder / "answers.json"
 
@@ -83,9 +95,8 @@ class Scene:
 
     def here(self, text: str) -> str:
         """The text with the places of this scene for those of the docs."""
-        for place, own in self.places.items():
-            text = re.sub(rf"(?<![\w./]){re.escape(place)}", own, text)
-        return text
+        places = "|".join(re.escape(place) for place in sorted(self.places, key=len, reverse=True))
+        return re.sub(rf"(?<![\w./])({places})", lambda found: self.places[found[0]], text)
 
     def path(self, place: str) -> Path:
         return Path(self.here(place))
@@ -105,7 +116,7 @@ class Scene:
         self._start()
 
     def _check_out(self) -> None:
-        """A repository with all of this checkout, and where it is pushed to."""
+        """A checkout, a repository with what commands need of it, and where that is pushed to."""
         left_out = shutil.ignore_patterns("__pycache__", ".*", "build", "tests")
         shutil.copytree(ROOT, self.checkout, symlinks=True, ignore=left_out)  # what commands write is not written there
         shutil.copy(ROOT / ".gitignore", self.checkout)
@@ -117,7 +128,7 @@ class Scene:
         for words in (
             ["init", "--quiet", "--bare", f"{origin}/kerio-archive.git"],
             ["init", "--quiet"],
-            ["add", "."],
+            ["add", ".gitignore", "Makefile", "ansible.cfg", "inventory"],
             ["commit", "--quiet", "--message", "Begin"],
             ["push", "--quiet", "--set-upstream", f"{origin}/kerio-archive.git", "main"],
         ):
@@ -133,7 +144,7 @@ class Scene:
         self.answer()
         (self.folder / "vault-password").write_text(f"{VAULT_PASSWORD}\n", encoding="utf-8")
         command = [sys.executable, "-m", "tests.docs.play_server", str(plays)]
-        self._plays = subprocess.Popen(command, cwd=self.checkout, env=self._environment(), stdin=subprocess.DEVNULL)
+        self._plays = subprocess.Popen(command, cwd=ROOT, env=self._environment(), stdin=subprocess.DEVNULL)
         patience = time.monotonic() + SECONDS
         while not plays.exists() and self._plays.poll() is None and time.monotonic() < patience:
             time.sleep(0.02)
@@ -155,7 +166,6 @@ class Scene:
             "HOME": str(self.folder / "home"),
             "LC_ALL": "C.UTF-8",
             "PATH": os.pathsep.join([str(self.folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "PYTHONPATH": os.pathsep.join([given["PYTHONPATH"], str(ROOT)]),
             "RECORD_RESULTS": str(self.folder / "results.jsonl"),
         }
         return {**os.environ, **given, **own}

@@ -86,3 +86,11 @@ def test_all_there_is_has_a_page_that_names_it(kind: str) -> None:
         "playbooks": sorted(f"{path.stem}.yml" for path in ROOT.glob("playbooks/*.yml") if path.stem not in PARTS),
     }[kind]
     assert [name for name in wanted if not re.search(rf"\b{re.escape(name)}\b", text)] == []
+
+
+def test_receipts_have_what_their_page_shows() -> None:
+    (block,) = blocks.page("docs/deletion.md").blocks("json")
+    receipt = json.loads(block.text)
+    code = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("module_utils/archive/*delet*.py")))
+    assert len(receipt) > 5
+    assert [key for key in [*receipt, *receipt["placements"][0]] if f'"{key}"' not in code] == []

@@ -9,7 +9,7 @@ import pytest
 from ansible.cli.playbook import PlaybookCLI
 from ansible.parsing.splitter import parse_kv
 
-from tests.docs import acts, blocks, ties, variables
+from tests.docs import acts, blocks, reading, ties, variables
 from tests.docs.blocks import ROOT, Block
 from tests.docs.scene import SERVERS
 
@@ -49,6 +49,12 @@ def test_acts_are_of_pages_and_commands_that_are_there() -> None:
         text = "\n".join(command for block in blocks.page(page).blocks("sh") for command in block.commands())
         assert [words for words in act.before if words not in text] == []
     assert [page for page in acts.ORDER if not blocks.page(page).blocks("sh")] == []
+
+
+def test_what_one_command_does_for_another_is_in_the_pages() -> None:
+    known = reading.documented()
+    assert [less for less, more in acts.DONE_BY.items() if not {reading.words_of(less), reading.words_of(more)} <= known] == []
+    assert all(set(blocks.words(less)[:4]) <= set(blocks.words(more)) for less, more in acts.DONE_BY.items())
 
 
 def unknown(command: str) -> list[str]:

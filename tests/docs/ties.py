@@ -23,10 +23,6 @@ TIED = {
         "standalone/README.md",
         'python3 check_proof.py message invoice.eml invoice.tlog-proof --key "$(cat archive1.vkey)" --checkpoint kept-in-git',
     ): "tests/unit/module_utils/archive/test_evidence_docs.py",
-    (
-        "docs/rotate-master-password.md",
-        "ansible-playbook -i inventory/mine playbooks/configure.yml --limit mail1.example.com",
-    ): "tests/play/test_rotation.py",
 }
 # (page, command) -> why nothing can run it, and what is checked instead.
 EXCEPTED = {
