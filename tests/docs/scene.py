@@ -128,7 +128,7 @@ class Scene:
         for words in (
             ["init", "--quiet", "--bare", f"{origin}/kerio-archive.git"],
             ["init", "--quiet"],
-            ["add", ".gitignore", "Makefile", "ansible.cfg", "inventory"],
+            ["add", ".gitignore", "Makefile", "ansible.cfg", "inventory", "requirements.txt", "requirements-dev.txt"],
             ["commit", "--quiet", "--message", "Begin"],
             ["push", "--quiet", "--set-upstream", f"{origin}/kerio-archive.git", "main"],
         ):
