@@ -80,7 +80,9 @@ class Plugin:
         self._config = config
         self._worker = hasattr(config, "workerinput")
         self._sampler = Sampler(os.environ.setdefault(OWN, uuid.uuid4().hex))
-        if not self._worker:
+        # Only beside workers: where this process runs the tests, these fork, and a process that forks should have one thread.
+        self._samples = not self._worker and config.getoption("dist", "no") != "no"
+        if self._samples:
             self._sampler.start()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -95,7 +97,8 @@ class Plugin:
         if self._worker:
             t.cast("t.Any", self._config).workeroutput["secrets"] = secret_marks.found
             return
-        self._sampler.stop()
+        if self._samples:
+            self._sampler.stop()
         factory: pytest.TempPathFactory = t.cast("t.Any", self._config)._tmp_path_factory
         secret_marks.look(factory.getbasetemp())
         if secret_marks.found and session.exitstatus == pytest.ExitCode.OK:
