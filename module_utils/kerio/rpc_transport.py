@@ -23,6 +23,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope impor
 try:
     import requests
     from urllib3.exceptions import InsecureRequestWarning
+    from urllib3.util.ssl_ import create_urllib3_context
 except ImportError as import_error:
     MISSING: ImportError | None = import_error
 else:
@@ -86,6 +87,8 @@ class Transport:
         self._session = requests.Session()
         # No proxy, netrc or CA bundle from the environment: the inventory alone says where the password goes.
         self._session.trust_env = False
+        if endpoint.validate_certs:
+            self._session.mount("https://", _adapter())
 
     def exchange(self, method: str, payload: bytes, headers: t.Mapping[str, str]) -> Reply:
         """Post one request. Raises ``CertificateError`` or ``NetworkError`` naming the method."""
@@ -196,6 +199,15 @@ def _chain(error: BaseException) -> t.Iterator[BaseException]:
 def _innermost(error: BaseException) -> str:
     words = [str(link) for link in _chain(error) if not isinstance(link, requests.RequestException)]
     return min((text for text in words if text), key=len, default=str(error))
+
+
+def _adapter() -> requests.adapters.HTTPAdapter:
+    """Return what verifies alike on all Pythons: 3.13 turned strict checks on, which some authorities fail (imap/tls.py)."""
+    context = create_urllib3_context()
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    adapter = requests.adapters.HTTPAdapter()
+    adapter.init_poolmanager(1, 1, ssl_context=context)
+    return adapter
 
 
 def _verification(endpoint: Endpoint) -> bool | str:

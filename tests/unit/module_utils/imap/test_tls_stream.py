@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.tls_stream import RECEIVED, TlsStream
-from tests.unit.module_utils.imap.certificates import Authority
+from tests.unit.module_utils.imap.certificates import Authority, trusting
 
 Serve = t.Callable[[ssl.SSLSocket], None]
 SECONDS = 10
@@ -43,8 +43,7 @@ class Served:
             self._theirs.close()
 
     def connect(self, ca_file: Path) -> TlsStream:
-        context = ssl.create_default_context(cafile=str(ca_file))
-        return TlsStream(self._ours, context, "localhost")
+        return TlsStream(self._ours, trusting(ca_file), "localhost")
 
     def __enter__(self) -> t.Self:
         return self
@@ -161,7 +160,7 @@ def test_the_reason_is_told_although_the_server_is_gone(authority: Authority, tm
             super().sendall(data, *flags)
 
     other = Authority(tmp_path)
-    context = ssl.create_default_context(cafile=str(other.ca_file))
+    context = trusting(other.ca_file)
     with Served(authority.server_context(), lambda _link: None) as served:
         with Gone(fileno=served._ours.detach()) as gone, pytest.raises(ssl.SSLCertVerificationError):
             gone.settimeout(SECONDS)
@@ -182,7 +181,7 @@ def test_the_time_out_bounds_the_whole_handshake(authority: Authority) -> None:
     dripping = threading.Thread(target=drip)
     dripping.start()
     ours.settimeout(0.3)
-    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    context = trusting(authority.ca_file)
     try:
         with pytest.raises(TimeoutError):
             TlsStream(ours, context, "localhost")

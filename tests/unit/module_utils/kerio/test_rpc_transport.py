@@ -35,6 +35,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc_transport 
     Endpoint,
     Transport,
 )
+from tests.unit.module_utils.imap.certificates import Authority
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -157,6 +158,15 @@ def test_request_has_the_headers_of_the_api_and_returns_any_cookie(certificates:
     assert first["headers"]["X-Token"] == "abc"
     assert "Cookie" not in first["headers"]
     assert second["headers"]["Cookie"] == "A_NAME_OF_TODAY=value"
+
+
+def test_authority_without_the_extensions_that_strict_checks_want_is_trusted(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.server_context()
+    served = tmp_path / "served.pem"
+    served.write_bytes((tmp_path / "server.pem").read_bytes() + (tmp_path / "server.key").read_bytes())
+    with https(served) as port:
+        assert post(port, ca_file=str(authority.ca_file))[0]["status"] == 200
 
 
 def test_redirect_is_not_followed(certificates: dict[str, Path]) -> None:
