@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What ansible-playbook prints: Ansible's own output without what says that nothing happened."""
 
 from __future__ import annotations
-
-import typing as t
-
-from ansible.plugins.callback.default import CallbackModule as Default
-from ansible.utils.display import Display
 
 DOCUMENTATION = """
 name: quiet
@@ -17,13 +13,18 @@ description:
   - Prints what changed, what failed, warnings, and what a task is there to tell. A run that has nothing to do is a few lines
     long, however many servers there are.
   - A failure that a module or an assertion words for people is printed as its sentence, once for each host.
-  - With C(-v) it prints what M(ansible.builtin.default#callback) prints.
+  - With C(-v) it prints what P(ansible.builtin.default#callback) prints.
 extends_documentation_fragment:
   - default_callback
   - result_format_callback
 author:
-  - kerio-archive contributors
+  - The kerio-archive authors (@mailops)
 """
+
+import typing as t
+
+from ansible.plugins.callback.default import CallbackModule as Default
+from ansible.utils.display import Display
 
 # Their failures are sentences that a playbook has written.
 WORDED = ("ansible.builtin.assert", "ansible.builtin.fail", "assert", "fail")
