@@ -34,6 +34,13 @@ def test_blocks_in_sh_have_commands_and_no_prompts() -> None:
     assert [line for line in lines if re.match(r"\s*[$#>%] ", line[1])] == []
 
 
+def test_commands_that_need_the_vault_ask_for_its_password() -> None:
+    lines = [(block.place, command) for block in blocks.blocks("sh") for command in block.commands()]
+    with_vault = [line for line in lines if re.match(r"\s*ansible(-playbook)? .*inventory/mine", line[1])]
+    assert with_vault
+    assert [line for line in with_vault if "--ask-vault-pass" not in line[1]] == []
+
+
 def test_blocks_in_json_can_be_read() -> None:
     for block in blocks.blocks("json"):
         assert_json(block)

@@ -94,7 +94,9 @@ def test_the_runbook_fails_no_run_and_costs_each_server_one_guess_a_run_at_most(
     assert (check.rc, failed) == (0, NOBODY), check.output
 
     # Step 2, one server to begin with; a run that began earlier still has the variables of step 1.
-    book, options = played(PAGE, "ansible-playbook -i inventory/mine playbooks/configure.yml --limit mail1.example.com")
+    book, options = played(
+        PAGE, "ansible-playbook -i inventory/mine playbooks/configure.yml --ask-vault-pass --limit mail1.example.com"
+    )
     here = [option.removesuffix(".example.com") for option in options]
     first, failed = fleet.play(book.removeprefix("playbooks/"), SWAPPED, *here)
     assert (first.rc, failed) == (0, {"mail1": 1}), first.output
