@@ -90,6 +90,11 @@ def defaults(text: str) -> list[tuple[str, object]]:
     ]
 
 
+def test_a_role_is_not_taken_for_the_module_of_its_name() -> None:
+    assert (playbooks.uses("access").roles, playbooks.uses("access").modules) == ({"archive_access"}, set())
+    assert playbooks.uses("verify").modules == {"archive_verify"}
+
+
 def test_nothing_has_tags() -> None:
     files = [*ROOT.glob("playbooks/**/*.yml"), *ROOT.glob("roles/*/tasks/*.yml")]
     assert [file for file in files if re.search(r"^\s*(- )?tags:", file.read_text(encoding="utf-8"), re.MULTILINE)] == []

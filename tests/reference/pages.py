@@ -110,7 +110,7 @@ def _role(name: str) -> dict[str, t.Any]:
         "description": markup.paragraphs(specification["description"]),
         "variables": list(rows(options, markup)),
         "used": [(code(key), ", ".join(_used_in(name, key, markup))) for key in options],
-        "playbooks": [markup.entry("playbooks", book) for book in sources.PLAYBOOKS if name in playbooks.uses(book).runs],
+        "playbooks": [markup.entry("playbooks", book) for book in sources.PLAYBOOKS if name in playbooks.uses(book).roles],
     }
 
 
@@ -160,8 +160,8 @@ def _playbook(name: str) -> dict[str, t.Any]:
             for play in playbooks.plays(name)
         ],
         "imports": [markup.entry("playbooks", play.playbook) for play in playbooks.plays(name) if play.playbook],
-        "modules": [markup.entry("modules", part) for part in sorted(uses.runs) if part in sources.MODULES],
-        "roles": [markup.entry("roles", part) for part in sorted(uses.runs) if part in sources.ROLES],
+        "modules": [markup.entry("modules", part) for part in sorted(uses.modules)],
+        "roles": [markup.entry("roles", part) for part in sorted(uses.roles)],
         "variables": list(_outer_rows(options, markup)),
         "role_variables": [code(key) for key in sorted(uses.reads & set(sources.role_options()))],
     }

@@ -37,7 +37,8 @@ class Uses(t.NamedTuple):
 
     reads: frozenset[str]
     gives: frozenset[str]
-    runs: frozenset[str]
+    modules: frozenset[str]
+    roles: frozenset[str]
 
 
 def about(name: str) -> str:
@@ -61,7 +62,8 @@ def uses(name: str) -> Uses:
     return Uses(
         followed(frozenset().union(*(part.reads for part in found))),
         frozenset().union(*(part.gives for part in found)),
-        frozenset().union(*(part.runs for part in found)),
+        frozenset().union(*(part.modules for part in found)),
+        frozenset().union(*(part.roles for part in found)),
     )
 
 
@@ -107,11 +109,13 @@ def strings(content: Json, key: str = "") -> t.Iterator[str]:
 def _uses_of(content: Json) -> Uses:
     found = list(pairs(content))
     vars_of = [value for key, value in found if key in ("vars", "ansible.builtin.set_fact") and isinstance(value, dict)]
-    called = [key for key, _ in found] + [value for key, value in found if key in ("name", "role")]
+    # A module is a key of a task; a role is named. Two of them have one name.
+    named = [str(value) for key, value in found if key in ("name", "role")]
     return Uses(
         frozenset().union(*map(names, strings(content))),
         frozenset().union((value for key, value in found if key == "register"), *vars_of),
-        frozenset(str(name).removeprefix("mailops.kerio.") for name in called) & {*MODULES, *ROLES},
+        frozenset(key.removeprefix("mailops.kerio.") for key, _ in found) & set(MODULES),
+        frozenset(name.removeprefix("mailops.kerio.") for name in named) & set(ROLES),
     )
 
 
