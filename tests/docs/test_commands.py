@@ -45,7 +45,8 @@ def test_the_commands_of(page: str, reading: Reading) -> None:
 def strange(shown: t.Any, real: t.Any, where: str = "") -> list[str]:
     """The keys that a page shows and that the real thing does not have; what is by host is compared host by host."""
     if isinstance(shown, list) and isinstance(real, list):
-        return strange(shown[0], real[0], f"{where}[]") if shown and real else []
+        # Most that is real has nothing in some of its lists: the longest one has most.
+        return strange(shown[0], max(real, key=lambda one: len(json.dumps(one))), f"{where}[]") if shown and real else []
     if not isinstance(shown, dict) or not isinstance(real, dict):
         return []
     if any("." in key for key in shown):
@@ -57,7 +58,8 @@ def strange(shown: t.Any, real: t.Any, where: str = "") -> list[str]:
 def test_the_report_has_what_its_page_shows(reading: Reading) -> None:
     (block,) = blocks.page("docs/report.md").blocks("json")
     real = json.loads(reading.scene.first_report.read_text(encoding="utf-8"))
-    assert real["archive_hosts"]["archive1.example.com"]["profiles"][0]["mailboxes"][0]["folders"]
+    profiles = real["archive_hosts"]["archive1.example.com"]["profiles"]
+    assert any(mailbox["folders"] for profile in profiles for mailbox in profile["mailboxes"])
     assert strange(json.loads(block.text), real) == []
 
 
