@@ -7,11 +7,12 @@ import contextlib
 import smtplib
 import socket
 import ssl
+import threading
 import typing as t
 from dataclasses import dataclass
 from email.errors import HeaderParseError, MessageDefect
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid, parseaddr
+from email.utils import formatdate, getaddresses, make_msgid, parseaddr
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     CertificateError,
@@ -67,9 +68,47 @@ class Mailing:
             raise InputError("mail: password", f"there is none for the user {self.user}", "Give the password, from the vault")
         if self.user and self.security == NONE:
             raise InputError("mail: security", "no password is sent without TLS", "Use starttls or tls, or take the user out")
+        if not (self.user + self.password).isascii():
+            raise InputError("mail: password", "it or the user has characters outside ASCII", "Use ASCII alone")
+        if self.timeout <= 0:
+            raise InputError("mail: timeout", f"{self.timeout} is no time to wait", "Give seconds, at least 1")
         for address in (self.sender, *self.to):
-            if "@" not in parseaddr(address)[1] or not address.isprintable():
+            if len(getaddresses([address])) != 1 or "@" not in parseaddr(address)[1] or not address.isprintable():
                 raise InputError(f"mail: {address!r}", "it is no address", "Write it as alice@example.com")
+
+
+class _Answering(smtplib.SMTP):
+    """Waits for an answer as a whole. The library's time begins anew with each byte, and some servers slow senders down so."""
+
+    def getreply(self) -> tuple[int, bytes]:
+        overdue = threading.Event()
+
+        def give_up() -> None:
+            overdue.set()
+            with contextlib.suppress(OSError):
+                # Below TLS, whose state is in use by the thread that reads.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+        sock = t.cast("socket.socket", self.sock)
+        timer = threading.Timer(self.timeout, give_up)
+        timer.start()
+        try:
+            answer = super().getreply()
+        except (OSError, smtplib.SMTPException):
+            if not overdue.is_set():
+                raise
+        else:
+            # The end of what came looks like that of an answer.
+            if not overdue.is_set():
+                return answer
+        finally:
+            timer.cancel()
+        self.close()
+        raise TimeoutError("timed out")
+
+
+class _AnsweringTls(_Answering, smtplib.SMTP_SSL):
+    """The same with TLS from the start."""
 
 
 def message(mailing: Mailing, sentence: str, text: str, page: str) -> EmailMessage:
@@ -104,6 +143,9 @@ def send(mailing: Mailing, mail: EmailMessage) -> None:
     except ssl.SSLCertVerificationError as error:
         remedy = "Give its authority as ca_file, or its name as host"
         raise CertificateError(mailing.label, f"its certificate is not verified: {error.verify_message}", remedy) from error
+    except UnicodeError as error:
+        remedy = "Give that of the mail server"
+        raise InputError(f"mail: host {mailing.host}", f"it is no name of a host: {error}", remedy) from error
     except (OSError, smtplib.SMTPException) as error:
         cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
         raise NetworkError(mailing.label, f"no answer that can be used: {cause}", "Check host, port and security") from error
@@ -117,7 +159,9 @@ def _handed_over(mailing: Mailing, mail: EmailMessage) -> dict[str, tuple[int, b
     try:
         if mailing.user:
             server.login(mailing.user, mailing.password)
-        refused = server.send_message(mail, mailing.sender, list(mailing.to))
+        # Addresses alone, because a name beside one may have any characters, which the envelope must not.
+        sender, *recipients = (parseaddr(address)[1] for address in (mailing.sender, *mailing.to))
+        refused = server.send_message(mail, sender, recipients)
         # The server has the mail now, however it says good-bye.
         with contextlib.suppress(OSError, smtplib.SMTPException):
             server.quit()
@@ -131,8 +175,8 @@ def _connected(mailing: Mailing) -> smtplib.SMTP:
     more: dict[str, t.Any] = {"timeout": mailing.timeout, "local_hostname": socket.gethostname()}
     port = mailing.port or PORTS[mailing.security]
     if mailing.security == TLS:
-        return smtplib.SMTP_SSL(mailing.host, port, context=_context(mailing), **more)
-    server = smtplib.SMTP(mailing.host, port, **more)
+        return _AnsweringTls(mailing.host, port, context=_context(mailing), **more)
+    server = _Answering(mailing.host, port, **more)
     if mailing.security == STARTTLS:
         try:
             server.starttls(context=_context(mailing))

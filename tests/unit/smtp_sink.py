@@ -10,6 +10,7 @@ import email.policy
 import socket
 import ssl
 import threading
+import time
 import typing as t
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -33,7 +34,8 @@ class Kept:
 class SmtpSink:
     """``context`` offers STARTTLS, or TLS from the start with ``tls``. ``login`` is the only one that is let in: user:password.
 
-    Recipients in ``refused`` are. ``closes``: it hangs up instead of greeting. Context manager.
+    Recipients in ``refused`` are. ``closes``: it hangs up instead of greeting. ``drips``: so many bytes come one by one before it
+    greets. Context manager.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class SmtpSink:
         login: str = "",
         refused: t.Collection[str] = (),
         closes: bool = False,
+        drips: int = 0,
         farewell: str = "221 bye",
     ) -> None:
-        self.farewell = farewell
+        self.farewell, self.drips = farewell, drips
         self.context, self.tls, self.login, self.refused, self.closes = context, tls, login, refused, closes
         self.kept: list[Kept] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -97,6 +100,9 @@ class _Session:
     def talk(self) -> None:
         if self._sink.tls:
             self._encrypt()
+        for _ in range(self._sink.drips):
+            self._client.sendall(b"2")
+            time.sleep(0.05)
         self._say("220 sink")
         while line := self._lines.readline():
             verb, _, rest = line.decode().strip().partition(" ")

@@ -105,6 +105,21 @@ def test_a_server_that_cannot_be_trusted_or_reached_gets_nothing(trust: Trust) -
         send(mailing(sink, security="tls", ca_file="/nowhere"))
 
 
+@pytest.mark.parametrize(("security", "tls"), [("none", False), ("tls", True)])
+def test_a_server_that_answers_byte_by_byte_is_given_up(trust: Trust, security: str, tls: bool) -> None:
+    sink = SmtpSink(trust.context, tls=tls, drips=60)
+    slow = failure(sink, security=security, ca_file=trust.ca_file, timeout=0.4)
+    assert isinstance(slow, NetworkError) and "no answer that can be used: timed out. Check host" in str(slow)
+
+
+def test_names_beside_the_addresses_may_have_any_letters() -> None:
+    with SmtpSink() as sink:
+        send(mailing(sink, security="none", to=("Jürgen <ops@example.com>",), sender="Mailarchiv Köln <a@example.com>"))
+    (kept,) = sink.kept
+    assert (kept.sender, kept.recipients) == ("a@example.com", [OPS])
+    assert (kept.mail["From"], kept.mail["To"]) == ("Mailarchiv Köln <a@example.com>", "Jürgen <ops@example.com>")
+
+
 def test_an_unverified_certificate_is_taken_when_declared_and_warned_of(trust: Trust) -> None:
     with SmtpSink(trust.context, tls=True) as sink:
         given = mailing(sink, security="tls", validate_certs=False)
@@ -121,6 +136,10 @@ def test_an_unverified_certificate_is_taken_when_declared_and_warned_of(trust: T
         ({"to": ()}, "nobody is to get the mail"),
         ({"to": ("ops",)}, "'ops': it is no address"),
         ({"sender": "a@example.com\r\nBcc: x@example.com"}, "it is no address"),
+        ({"to": (f"{OPS}, {BOSS}",)}, "it is no address"),
+        ({"user": "robot", "password": f"ö{PASSWORD}"}, "characters outside ASCII"),
+        ({"timeout": 0}, "0 is no time to wait"),
+        ({"host": ".example.com", "security": "none"}, "it is no name of a host"),
         ({"password": PASSWORD}, "there is a password and no user"),
         ({"user": "robot"}, "there is none for the user robot"),
         ({"user": "robot", "password": PASSWORD, "security": "none"}, "no password is sent without TLS"),
