@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
@@ -170,6 +172,21 @@ def test_a_look_in_between_writes_a_page_unless_something_else_is_asked_for(give
     for playbook, expected in (("report", page), ("site", given.get("site_report_html", ""))):
         found = evaluate("summary.yml", "summary_page", kerio_summary_of=playbook, ansible_check_mode=False, **given)
         assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("playbook", "variable"),
+    [("failures", "summary_json"), ("failures", "summary_page"), ("drift", "drift_report"), ("preflight", "preflight_report")],
+)
+def test_a_file_may_be_named_from_home_or_from_where_one_stands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, playbook: str, variable: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (words,) = re.findall(rf'"({{{{ {variable} \|.*}}}})"', (PLAYBOOKS / f"{playbook}.yml").read_text(encoding="utf-8"))
+    for given, meant in (("~/a.json", "home/a.json"), ("b.json", "b.json"), ("/srv/c.json", "/srv/c.json")):
+        templar = Templar(loader=DataLoader(), variables={variable: given})
+        assert templar.template(trust_as_template(words)) == str(tmp_path / meant)
 
 
 @pytest.mark.parametrize("check", [False, True])
