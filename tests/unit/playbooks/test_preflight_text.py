@@ -114,3 +114,10 @@ def test_what_cannot_be_told_for_one_reason_is_told_once() -> None:
     lines = text(servers(GOOD, {"look_imap": {"results": [looked(*untold)]}}))
     assert "  cannot tell: imap-a, imap-b" in lines
     assert lines.count("      Nobody knows.") == 1
+
+
+def test_it_is_told_before_the_report_is_written_and_that_is_written_whatever_the_verdict_is() -> None:
+    tell, judge = DataLoader().load_from_file(str(PLAYBOOKS / "preflight.yml"))[-1]["tasks"]
+    assert ["ansible.builtin.debug" in tell, "ansible.builtin.assert" in judge["block"][0]] == [True, True]
+    (write,) = judge["always"]
+    assert "preflight_report" in write["ansible.builtin.copy"]["dest"]
