@@ -56,6 +56,13 @@ def test_it_is_short_when_all_is_well() -> None:
     ]
 
 
+def test_a_look_at_the_archives_says_of_servers_only_what_failed() -> None:
+    servers = {"mail1": {}, "mail2": {"kerio_failures": ["it is declared wrong"]}}
+    lines = told(servers, {"archive1": {}}, kerio_summary_of="report")
+    assert lines[:2] == ["servers          1 failed: mail2", "archive hosts    1 ok: archive1"]
+    assert lines[-1] == "mail2: it is declared wrong"
+
+
 def test_a_check_says_what_would_change() -> None:
     (line, *_rest) = told({"mail1": {"kerio_changed": True}}, {}, ansible_check_mode=True)
     assert line == "servers          1 would change: mail1"
