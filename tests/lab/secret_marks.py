@@ -20,7 +20,7 @@ NAMELESS = "of no name"
 
 # Where a secret may be, and why. All else that holds one is a leak.
 PLACES = {
-    "*/lab.json": "the lab says here how it is reached: it is what its inventory reads",
+    "*/lab*.json": "the lab says here how it is reached: it is what its inventory reads",
     "*.key": "a key that a test or the double has made for itself",
     "*.pem": "a certificate with its key, made by the test",
     "*/imap-commands.jsonl": "the double's own record of what it was told, for its tests",
