@@ -94,7 +94,7 @@ reference: $(VENV)/dev.stamp ## Write docs/reference out of modules, roles and p
 
 # Workers of the tests begin at the same time, and each would compile all tests for itself.
 test-code: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest --collect-only --quiet > /dev/null
+	@said=$$($(BIN)/python -m pytest --collect-only --quiet 2>&1) || { echo "$$said" | grep -v '::'; exit 1; }
 
 test: $(VENV)/dev.stamp test-packages ## Lint and all tests
 	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target $(LINTERS) test-code
