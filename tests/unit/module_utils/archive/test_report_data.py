@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import info_people, report_chart, report_data
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mailboxes import MailboxPass
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from tests.unit.module_utils.archive.report_scene import FINE, NOW
 
 Data = dict[str, t.Any]
@@ -127,3 +128,9 @@ def test_the_outcome_in_a_line(new: int, check: bool, failed: list[str], expecte
     states = {name: {**FINE, "failures": ["down"] if name in failed else []} for name in ("a", "b", "c")}
     hosts = {"c": {**states.pop("c"), "result": {"run": {"new": new}}}}
     assert report_data.sentence(report(check=check, servers=states, archive_hosts=hosts)) == expected
+
+
+def test_a_look_at_no_archive_is_not_well() -> None:
+    with pytest.raises(InputError, match="no archive host was looked at"):
+        report(playbook="report", servers={"mail1": FINE})
+    assert report(servers={"mail1": FINE})["outcome"] == "ok"
