@@ -20,8 +20,8 @@ from tests.lab import secret_marks
 SAMPLED_SECONDS = 0.5
 LOOKS = 3  # at a process: what it is called with changes when it begins another program
 OWN = "TESTS_SWEEP"
-# Processes that may hold one, by what their command line has, and why.
-PROCESSES: dict[str, str] = {}
+# Variables that may hold one, and why.
+VARIABLES = {"RESTIC_PASSWORD": "how a test gives restic the password of a backup of its own"}
 
 
 class Sampler:
@@ -63,9 +63,9 @@ class Sampler:
             if self._token in environment or parent in self._own:
                 self._own.add(pid)
                 command = self._text(pid, "cmdline")
-                if not any(known in command for known in PROCESSES):
-                    secret_marks.hear(command, f"command line of {command.split(' ')[0]}")
-                    secret_marks.hear(environment, f"environment of {command.split(' ')[0]}")
+                own = " ".join(word for word in environment.split() if word.partition("=")[0] not in VARIABLES)
+                secret_marks.hear(command, f"command line of {command.split(' ')[0]}")
+                secret_marks.hear(own, f"environment of {command.split(' ')[0]}")
         except OSError:
             pass  # it has ended, or is another account's
 

@@ -66,7 +66,7 @@ def test_processes_of_the_session_and_what_these_start_are_looked_at(found: list
     process(folder, 10, 1, "python -m ansible", f"{OWN}=this PATH=/bin")
     process(folder, 11, 10, f"doveadm --password {MARK}-keeper")
     process(folder, 12, 1, f"grep {MARK}-foreign", f"{OWN}=other")
-    process(folder, 13, 1, "restic", f"{OWN}=this RESTIC_PASSWORD={MARK}-backup")
+    process(folder, 13, 1, "restic", f"{OWN}=this RESTIC_PASSWORD={MARK}-allowed MAIL_PASSWORD={MARK}-backup")
     sampler = Sampler("this", folder)
     for _ in range(LOOKS):
         sampler.sample()
