@@ -120,18 +120,18 @@ def _to_know(received: Received) -> Object:
 def _greet(found: Look, params: t.Mapping[str, t.Any]) -> float | None:
     host, port = arguments.place(params)
     greeted = preflight_certificate.greet(host, port, params["ca_file"], params["timeout"])
-    found.tell("api-certificate", certificate(greeted.days, greeted.refusal))
+    found.tell("api-certificate", certificate(greeted))
     found.tell("api-clock", clock(greeted.ahead))
     return greeted.ahead
 
 
-def certificate(days: float | None, refusal: str) -> Finding:
+def certificate(greeted: preflight_certificate.Greeted) -> Finding:
     """Judge a certificate by the days that it holds, and by why it is refused."""
-    if refusal:
-        return DIFFERS, f"The certificate is not trusted: {refusal}."
-    if days is None:
-        return CANNOT_TELL, "The server did not show its certificate"
-    return judged(days >= ENOUGH_DAYS, f"It is trusted, and holds for {days:.0f} days.")
+    if greeted.refusal:
+        return DIFFERS, f"The certificate is not trusted: {greeted.refusal}."
+    if greeted.days is None:
+        return CANNOT_TELL, f"The server did not show its certificate: {greeted.failure or 'it does not end'}"
+    return judged(greeted.days >= ENOUGH_DAYS, f"It is trusted, and holds for {greeted.days:.0f} days.")
 
 
 def clock(ahead: float | None) -> Finding:

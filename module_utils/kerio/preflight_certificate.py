@@ -18,11 +18,12 @@ DAY = 86400.0
 
 @dataclass(frozen=True)
 class Greeted:
-    """``days``: how long a trusted certificate holds, else ``refusal`` says why it is not. ``ahead``: seconds by which the
-    server's clock is ahead of ours, to about one second."""
+    """``days``: how long a trusted certificate holds, else ``refusal`` says why it is not trusted, or ``failure`` why none was
+    seen. ``ahead``: seconds by which the server's clock is ahead of ours, to about one second."""
 
     days: float | None = None
     refusal: str = ""
+    failure: str = ""
     ahead: float | None = None
 
 
@@ -34,7 +35,7 @@ def greet(host: str, port: int, ca_file: str | None, timeout: float) -> Greeted:
     except ssl.SSLCertVerificationError as error:
         refusal = error.verify_message
     except (OSError, http.client.HTTPException) as error:
-        return Greeted(refusal=str(error))
+        return Greeted(failure=str(error))
     # The clock is asked for all the same; nothing secret is sent.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -59,10 +60,13 @@ def _ask(host: str, port: int, context: ssl.SSLContext, timeout: float) -> Greet
     try:
         connection.connect()
         days = days_left(t.cast("ssl.SSLSocket", connection.sock).getpeercert() or {})
-        before = time.time()
-        connection.request("HEAD", "/admin/")
-        date = connection.getresponse().headers.get("Date")
-        return Greeted(days, ahead=_ahead(date, (before + time.time()) / 2))
+        # The certificate was seen, whatever answer comes, if any.
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            before = time.time()
+            connection.request("HEAD", "/admin/")
+            date = connection.getresponse().headers.get("Date")
+            return Greeted(days, ahead=_ahead(date, (before + time.time()) / 2))
+        return Greeted(days)
     finally:
         connection.close()
 

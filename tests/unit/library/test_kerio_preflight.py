@@ -132,6 +132,7 @@ def test_a_method_that_fails_is_called_once_and_told_of_what_needs_it_alone() ->
         (Greeted(days=29.0, ahead=-61.0), "differs", "differs"),
         (Greeted(days=31.0, ahead=59.0), "holds", "holds"),
         (Greeted(refusal="it signed itself", ahead=61.0), "differs", "differs"),
+        (Greeted(failure="timed out"), "cannot_tell", "cannot_tell"),
         (Greeted(), "cannot_tell", "cannot_tell"),
     ],
 )

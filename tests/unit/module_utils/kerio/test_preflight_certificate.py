@@ -45,10 +45,19 @@ def test_a_certificate_that_is_not_trusted_keeps_nobody_from_reading_the_clock(t
     assert round(found.ahead / 60) == 60
 
 
+def test_a_trusted_server_that_does_not_answer_has_shown_its_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with serving([Peer.wait_for_close], context=authority.server_context()) as server:
+        found = greet("localhost", server.port, str(authority.ca_file), 0.5)
+    assert (round(found.days or 0), found.refusal, found.failure, found.ahead) == (30, "", "", None)
+
+
 def test_a_port_on_which_nobody_listens_and_a_file_that_is_none() -> None:
     with serving([]) as server:
         greet("localhost", server.port, None, 5)
-    assert "refused" in greet("127.0.0.1", server.port, None, 5).refusal
+    gone = greet("127.0.0.1", server.port, None, 5)
+    assert "refused" in gone.failure
+    assert gone.refusal == ""
     with pytest.raises(InputError, match="No such file"):
         greet("localhost", 1, "/does/not/exist.pem", 5)
 
