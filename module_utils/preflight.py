@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import ssl
+import time
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
 
+DAY = 86400.0
+ENOUGH_DAYS = 30
+TOLERATED_SECONDS = 60
 HOLDS, DIFFERS, CANNOT_TELL = "holds", "differs", "cannot_tell"
 
 # A verdict, and what was found.
@@ -36,6 +41,23 @@ class Fact:
 def judged(holds: bool, found: str) -> Finding:
     """Return the finding of something that could be looked at."""
     return HOLDS if holds else DIFFERS, found
+
+
+def days_left(certificate: t.Mapping[str, t.Any]) -> float | None:
+    """Return for how many days a certificate holds, of what ``getpeercert`` tells, which is nothing without verification."""
+    end = certificate.get("notAfter")
+    return None if end is None else (ssl.cert_time_to_seconds(end) - time.time()) / DAY
+
+
+def lasting(days: float) -> Finding:
+    """Judge how long a trusted certificate holds."""
+    return judged(days >= ENOUGH_DAYS, f"It is trusted, and holds for {days:.0f} days.")
+
+
+def together(ahead: float, about: str = "") -> Finding:
+    """Judge by how many seconds a server's clock is ahead; ``about`` stands before a number that is not exact."""
+    where = "ahead" if ahead > 0 else "behind"
+    return judged(abs(ahead) < TOLERATED_SECONDS, f"The server's clock is {about}{abs(ahead):.0f} s {where}.")
 
 
 class Look:

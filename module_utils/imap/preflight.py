@@ -6,7 +6,6 @@ What is tried in a scratch mailbox, where that is asked for, is in ``preflight_w
 
 from __future__ import annotations
 
-import ssl
 import time
 import typing as t
 from dataclasses import dataclass, replace
@@ -27,13 +26,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.preflight import (
     HOLDS,
     Finding,
     Look,
+    days_left,
     judged,
+    lasting,
     sentence,
+    together,
 )
 
-DAY = 86400.0
-ENOUGH_DAYS = 30
-TOLERATED_SECONDS = 60
 MASTER = "X-MASTERAUTH"
 LOGINS = {"AUTH=PLAIN", "AUTH=LOGIN"}
 NO_MAILBOX = "No mailbox was opened: give preflight_mailbox, and its password where master authentication is off"
@@ -125,11 +124,8 @@ def _before_tls(endpoint: Endpoint) -> Finding:
 def _certificate(sock: t.Any) -> Finding:
     if not isinstance(sock, TlsStream):
         return CANNOT_TELL, "IMAP is used without TLS"
-    end = sock.certificate().get("notAfter")
-    if end is None:
-        return DIFFERS, "It is not verified (validate_certs is false)."
-    days = (ssl.cert_time_to_seconds(end) - time.time()) / DAY
-    return judged(days >= ENOUGH_DAYS, f"It is trusted, and holds for {days:.0f} days.")
+    days = days_left(sock.certificate())
+    return (DIFFERS, "It is not verified (validate_certs is false).") if days is None else lasting(days)
 
 
 def _clock(params: Params) -> Finding:
@@ -137,9 +133,7 @@ def _clock(params: Params) -> Finding:
     if ahead is None or controller is None:
         return CANNOT_TELL, "The clock of the server is not known"
     # How long it takes from the controller to here makes this clock seem ahead, by some seconds.
-    difference = ahead - (time.time() - controller)
-    where = "ahead" if difference > 0 else "behind"
-    return judged(abs(difference) < TOLERATED_SECONDS, f"The server's clock is about {abs(difference):.0f} s {where}.")
+    return together(ahead - (time.time() - controller), "about ")
 
 
 def _login_methods(offered: frozenset[str], *, encrypted: bool) -> Finding:

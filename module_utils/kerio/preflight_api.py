@@ -19,12 +19,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.preflight import (
     Finding,
     Look,
     judged,
+    lasting,
     sentence,
+    together,
 )
 
 NO_SUCH_METHOD = -32601
-ENOUGH_DAYS = 30
-TOLERATED_SECONDS = 60
 FIRST_VERSION, LAST_VERSION = 8, 10
 ADMINISTRATORS = ("FullAdmin", "BuiltInAdmin")
 SERVICES = ("IMAP", "Secure IMAP")
@@ -131,15 +131,14 @@ def certificate(greeted: preflight_certificate.Greeted) -> Finding:
         return DIFFERS, f"The certificate is not trusted: {greeted.refusal}."
     if greeted.days is None:
         return CANNOT_TELL, f"The server did not show its certificate: {greeted.failure or 'it does not end'}"
-    return judged(greeted.days >= ENOUGH_DAYS, f"It is trusted, and holds for {greeted.days:.0f} days.")
+    return lasting(greeted.days)
 
 
 def clock(ahead: float | None) -> Finding:
     """Judge a difference of clocks, in seconds."""
     if ahead is None:
         return CANNOT_TELL, "The server's answer has no date"
-    where = "ahead" if ahead > 0 else "behind"
-    return judged(abs(ahead) < TOLERATED_SECONDS, f"The server's clock is {abs(ahead):.0f} s {where}.")
+    return together(ahead)
 
 
 def _version(received: Received) -> Finding:

@@ -12,8 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
-
-DAY = 86400.0
+from ansible_collections.mailops.kerio.plugins.module_utils.preflight import days_left
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,6 @@ def _ask(host: str, port: int, context: ssl.SSLContext, timeout: float) -> Greet
         return Greeted(days)
     finally:
         connection.close()
-
-
-def days_left(certificate: t.Mapping[str, t.Any]) -> float | None:
-    """Return for how many days a certificate holds, of what ``getpeercert`` tells, which is nothing without verification."""
-    end = certificate.get("notAfter")
-    return None if end is None else (ssl.cert_time_to_seconds(end) - time.time()) / DAY
 
 
 def _ahead(date: str | None, now: float) -> float | None:

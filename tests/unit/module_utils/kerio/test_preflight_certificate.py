@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio.preflight_certificate import days_left, greet
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.preflight_certificate import greet
+from ansible_collections.mailops.kerio.plugins.module_utils.preflight import days_left
 from tests.unit.imap_script import Peer, Step, serving
 from tests.unit.module_utils.imap.certificates import Authority
 
