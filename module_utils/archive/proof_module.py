@@ -27,7 +27,7 @@ _DIGEST = re.compile(r"[0-9A-Fa-f]{64}")
 _ZSTD = b"\x28\xb5\x2f\xfd"  # the magic number of a frame
 _UNSIGNED = (
     "The checkpoint is not signed: a proof that ends in it is worth as much as the place where the checkpoint was kept. "
-    "Give archive_run a ledger_key"
+    "Give archive_run a ledger_key (vault_archive_ledger_key in the inventory)"
 )
 
 Data = dict[str, t.Any]

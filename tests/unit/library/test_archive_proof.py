@@ -240,6 +240,7 @@ def test_an_archive_without_a_key_is_proven_and_warned_of(archive: Archive) -> N
     archive.run()
     (warning,) = prove(archive, sha256(FIRST))["warnings"]
     assert warning.startswith("The checkpoint is not signed")
+    assert "vault_archive_ledger_key in the inventory" in warning
 
 
 def test_a_big_message_is_handed_out_in_pieces(tmp_path: Path) -> None:
