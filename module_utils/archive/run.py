@@ -280,7 +280,8 @@ class Run:
         mailboxes = number(choose(mailboxes, self._options.mailbox))
         report.mailboxes = [mailbox.report for mailbox in mailboxes]
         self._mailboxes += mailboxes
-        self._reporter.progress(f"[{profile.name}] {len(mailboxes):,} mailboxes: looking for what changed")
+        noun = "mailbox" if len(mailboxes) == 1 else "mailboxes"
+        self._reporter.progress(f"[{profile.name}] {len(mailboxes):,} {noun}: looking for what changed")
         waiting = {mailbox: run_caught.changed(tools.catalog, mailbox) for mailbox in mailboxes if mailbox.kind == MULTIDROP}
         for mailbox, folders in waiting.items():
             for folder_id in folders[:1]:

@@ -55,6 +55,14 @@ def test_one_mailbox_now_by_login_or_by_any_name_of_its_user(
     assert report.accounts().new == 1
 
 
+def test_one_mailbox_is_told_as_one(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Silent, "progress", lambda _self, line, **_data: told.append(line))
+    archive.run()
+    begun = [line.partition("] ")[2] for line in told if "looking for what changed" in line]
+    assert begun == ["2 mailboxes: looking for what changed", "1 mailbox: looking for what changed"]
+
+
 def test_the_address_of_a_group_is_no_mailbox(archive: Archive) -> None:
     (problem,) = archive.run(mailbox="staff@example.com").problems()
     assert problem.where == "mailbox staff@example.com"
