@@ -17,6 +17,7 @@ from tests.unit.playbooks.templating import PLAYBOOKS, evaluate
 
 Facts = dict[str, t.Any]
 LOOKUP = "{{ lookup('ansible.builtin.template', playbook_dir ~ '/../templates/summary.txt.j2') }}"
+HOSTS = ("summary_servers", "summary_archive_hosts")
 LONG = "nothing answers at 192.0.2.1:4040. " + "many words " * 60 + "Start the server, and run again"
 FOLDERS = [{"name": "INBOX", "new": 2}, {"name": "Sent Items", "new": 0}]
 MAILBOX = {"mailbox": "alice@example.com", "new": 2, "folders": FOLDERS}
@@ -41,7 +42,8 @@ def told(
     }
     if name:
         return evaluate("summary.yml", name, **values)
-    hosts = {key: evaluate("summary.yml", key, **values) for key in ("summary_servers", "summary_archive_hosts")}
+    hosts = {key: evaluate("summary.yml", key, **values) for key in HOSTS}
+    hosts["summary_unwritten"] = evaluate("summary.yml", "summary_unwritten", **values)
     loader = DataLoader()
     templar = Templar(loader=loader, variables={**values, **hosts, "playbook_dir": str(PLAYBOOKS)})
     return str(templar.template(trust_as_template(LOOKUP))).splitlines()
@@ -113,6 +115,18 @@ def test_one_that_ansible_lost_has_failed() -> None:
         False,
         True,
         True,
+    ]
+
+
+def test_a_report_that_is_not_written_is_the_failure_and_not_that_of_the_host_that_fails_for_it() -> None:
+    written = {"failed": True, "msg": "/x/a.html: it cannot be written.", "done": ["The report is in /srv/a.json"]}
+    assert told({"mail1": {}, "mail2": {}}, {"archive1": {}}, gone=["mail1"], summary_written=written) == [
+        "servers          2 ok: mail1, mail2",
+        "archive hosts    1 ok: archive1",
+        "1 failure, each told above as a whole:",
+        "The report is not written or mailed as a whole: /x/a.html: it cannot be",
+        "  written.",
+        "The report is in /srv/a.json",
     ]
 
 
