@@ -36,7 +36,7 @@ def report_of(facts: Data, stale_days: int) -> Data:
         cause = f"{', '.join(missing)} is missing" if missing else f"{', '.join(wrong)} is no dictionary of hosts"
         raise InputError("facts", cause, "Give what playbooks/vars/summary.yml puts together")
     if facts["playbook"] != "site" and not facts.get("archive_hosts"):
-        raise InputError("facts", "no archive host was looked at", "Name one in archive_hosts, and do not --limit it away")
+        raise InputError("facts", "no archive host was looked at", "Name one in the inventory, and do not --limit it away")
     finished = int(facts["finished"])
     servers = {name: _server(name, one) for name, one in (facts.get("servers") or {}).items()}
     if facts["playbook"] != "site":  # which looks at no server
