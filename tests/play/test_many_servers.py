@@ -12,7 +12,7 @@ from typing import Any
 from tests.lab.fixtures import Factory, Lab
 from tests.lab.playbooks import ROOT, PlaybookRun
 from tests.play.archive_site import LEFT_OUT
-from tests.play.helpers import SECRET, run
+from tests.play.helpers import SECRET, failed_logins, run
 from tests.unit.module_utils.archive.page_reader import Reader
 from tests.unit.module_utils.imap.certificates import Authority
 from tests.unit.smtp_sink import SmtpSink
@@ -22,16 +22,17 @@ SITE = ROOT / "playbooks" / "site.yml"
 INVENTORY = ROOT / "inventory" / "lab"
 SUMMARY = "Ensure it is told what was done"
 SETTINGS = {f"mailops.kerio.{name}" for name in ("kerio_compare", "kerio_security_policy", "kerio_archiving")}
-DOWN, FORGED, FAR, FINE = "mail1", "mail2", "mail3", "mail4"
+DOWN, FORGED, FAR, REFUSING, FINE = "mail1", "mail2", "mail3", "mail4", "mail5"
 
 
 def inventory(folder: Path, lab: Lab, closed_port: int, mail: dict[str, object]) -> Path:
-    """What is added to inventory/lab: two servers more, what is wrong with three, and who gets the report."""
+    """What is added to inventory/lab: three servers more, what is wrong with four, and who gets the report."""
     far = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": closed_port}
     hosts = {
         DOWN: {"kerio_connect_port": closed_port},
         FORGED: {"kerio_connect_ca_file": lab[FINE].ca_file},
         FAR: {**far, "kerio_connect_probe_host": "archive1"},
+        REFUSING: {"kerio_connect_password": f"{SECRET}-of-somebody-else"},
         FINE: {},
     }
     keeper = {"archive_profiles": [{"name": "mailboxes", "method": "multiple_mailboxes"}]}
@@ -48,7 +49,7 @@ def site(lab: Lab, more: Path, work: Path, playbook: Path = SITE, **variables: o
 
 
 def test_the_last_one_is_done_and_the_summary_names_the_others(lab_factory: Factory, tmp_path: Path, closed_port: int) -> None:
-    lab = lab_factory(servers=4, users=2)
+    lab = lab_factory(servers=5, users=2)
     placed = [one for one in lab.fill(40) if one.folder not in LEFT_OUT and not one.copy_of]
     report, work = tmp_path / "site.json", tmp_path / "work"
     work.mkdir()
@@ -62,7 +63,7 @@ def test_the_last_one_is_done_and_the_summary_names_the_others(lab_factory: Fact
 
     # One after the other.
     configured = [task.host for task in done.tasks if task.action in SETTINGS]
-    assert configured == sorted(configured) and set(configured) == {DOWN, FORGED, FAR, FINE}
+    assert configured == sorted(configured) and set(configured) == {DOWN, FORGED, FAR, REFUSING, FINE}
     settings = lab[FINE].api("Archive.get")["options"]
     assert settings["isEnabled"] and settings["remoteArchive"]["value"] == lab[FINE].archive_mailbox
     assert '<variable name="AutoExpungeOnDelete">0<' in Path(lab[FINE].mailserver_cfg).read_text("utf-8")
@@ -72,15 +73,18 @@ def test_the_last_one_is_done_and_the_summary_names_the_others(lab_factory: Fact
     wanted = {one.address for one in placed if one.server in (FAR, FINE)}
     assert wanted and {address for address, new in found.items() if new} == wanted
 
+    # One wrong password costs one attempt, or a second play would help to lock the administrator out.
+    assert len(failed_logins(lab[REFUSING])) == 1
+
     told = done.tasks[-1]
     assert told.task == SUMMARY
     lines = str(told.result["msg"]).splitlines()
     assert lines[:3] == [
-        "servers          3 failed: mail1, mail2, mail3",
-        "servers          1 changed: mail4",
+        "servers          4 failed: mail1, mail2, mail3, mail4",
+        "servers          1 changed: mail5",
         "archive hosts    1 changed: archive1",
     ]
-    for name, cause in ((DOWN, "nothing listens there"), (FORGED, "certificate"), (FAR, "Connection refused")):
+    for name, cause in ((DOWN, "nothing listens there"), (FORGED, "certificate"), (FAR, "Connection refused"), (REFUSING, "refused")):
         assert any(line.startswith((f"{name}: ", f"{name} (")) for line in lines), lines
         assert cause in "\n".join(lines), lines
     assert len(lines) <= 24
@@ -91,21 +95,23 @@ def test_the_last_one_is_done_and_the_summary_names_the_others(lab_factory: Fact
         DOWN: True,
         FORGED: True,
         FAR: True,
+        REFUSING: True,
         FINE: False,
     }
     assert {name: (host["changed"], host["unreachable"]) for name, host in written["servers"].items()} == {
         DOWN: (False, False),
         FORGED: (False, False),
         FAR: (True, True),
+        REFUSING: (False, False),
         FINE: (True, False),
     }
     assert written["archive_hosts"]["archive1"]["run"]["new"] == sum(found.values())
     new, failures = sum(found.values()), sum(len(host["failures"]) for host in written["servers"].values())
     assert (written["counts"]["new"], written["counts"]["failures"]) == (new, failures)
-    sentence = f"3 of 4 servers failed, {new:,} new messages archived"
+    sentence = f"4 of 5 servers failed, {new:,} new messages archived"
     shown = Reader(page.read_text(encoding="utf-8"), written, sentence)
     assert shown.wrong == []
-    assert {f"/servers/{name}/failures/0" for name in (DOWN, FORGED, FAR)} <= set(shown.shown)
+    assert {f"/servers/{name}/failures/0" for name in (DOWN, FORGED, FAR, REFUSING)} <= set(shown.shown)
     keeper = written["archive_hosts"]["archive1"]
     assert [run["objects"] for run in keeper["growth"]] == [keeper["archive"]["totals"]["objects"]] != [0]
     (kept,) = sink.kept
