@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import smtplib
 import socket
@@ -133,13 +134,15 @@ def send(mailing: Mailing, mail: EmailMessage) -> None:
     try:
         refused = _handed_over(mailing, mail)
     except smtplib.SMTPAuthenticationError as error:
-        raise LoginRefusedError(mailing.label, f"it refuses {mailing.user}: {_words(error)}", "Check the password") from error
+        raise LoginRefusedError(
+            mailing.label, f"it refuses {mailing.user}: {_words(error, mailing)}", "Check the password"
+        ) from error
     except smtplib.SMTPNotSupportedError as error:
         raise ProtocolError(mailing.label, str(error), "Check port and security of site_report_mail") from error
     except smtplib.SMTPRecipientsRefused as error:
         raise ProtocolError(mailing.label, f"it refuses {_recipients(error.recipients)}", "Check the addresses in to") from error
     except smtplib.SMTPResponseException as error:
-        raise ProtocolError(mailing.label, f"it does not take the mail: {_words(error)}", "Ask who runs it") from error
+        raise ProtocolError(mailing.label, f"it does not take the mail: {_words(error, mailing)}", "Ask who runs it") from error
     except ssl.SSLCertVerificationError as error:
         remedy = "Give its authority as ca_file, or its name as host"
         raise CertificateError(mailing.label, f"its certificate is not verified: {error.verify_message}", remedy) from error
@@ -196,10 +199,14 @@ def _context(mailing: Mailing) -> ssl.SSLContext:
     return context
 
 
-def _words(error: smtplib.SMTPResponseException) -> str:
-    """The server's own words."""
+def _words(error: smtplib.SMTPResponseException, mailing: Mailing) -> str:
+    """The server's own words, without the password where it repeats what it was sent."""
     said = error.smtp_error
-    return f"{error.smtp_code} {said.decode('utf-8', 'replace') if isinstance(said, bytes) else said}".replace("\n", " ")
+    text = f"{error.smtp_code} {said.decode('utf-8', 'replace') if isinstance(said, bytes) else said}".replace("\n", " ")
+    if mailing.password:
+        for sent in (f"\0{mailing.user}\0{mailing.password}", mailing.password):
+            text = text.replace(base64.b64encode(sent.encode()).decode(), "***").replace(sent, "***")
+    return text
 
 
 def _recipients(refused: t.Mapping[str, tuple[int, bytes]]) -> str:

@@ -35,7 +35,7 @@ class SmtpSink:
     """``context`` offers STARTTLS, or TLS from the start with ``tls``. ``login`` is the only one that is let in: user:password.
 
     Recipients in ``refused`` are. ``closes``: it hangs up instead of greeting. ``drips``: so many bytes come one by one before it
-    greets. Context manager.
+    greets. ``repeats``: a refused login is told with what was sent. Context manager.
     """
 
     def __init__(
@@ -47,9 +47,10 @@ class SmtpSink:
         refused: t.Collection[str] = (),
         closes: bool = False,
         drips: int = 0,
+        repeats: bool = False,
         farewell: str = "221 bye",
     ) -> None:
-        self.farewell, self.drips = farewell, drips
+        self.farewell, self.drips, self.repeats = farewell, drips, repeats
         self.context, self.tls, self.login, self.refused, self.closes = context, tls, login, refused, closes
         self.kept: list[Kept] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -130,7 +131,7 @@ class _Session:
         _, user, password = base64.b64decode(rest.split()[1]).decode().split("\0")
         right = f"{user}:{password}" == self._sink.login
         self._kept.login = user if right else ""
-        self._say("235 in" if right else "535 5.7.8 no such user here")
+        self._say("235 in" if right else f"535 5.7.8 no such user here{f': {rest} {password}' if self._sink.repeats else ''}")
 
     def _mail(self, rest: str) -> None:
         self._kept.sender = rest.split("<")[1].split(">")[0]

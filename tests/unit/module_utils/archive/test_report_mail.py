@@ -82,6 +82,12 @@ def test_what_the_server_says_is_told(trust: Trust) -> None:
     assert isinstance(locked, ProtocolError) and "530 log in first" in str(locked)
 
 
+def test_a_server_that_repeats_the_login_is_told_without_the_password(trust: Trust) -> None:
+    sink = SmtpSink(trust.context, login="robot:other", repeats=True)
+    refused = failure(sink, user="robot", password=PASSWORD, ca_file=trust.ca_file)
+    assert "535 5.7.8 no such user here: PLAIN *** ***. Check the password" in str(refused)
+
+
 def test_of_two_recipients_the_one_that_is_taken_gets_it() -> None:
     sink = SmtpSink(refused=(OPS,), farewell="250 and it never says 221")
     half = failure(sink, security="none")
