@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.dist import kerio_hosts
 from tests.reference import sources
 
 ROOT = Path(__file__).parents[2]
@@ -19,13 +20,7 @@ MODULES = sorted(path.stem for path in (ROOT / "library").glob("*.py"))
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 
 # What runs on Kerio hosts must parse with the oldest target Python of ansible-core 2.19.
-ON_KERIO_HOSTS = [
-    *(ROOT / "library" / f"kerio_{name}.py" for name in ("mailserver_cfg", "preflight_host")),
-    *(ROOT / "module_utils" / name for name in ("errors.py", "plan.py", "preflight.py", "runner.py")),
-    *sorted((ROOT / "module_utils").glob("job*.py")),
-    *sorted((ROOT / "module_utils" / "kerio").glob("cfg_*.py")),
-    *(ROOT / "module_utils" / "kerio" / name for name in ("mailserver_cfg.py", "service.py", "service_unit.py")),
-]
+ON_KERIO_HOSTS = sorted(kerio_hosts.code())
 
 
 def tracked(*patterns: str) -> list[Path]:
@@ -73,7 +68,16 @@ def test_every_module_is_in_an_action_group() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["plugins/modules", "plugins/module_utils", "plugins/action", "plugins/doc_fragments", "roles", "playbooks"]
+    "name",
+    [
+        "plugins/modules",
+        "plugins/module_utils",
+        "plugins/action",
+        "plugins/callback",
+        "plugins/doc_fragments",
+        "roles",
+        "playbooks",
+    ],
 )
 def test_the_link_tree_leads_to_the_folders_at_the_top(name: str) -> None:
     link = COLLECTION / name
