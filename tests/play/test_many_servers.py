@@ -84,7 +84,8 @@ def test_the_last_one_is_done_and_the_summary_names_the_others(lab_factory: Fact
         "servers          1 changed: mail5",
         "archive hosts    1 changed: archive1",
     ]
-    for name, cause in ((DOWN, "nothing listens there"), (FORGED, "certificate"), (FAR, "Connection refused"), (REFUSING, "refused")):
+    causes = {DOWN: "nothing listens there", FORGED: "certificate", FAR: "Connection refused", REFUSING: "refused"}
+    for name, cause in causes.items():
         assert any(line.startswith((f"{name}: ", f"{name} (")) for line in lines), lines
         assert cause in "\n".join(lines), lines
     assert len(lines) <= 24
