@@ -31,7 +31,7 @@ _REMEDY = (
     "Say in reused_names, for the name or for @domain, whether it is the same person under another id (same), or somebody else,"
     " and whether the archive of that name is to be taken over (adopt) or kept apart (separate)"
 )
-_RENAMED = "A renamed user has an archive already and cannot take over another one: say separate in reused_names"
+_RENAMED = "Say separate in reused_names: a renamed user has an archive already and cannot take over another one"
 
 
 @dataclass

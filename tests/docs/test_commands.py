@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import tempfile
 import typing as t
 from pathlib import Path
@@ -28,8 +26,7 @@ def reading(lab_factory: Factory) -> t.Iterator[Reading]:
     folder = Path(tempfile.mkdtemp(prefix="docs-"))
     folder.chmod(0o755)
     scene = Scene(folder, lab)
-    # Tests of playbooks that ran before in this session have it, and keep it to the end.
-    with contextlib.nullcontext() if quick.READY in os.environ else quick.ready():
+    with quick.ready():
         try:
             scene.build()
             yield Reading(scene)

@@ -44,6 +44,7 @@ NOT_OF_A_RUN = {
     "proof_files.py",
     "rebuild_catalog.py",
     "repair_files.py",
+    "report_module.py",
     "restore_journal.py",
     "snapshot.py",
 }

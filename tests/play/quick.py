@@ -35,7 +35,10 @@ def environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def ready() -> t.Iterator[None]:
-    """Start what tests/play/ready.py says. Nobody waits for that: until it is ready, all goes as without it."""
+    """Start what tests/play/ready.py says, once. Nobody waits for that: until it is ready, all goes as without it."""
+    if READY in os.environ:  # tests of several folders have it in one session
+        yield
+        return
     with tempfile.TemporaryDirectory(prefix="ready-") as folder:
         os.environ[READY] = folder
         variables = playbooks.environment(Path(sys.executable), environment())

@@ -100,6 +100,13 @@ def closed_nursery(_: Path) -> object:
         return bare(Nursery, _socket=ours)._ask(b"x")
 
 
+def send_to_nobody(_: Path) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours:
+        wire.Wire(ours, "mail1").send(b"x")
+
+
 LEDGER = {"ledger_origin": "archive1/srv/archive/kerio", "ledger_key": "", "ledger_checkpoints": ["no checkpoint"], "root": "/x"}
 
 
@@ -187,6 +194,7 @@ CASES: list[tuple[str, Make, str]] = [
     ("CfgError", lambda path: unlike(path).write(CFG, path / "backup"), "it reads back differently"),
     ("CatalogError", lambda path: in_a_snapshot(path), "file is not a database"),
     ("ProtocolError", lambda _: endless_line().peek_line(), "a line of more than"),
+    ("NetworkError", send_to_nobody, "the connection broke"),
     ("InputError", lambda path: bare(Destination, staging=path / "gone", dest="/mnt/usb").probe(":"), "does not take ':'"),
     ("InputError", lambda _: report_mail.message(types.SimpleNamespace(sender="a\nb", to=[]), "", "", ""), "addresses cannot"),
     ("JobError", lambda _: list(bare(Spread, _pool=Killed(), _name="reading objects").each(abs, [1])), "was killed"),

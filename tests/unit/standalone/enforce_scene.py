@@ -139,7 +139,7 @@ class Scene:
     def trust(self, *keys: Path) -> None:
         """From now on only what these keys signed is run."""
         signers = self.root / "allowed_signers"
-        public = [key.with_suffix(".pub").read_text(encoding="utf-8") for key in keys]
+        public = [Path(f"{key}.pub").read_text(encoding="utf-8") for key in keys]
         signers.write_text("".join(f"ops@example.com {line}" for line in public), encoding="utf-8")
         self.settings |= {"verify_signature": True, "allowed_signers": str(signers)}
 

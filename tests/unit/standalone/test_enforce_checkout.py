@@ -27,7 +27,7 @@ def scene(tmp_path: Path) -> Scene:
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The key of somebody who may, and one of somebody who may not."""
     folder = tmp_path_factory.mktemp("keys")
-    return ssh_key(folder / "ops"), ssh_key(folder / "mallory")
+    return ssh_key(folder / "ops.key"), ssh_key(folder / "mallory.key")
 
 
 def refused(scene: Scene, kind: str, **more: object) -> str:

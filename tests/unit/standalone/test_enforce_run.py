@@ -73,7 +73,7 @@ def test_a_run_that_is_well(scene: Scene, capsys: pytest.CaptureFixture[str]) ->
 def test_the_command_line_has_what_is_declared_and_no_secret(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
     scene.commit(site="json.dump([arguments, variables, os.getcwd()], open('/dev/stdout', 'w'))")
-    schedule = {**scene.data()["schedules"][0], "limit": "mail1:archive1", "check": True, "extra_vars": {"mine": "not-a-secret"}}
+    schedule = {**scene.data()["schedules"][0], "limit": "mail1:archive1", "check": True, "extra_vars": {"mine": "declared"}}
     assert enforce(scene, vault="vault-password", schedules=[schedule]) == 0
     arguments, variables, folder = json.loads((scene.state / "logs/hourly-site.log").read_text(encoding="utf-8"))
     file = scene.state / "reports/hourly-site.vars.json"
@@ -81,7 +81,7 @@ def test_the_command_line_has_what_is_declared_and_no_secret(scene: Scene, monke
         *("-i", "inventory/mine", "playbooks/site.yml", "-e", f"@{file}"),
         *("--vault-password-file", "/run/credentials/x/vault-password", "--limit", "mail1:archive1", "--check"),
     ]
-    assert variables["mine"] == "not-a-secret" and folder == str(scene.checkout)
+    assert variables["mine"] == "declared" and folder == str(scene.checkout)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -193,8 +193,9 @@ def test_a_playbook_that_hangs_is_ended_at_its_limit(
 
 
 def test_what_is_not_signed_is_never_run(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    scene.trust(ssh_key(scene.root / "ops"))
-    good = scene.commit(scene.root / "ops", site="")
+    key = ssh_key(scene.root / "ops.key")
+    scene.trust(key)
+    good = scene.commit(key, site="")
     assert enforce(scene) == 0
     scene.commit(site=f"open('{scene.root}/ran', 'w')")
     capsys.readouterr()

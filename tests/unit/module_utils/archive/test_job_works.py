@@ -71,7 +71,7 @@ def test_work_of_a_job_is_a_pickle(case: str, tmp_path: Path, monkeypatch: pytes
 
 
 def test_no_job_is_forgotten() -> None:
-    with_jobs = {path.stem for path in LIBRARY.glob("archive_*.py") if "job_service" in path.read_text("utf-8")}
+    with_jobs = {path.stem for path in LIBRARY.glob("archive_*.py") if "**job_outcome.ARGUMENTS" in path.read_text("utf-8")}
     assert {case.split()[0] for case in CASES} == with_jobs
 
 

@@ -216,7 +216,7 @@ def test_a_leaver_may_be_the_same_person_too_and_a_renamed_user_may_not(scene: S
     scene.sync(wish(ANN, BEN, rights=AUDITS))
     scene.sync(wish(ANN, delete=True))
     same = {"reused_names": {"ben@example.com": "same"}}
-    with pytest.raises(UserPlanError, match=r"cannot take over another one: say separate in reused_names"):
+    with pytest.raises(UserPlanError, match=r"Say separate in reused_names: a renamed user has an archive already"):
         scene.plan(wish({**BEN, "id": "id-ann"}, **same))
     scene.sync(wish(ANN, RESTORED[1], **same))
     assert (scene.user("ben@example.com").privileges, scene.user("ben@example.com").deleted) == (("audit", "login"), None)
