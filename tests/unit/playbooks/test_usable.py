@@ -96,6 +96,13 @@ def test_another_master_password_that_is_of_no_use_is_found_and_not_told(master:
     assert (bool(told), "not-a-secret" in told, cause in told) == (refused(values), False, True)
 
 
+@pytest.mark.parametrize("password", ["too-short", "p\u00e4sswords-are-long"])
+def test_a_master_password_that_cannot_be_set_is_found_before_the_server_is_changed(password: str) -> None:
+    told = wrong({"kerio_connect_master_authentication": {"enabled": True, "password": password}})
+    assert told.startswith("kerio_connect_master_authentication.password is not at least 12 printable ASCII characters")
+    assert password not in told
+
+
 def test_the_master_password_goes_nowhere_without_tls() -> None:
     told = wrong({"kerio_connect_imap_access": "IMAP"})
     assert told.startswith("kerio_connect_imap_access is IMAP, by which the profile all would show the master password")
