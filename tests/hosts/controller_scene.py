@@ -58,7 +58,7 @@ class Controller:
         self.folder = folder
         self.work = folder / "work"
         self.admitted = False
-        self.signer = folder / "signer"
+        self.signer = folder / "signer.key"
         image.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ops", "-f", self.signer)
         (folder / "vault").write_text(VAULT_PASSWORD, encoding="utf-8")
         self.machine = fleet.add("control1", ADDRESS)
@@ -114,7 +114,7 @@ class Controller:
             "controller_repository": REPOSITORY,
             "controller_vault_password_file": VAULT_FILE,
             "controller_verify_signature": True,
-            "controller_allowed_signers": [f"ops@example.com {self.signer.with_suffix('.pub').read_text(encoding='utf-8')}"],
+            "controller_allowed_signers": [f"ops@example.com {self.signer.with_suffix('.key.pub').read_text(encoding='utf-8')}"],
             "controller_known_hosts": (self.fleet.control / "known_hosts").read_text(encoding="utf-8").splitlines(),
             "controller_on_failure": f"/usr/bin/touch {HOME}/state/told-of-%i",
             "controller_pip_args": "--no-index --find-links /srv/wheels",

@@ -11,7 +11,7 @@ import pytest
 
 from tests.lab import secret_marks
 from tests.lab.secret_marks import MARK
-from tests.secrets_sweep import LOOKS, OWN, Sampler
+from tests.secrets_sweep import LOOKS, OWN, TYPED, Sampler
 
 KEY = "-----BEGIN PRIVATE KEY-----\\nMC4CAQ"
 
@@ -41,11 +41,14 @@ def test_a_file_that_leaks_is_named_with_the_name_of_the_secret(found: list[str]
     write(folder / "catalog.sqlite3", f"\0\0{MARK}-bob\0")
     write(folder / "test0" / "lab.json", f"{MARK}-alice")
     write(folder / "test0" / "tls" / "ca.key", KEY)
+    write(folder / "control0" / "work" / "tests" / "scene.py", f"{MARK}-of-the-vault")
+    write(folder / "control0" / "work" / "roles" / "scene.py", f"{MARK}-published")
     write(folder / "archive" / "objects" / "ab" / "message", f"{MARK}-alice")
     write(folder / "lab.json.old", "nothing")
     secret_marks.look(folder)
     names = ("a private key", "alice", secret_marks.NAMELESS)
     expected = {f"{folder}/jobs/run.json: master", f"{folder}/catalog.sqlite3: bob", *(f"{folder}/log: {name}" for name in names)}
+    expected |= {f"{folder}/control0/work/roles/scene.py: published"}
     assert set(found) == expected
     assert not any("0a1b" in line for line in found)
 
@@ -81,3 +84,18 @@ def test_a_process_that_begins_another_program_is_looked_at_again(found: list[st
     process(folder, 10, 1, f"curl -u Admin:{MARK}-admin", f"{OWN}=this")
     sampler.sample()
     assert [line.rpartition(": ")[2] for line in found] == ["admin"]
+
+
+def test_variables_of_a_playbook_that_a_test_types_are_left_out_but_nothing_else(found: list[str], folder: Path) -> None:
+    typed = " ".join(TYPED)
+    command = f"python {typed} -i hosts site.yml -e {MARK}-typed --limit {MARK}-limit"
+    process(folder, 10, 1, command, f"{OWN}=this V={MARK}-variable")
+    process(folder, 11, 10, f"python -c {MARK}-module -e {MARK}-option")
+    process(folder, 12, 11, f"sh -c python {typed} -e {MARK}-shell")
+    for name in ("sudo", "ssh", "ansible-playbook"):
+        process(folder, 20 + len(name), 10, f"{name} -e {MARK}-{name.partition('-')[0]}")
+    sampler = Sampler("this", folder)
+    for _ in range(LOOKS):
+        sampler.sample()
+    names = {"limit", "variable", "module", "option", "shell", "sudo", "ssh", "ansible"}
+    assert {line.rpartition(": ")[2] for line in found} == names
