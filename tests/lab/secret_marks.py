@@ -60,10 +60,12 @@ def hear(text: str, where: str) -> None:
 
 def look(folder: Path) -> None:
     """Note the files below a folder that hold a secret and are no place for it."""
-    pattern = rf"{MARK}|{KEY}(\\n|$)"
+    # Not on the command line, which is looked at too.
+    pattern = rf"{MARK}|{KEY}(\\n|$)".encode()
     skipped = [f"--exclude-dir={name}" for name in UNSEEN]
-    command = ["grep", "--recursive", "--files-with-matches", "--text", "--null", "-E", *skipped, "--", pattern, "."]
-    done = subprocess.run(command, cwd=folder, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}, capture_output=True, check=False)
+    command = ["grep", "--recursive", "--files-with-matches", "--text", "--null", "-E", *skipped, "--file=-", "."]
+    environment = {"LC_ALL": "C", "PATH": os.environ["PATH"]}
+    done = subprocess.run(command, cwd=folder, env=environment, input=pattern, capture_output=True, check=False)
     for name in filter(None, done.stdout.decode("utf-8", "surrogateescape").split("\0")):
         if not any(fnmatch.fnmatch(name, place) for place in PLACES):
             text = (folder / name).read_bytes().decode("latin-1")
