@@ -253,4 +253,6 @@ class Trial:
         try:
             yield imap
         finally:
-            imap.shutdown()
+            # After a handshake that failed nothing is there to be closed, and what it failed of is to be told.
+            with contextlib.suppress(OSError):
+                imap.shutdown()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.cfg_file import CfgFile
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.service import Ready
 from tests.faults import cfg_host
 from tests.faults.cfg_host import EDITED, SAVED
 from tests.lab import ports
@@ -165,7 +166,8 @@ def provoke(fake: FakeKerio, failure: Failure, monkeypatch: pytest.MonkeyPatch) 
     """Start the service with the failure waiting for its moment."""
     before = {"ignores_term", "stop_returns_early"} & set(failure.how.split())
     fake.set(*before)
-    fake.service().start()
+    # What fails comes later: here a busy machine may take its time.
+    fake.service(ready=Ready("127.0.0.1", fake.api_port, fake.imap_port, 60), start_timeout=60).start()
     if failure.at_stop:
         (fake.folder / "at_stop").write_text(failure.how, encoding="utf-8")
     elif failure.how == "patched":
