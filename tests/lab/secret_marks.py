@@ -35,8 +35,8 @@ PLACES = {
     "*/read_at_start": "what a stand-in for Kerio read of that file",
     "*/variables.json": "what a test gives to a playbook, in place of a vault",
     "*/control[0-9]*/vault": "the password of an operator's vault, which Ansible reads",
-    "*/control[0-9]*/work/tests/*": "a clone of this project: tests with the secrets that they use",
-    "*/control[0-9]*/work/docs/evidence.md": "a clone of this project: how a key is written into an inventory",
+    "*/control[0-9]*/work*/tests/*": "a clone of this project: tests with the secrets that they use",
+    "*/control[0-9]*/work*/docs/evidence.md": "a clone of this project: how a key is written into an inventory",
     "*/site-packages/*": "libraries that are installed, with documentation of keys",
     "*/kept/*": "modules that were packed for a playbook: code without data",
 }

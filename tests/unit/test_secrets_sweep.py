@@ -41,14 +41,14 @@ def test_a_file_that_leaks_is_named_with_the_name_of_the_secret(found: list[str]
     write(folder / "catalog.sqlite3", f"\0\0{MARK}-bob\0")
     write(folder / "test0" / "lab.json", f"{MARK}-alice")
     write(folder / "test0" / "tls" / "ca.key", KEY)
-    write(folder / "control0" / "work" / "tests" / "scene.py", f"{MARK}-of-the-vault")
-    write(folder / "control0" / "work" / "roles" / "scene.py", f"{MARK}-published")
+    write(folder / "control0" / "worktree" / "tests" / "scene.py", f"{MARK}-of-the-vault")
+    write(folder / "control0" / "worktree" / "roles" / "scene.py", f"{MARK}-published")
     write(folder / "archive" / "objects" / "ab" / "message", f"{MARK}-alice")
     write(folder / "lab.json.old", "nothing")
     secret_marks.look(folder)
     names = ("a private key", "alice", secret_marks.NAMELESS)
     expected = {f"{folder}/jobs/run.json: master", f"{folder}/catalog.sqlite3: bob", *(f"{folder}/log: {name}" for name in names)}
-    expected |= {f"{folder}/control0/work/roles/scene.py: published"}
+    expected |= {f"{folder}/control0/worktree/roles/scene.py: published"}
     assert set(found) == expected
     assert not any("0a1b" in line for line in found)
 
