@@ -25,6 +25,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Access
 
 SOCKET = "trial"
 START_SECONDS = 20.0
+LOG_SECONDS = 2.0
 # Blanks and signs, as names of those who left have them: auth_username_chars has to let them pass.
 _READER, _AUDITOR, _ASKED = "trial (reader, {})", "trial (auditor, {})", "trial's unknown {}"
 _RIGHTS = b"lr"
@@ -97,6 +98,16 @@ class OverSocket(imaplib.IMAP4):
             connection.close()
             raise
         return connection
+
+
+def _runs(group: int) -> bool:
+    """Whether a process of a group still runs; one that waits for its parent to hear of its end does not."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[:3]
+            if int(of) == group and state != "Z":
+                return True
+    return False
 
 
 class Trial:
@@ -176,6 +187,10 @@ class Trial:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        # The log may outlive the master, and write down then what the others told it last.
+        deadline = time.monotonic() + LOG_SECONDS
+        while _runs(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _ask(self, process: subprocess.Popen[bytes]) -> None:
         with self._connected(process) as imap:
