@@ -104,4 +104,4 @@ def pytest_configure(config: pytest.Config) -> None:
         made(error, subject, cause, remedy, **details)
         watch.note(error)
 
-    ArchiveToolError.__init__ = watched  # type: ignore[method-assign]
+    ArchiveToolError.__init__ = watched  # type: ignore[method-assign]  # every error is made by it

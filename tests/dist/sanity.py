@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import ansible_test  # type: ignore[import-untyped]
+import ansible_test  # type: ignore[import-untyped]  # it has no types
 
 from tests.dist.tarball import PackagingError
 

@@ -40,7 +40,7 @@ class Operator:
         programs = folder / "bin"
         for made in (self.work, self.home, programs):
             made.mkdir(parents=True)
-        (programs / "python3").symlink_to(sys._base_executable)  # type: ignore[attr-defined]
+        (programs / "python3").symlink_to(sys._base_executable)  # type: ignore[attr-defined]  # known to CPython alone
         shutil.copy(file, self.work)
         self._variables = {"HOME": str(self.home), "PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
