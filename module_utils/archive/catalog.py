@@ -295,8 +295,4 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, MailboxTables
         if folder is None:
             return {}
         found = (self.placement(folder[0], digest) for digest in digests)
-        return {
-            row.digest: layout.placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
-            for row in found
-            if row is not None
-        }
+        return {row.digest: row.file_name for row in found if row is not None}

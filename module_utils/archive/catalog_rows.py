@@ -10,6 +10,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
 
@@ -148,7 +149,7 @@ class ObjectRow(t.NamedTuple):
 class PlacementRow(t.NamedTuple):
     """One object filed in one folder of one user.
 
-    ``flags`` are the Maildir letters of the placement's name, ``origin`` tells what filed it (``<server>/<mailbox>/<folder>``).
+    ``flags`` are the Maildir letters of the placement's name, ``origin`` tells what filed it (``<kind>:<server>/<mailbox>``).
     """
 
     folder_id: int
@@ -160,6 +161,11 @@ class PlacementRow(t.NamedTuple):
     flags: str
     copy_key: bytes
     origin: str
+
+    @property
+    def file_name(self) -> str:
+        """The name of its link in the ``cur`` of the folder."""
+        return layout.placement_name(self.internaldate, self.digest, self.size, self.vsize, self.flags)
 
 
 class MessageRow(t.NamedTuple):
@@ -221,7 +227,7 @@ class Batch:
 class Refused(t.NamedTuple):
     """A placement that was not written because its folder has the object already (``existing``).
 
-    The committer removes its link when ``layout.placement_name`` gives another name than for ``existing``.
+    The committer removes its link when that has another name than the one of ``existing``.
     """
 
     placement: PlacementRow

@@ -25,7 +25,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence import Evidence
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MAILBOX, MULTIDROP, Target
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.known import Known
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import object_path, placement_name
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import object_path
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_returning import Returning
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored, Written
@@ -172,9 +172,8 @@ class Committer:
         """File a message that moved where it is now, and no longer where it was. The old link goes after the commit."""
         (target,) = item.decision.targets
         folder = self._folder(target)
-        name = placement_name(old.internaldate, old.digest, old.size, old.vsize, old.flags)
-        self._store.place(old.digest, folder.dir, name)
-        self._store.doom(self._catalog.folder_dir(old.folder_id), name)
+        self._store.place(old.digest, folder.dir, old.file_name)
+        self._store.doom(self._catalog.folder_dir(old.folder_id), old.file_name)
         self._wrote_files = True
         row = old._replace(folder_id=folder.id)
         self._known.add(row)
@@ -300,9 +299,6 @@ class Committer:
             return Filed.PRESENT
         if self._is_copy(origin.kind, folder, message):
             return Filed.COPY
-        name = placement_name(message.internaldate, message.digest, message.size, message.vsize, message.flags)
-        self._store.place(message.digest, folder.dir, name)
-        self._wrote_files = True
         row = PlacementRow(
             folder.id,
             message.digest,
@@ -314,6 +310,8 @@ class Committer:
             message.copy_key,
             origin.text,
         )
+        self._store.place(row.digest, folder.dir, row.file_name)
+        self._wrote_files = True
         batch.placements.append(row)
         self._known.add(row)
         return Filed.NEW
@@ -355,8 +353,7 @@ class Committer:
     def _unlink(self, moved: t.Sequence[PlacementRow]) -> None:
         """Remove the old links of what moved, for good before the run may end well."""
         for row in moved:
-            name = placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
-            self._store.unplace(self._catalog.folder_dir(row.folder_id), name)
+            self._store.unplace(self._catalog.folder_dir(row.folder_id), row.file_name)
         if moved:
             self._store.sync()
             self._checkpoint("unlinked")
@@ -364,10 +361,9 @@ class Committer:
     def _withdraw(self, refused: Refused) -> None:
         """Take back the link of a placement that the catalog has under another name."""
         row, existing = refused
-        name = placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
-        if name != placement_name(existing.internaldate, existing.digest, existing.size, existing.vsize, existing.flags):
+        if row.file_name != existing.file_name:
             folder = next(folder for folder in self._folders.values() if folder.id == row.folder_id)
-            self._store.unplace(folder.dir, name)
+            self._store.unplace(folder.dir, row.file_name)
 
 
 def counts_as_copy(kind: str, folder_id: int, row: PlacementRow) -> bool:

@@ -120,8 +120,7 @@ class Prover:
 
     def _link(self, directory: str, row: PlacementRow) -> Placed:
         """The file of a placement: another name of the object's file, or one that holds the same bytes."""
-        name = layout.placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
-        path = f"{directory}/cur/{name}"
+        path = f"{directory}/cur/{row.file_name}"
         try:
             there = Path(self._root, path).stat(follow_symlinks=False)
             whole = Path(self._root, layout.object_path(row.digest)).stat(follow_symlinks=False)
@@ -131,7 +130,7 @@ class Prover:
                 pass
         except (OSError, StoreError) as error:
             cause = error.cause if isinstance(error, StoreError) else error.strerror
-            link = Link(row.digest, directory, name)
+            link = Link(row.digest, directory, row.file_name)
             raise SparedError(deletion.LINK_DAMAGED, f"{self._root}/{path}: {cause}", link) from None
         return Placed(path, SAME_CONTENT)
 

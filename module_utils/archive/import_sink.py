@@ -184,8 +184,7 @@ class Writing(Counting):
         self._begun()
         folder = self.catalog.user_folder(user_id, parts)
         for row in rows:
-            name = layout.placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
-            self._store.place(row.digest, folder.dir, name)
+            self._store.place(row.digest, folder.dir, row.file_name)
             self._taking.placements.append(row._replace(folder_id=folder.id, user_id=user_id))
         self._flush_much()
 

@@ -10,7 +10,7 @@ import typing as t
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_plan, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_plan
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_import import ImportCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
     PlacementRow,
@@ -216,7 +216,7 @@ class Work:
 
 
 def _placement(folder: UserFolder, row: PlacementRow) -> str:
-    return f"{folder.dir}/cur/{layout.placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)}"
+    return f"{folder.dir}/cur/{row.file_name}"
 
 
 def _without_bytes(row: StoredMessage) -> StoredMessage | None:

@@ -114,7 +114,7 @@ class Links:
 
     def _state(self, folder: FolderRow, row: PlacementRow, names: t.Mapping[str, t.Mapping[str, int]]) -> tuple[str, str]:
         """The placement's name in ``cur``; WELL, MISSING, UNLINKED (a file of its own with the same bytes), or what is wrong."""
-        name = layout.placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
+        name = row.file_name
         here = names.get(layout.base_name(name), {})
         if not here:
             return name, MISSING

@@ -122,7 +122,7 @@ class Orphans:
     @staticmethod
     def _known(catalog: RebuiltCatalog, folder: FolderRow | None) -> dict[bytes, str]:
         rows = catalog.folder_placements(folder.id) if folder is not None else ()
-        return {row.digest: layout.placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags) for row in rows}
+        return {row.digest: row.file_name for row in rows}
 
     # Telling and removing
 

@@ -101,7 +101,7 @@ class Trees:
         count = self.placements
         for row in self.catalog.folder_placements(folder.id):
             self.placements += 1
-            name = layout.placement_name(row.internaldate, row.digest, row.size, row.vsize, row.flags)
+            name = row.file_name
             here = found.get(layout.base_name(name), {})
             if row.user_id != folder.user_id:
                 self._find("placement_row", f"{cur}/{name}")
