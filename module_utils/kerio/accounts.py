@@ -10,7 +10,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio import account
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.accounts_plan import Account, Domain, Options
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Object, Server
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope import which_item, with_code
-from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import ObjectKind, Source
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import ObjectKind
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Effect
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import ACTIONS, Change, Plan, item_changes
 
@@ -21,7 +21,6 @@ LIMIT = 5
 # The mail of an account that is removed stays in the message store.
 REMOVAL = {"method": "UDeleteUser", "removeReferences": False, "targetUserId": ""}
 MAIL_STAYS = "the mail of removed accounts stays in the message store"
-_WHO_AM_I = Source("Session.whoAmI", "", "userDetails")
 _DONE = {"create": "created", "change": "changed", "delete": "removed"}
 
 
@@ -151,7 +150,7 @@ class _Work:
         return leavers
 
     def _removals(self, domains: t.Iterable[Domain]) -> accounts_plan.Removals:
-        limit, me = self._options["delete_limit"], accounts_plan.me(self.reader.server.receive(_WHO_AM_I))
+        limit, me = self._options["delete_limit"], accounts_plan.me(self.reader.server.receive(kinds.WHO_AM_I))
         return accounts_plan.Removals(self.where, limit, me, self.reader.archives(domains))
 
     def _refuse_own(self, changes: t.Sequence[Change]) -> None:
@@ -162,7 +161,7 @@ class _Work:
             harm = accounts_plan.shuts_out(change, self._options.get("api_password")) if account else ""
             names = [address.partition("@")[0] for address in account.claims()] if account else []
             if account and harm and user in names:
-                accounts_plan.me(self.reader.server.receive(_WHO_AM_I)).refuse(self.where, account, harm)
+                accounts_plan.me(self.reader.server.receive(kinds.WHO_AM_I)).refuse(self.where, account, harm)
 
     def _refuse_taken(self, changes: t.Sequence[Change]) -> None:
         """Ask for groups and aliases only where somebody gets an address."""

@@ -299,7 +299,6 @@ def lower_cases(value: t.Any) -> t.Any:
 
 
 BOOLEAN = Codec("bool")
-INTEGER = Codec("int")
 POSITIVE = Codec("int", check=_check_positive)
 TEXT = Codec("str")
 TIME_OF_DAY = Codec("str", _decode_time, _encode_time, members=("hour", "min"), sanitize=_two_digits, check=_check_time)

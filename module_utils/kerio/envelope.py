@@ -20,7 +20,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     SessionExpiredError,
 )
 
-NO_SESSION = -32001
+NO_SESSION, NO_SUCH_METHOD, BAD_MEMBERS = -32001, -32601, -32602
 # An operator of the modules knows the one name of a connection option, an operator of the role the other.
 API_HOST = "api_host (kerio_connect_host in the role)"
 API_PORT = "api_port (kerio_connect_port in the role)"
@@ -29,8 +29,8 @@ FULL_ADMINISTRATOR = (
 )
 # What the operator can do, where a code says more than its text does.
 REMEDIES = {
-    -32601: "Compare the version of the server with the supported ones: it does not have this method",
-    -32602: "Compare the version of the server with the supported ones: it did not accept the members that were sent",
+    NO_SUCH_METHOD: "Compare the version of the server with the supported ones: it does not have this method",
+    BAD_MEMBERS: "Compare the version of the server with the supported ones: it did not accept the members that were sent",
     413: "Declare fewer objects at a time",
     1001: "Give the object another name, or remove the one that has it",
     1002: "Run again: the object was removed in the meantime",
@@ -128,7 +128,7 @@ def _call_error(where: str, method: str, error: t.Any, sent: t.Mapping[str, t.An
     parameters = data.get("messageParameters") if isinstance(data, dict) else None
     text = fill(raw, _positional(parameters))
     details: dict[str, t.Any] = {"method": method, "code": code, "raw_message": raw}
-    if code == -32602:
+    if code == BAD_MEMBERS:
         details["sent_members"] = sorted(set(_member_names(sent or {})))
     cause = with_code(text, code)
     if code == NO_SESSION:

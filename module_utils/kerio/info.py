@@ -15,10 +15,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio import (
     settings,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Object, Server
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope import NO_SUCH_METHOD
 
 Reader = t.Callable[[Server], t.Any]
-
-NO_SUCH_METHOD = -32601
 
 # What can be read and pasted, in the order in which it is written.
 OBJECTS: dict[str, Reader] = {

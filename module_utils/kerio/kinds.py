@@ -137,6 +137,8 @@ _ADVANCED = Source(
     write_only=(("masterAuthentication", "password"), ("httpProxy", "password")),
 )
 _SECURITY = Source("SecurityPolicy.get", "SecurityPolicy.set", "options")
+# Who is logged in; there is nothing to write.
+WHO_AM_I = Source("Session.whoAmI", "", "userDetails")
 
 ARCHIVING = SettingsKind(
     "archiving",

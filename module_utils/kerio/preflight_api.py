@@ -9,6 +9,7 @@ from functools import partial
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ApiError, ArchiveToolError, ProtocolError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import api, arguments, kinds, preflight_certificate, settings
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Object, Server
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope import NO_SUCH_METHOD
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.preflight_by_hand import BY_HAND
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.preflight_facts import FACTS
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Effect
@@ -24,14 +25,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.preflight import (
     together,
 )
 
-NO_SUCH_METHOD = -32601
 FIRST_VERSION, LAST_VERSION = 8, 10
 ADMINISTRATORS = ("FullAdmin", "BuiltInAdmin")
 SERVICES = ("IMAP", "Secure IMAP")
 METHODS = ("CRAM-MD5", "DIGEST-MD5", "NTLM", "PLAIN", "LOGIN")
 ROW_TYPES = ("Host", "Network", "Range", "IpPrefix", "ChildGroup", "ThisMachine")
 OLD_SERVERS = "Kerio Connect 8"
-WHO_AM_I = kinds.Source("Session.whoAmI", "", "userDetails")
 WEB_SESSIONS = kinds.ObjectKind("session", "Server.getWebSessions", "list", "userName", order_by="userName")
 # What is asked for of the primary domain.
 OF_DOMAIN = ("user", "group", "alias")
@@ -51,7 +50,7 @@ class Received:
         primary = next((one for one in self._values.get("Domains.get", ()) if one.get("isPrimary")), None)
         for name in OF_DOMAIN if primary else ():
             self._list(name, str(t.cast("Object", primary)["id"]))
-        self._keep("Session.whoAmI", lambda: server.receive(WHO_AM_I))
+        self._keep("Session.whoAmI", partial(server.receive, kinds.WHO_AM_I))
 
     def _list(self, name: str, domain_id: str = "") -> None:
         kind = kinds.OBJECTS[name]

@@ -9,14 +9,14 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import kinds, settings
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Object, Server
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope import BAD_MEMBERS
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import Plan, item_changes
 
 Options = t.Mapping[str, t.Any]
 KIND = "services"
 FIELDS = kinds.SERVICE_FIELDS
-# What a server may be thought to set by itself alone, and the code with which it would refuse to be told.
+# What a server may be thought to set by itself alone; it would refuse to be told with the code BAD_MEMBERS.
 OWN = ("isRunning", "defaultPort")
-BAD_MEMBERS = -32602
 # Seconds between looks at a service that was told to start or stop; the sheet does not say whether the answer waits for it.
 PATIENCE = (0.2, 0.4, 0.8, 1.6, 3.2)
 
