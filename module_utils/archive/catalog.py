@@ -30,8 +30,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, StoreError
 
 _PLACEMENT = "folder_id, digest, user_id, internaldate, size, vsize, flags, copy_key, origin"
-# Every SQLite takes 999 values in one statement.
-_ASKED = 500
 _INSERT_OBJECT = "INSERT INTO objects(digest, size, stored_size) VALUES (?, ?, ?)"
 # Not "OR IGNORE", which would swallow a NULL as well.
 _INSERT_PLACEMENT = (
@@ -136,8 +134,8 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, MailboxTables
 
     def placed_among(self, folder_id: int, digests: t.Sequence[bytes]) -> set[bytes]:
         """Those of ``digests`` that the folder has."""
-        query = "SELECT digest FROM placements WHERE folder_id = ? AND digest IN"
-        return {row[0] for row in self._among(query, folder_id, digests)}
+        query = "SELECT digest FROM placements WHERE folder_id = ? AND digest IN ({})"
+        return {row[0] for row in self.rows_among(query, digests, (folder_id,))}
 
     def copies(self, user_id: int, copy_key: bytes) -> list[PlacementRow]:
         """Candidates anywhere in the user's tree; prove with ``Store.same_message`` on the re-read objects."""
@@ -145,13 +143,8 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, MailboxTables
 
     def copies_among(self, user_id: int, copy_keys: t.Sequence[bytes]) -> list[PlacementRow]:
         """``copies`` of many keys."""
-        query = f"SELECT {_PLACEMENT} FROM placements WHERE user_id = ? AND copy_key IN"
-        return [PlacementRow(*row) for row in self._among(query, user_id, copy_keys)]
-
-    def _among(self, query: str, first: int, values: t.Sequence[bytes]) -> t.Iterator[t.Any]:
-        for start in range(0, len(values), _ASKED):
-            some = values[start : start + _ASKED]
-            yield from self.rows(f"{query} ({','.join('?' * len(some))})", (first, *some))
+        query = f"SELECT {_PLACEMENT} FROM placements WHERE user_id = ? AND copy_key IN ({{}})"
+        return [PlacementRow(*row) for row in self.rows_among(query, copy_keys, (user_id,))]
 
     # Writing
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import time
@@ -16,6 +17,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Catalo
 _Found = t.TypeVar("_Found")
 BUSY_MILLISECONDS = 60_000
 _BUSY_PAUSE = 0.005  # seconds
+_MOST_VALUES = 500  # in one statement; every SQLite takes 999
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "Make room on that file system, then run again: what was committed is untouched",
     sqlite3.SQLITE_BUSY: "Find the program that holds a transaction open for more than a minute (fuser), and end it",
@@ -34,6 +36,18 @@ def catalog_failure(error: sqlite3.Error, path: str) -> CatalogError:
     return CatalogError(
         path, str(error), _REMEDIES.get(code, "Check the disk, and the catalog with PRAGMA integrity_check of sqlite3"), code=code
     )
+
+
+def in_parts(values: t.Iterable[_Found]) -> t.Iterator[list[_Found]]:
+    """The values, as many at a time as one statement takes."""
+    left = iter(values)
+    while some := list(itertools.islice(left, _MOST_VALUES)):
+        yield some
+
+
+def marks(values: t.Sized) -> str:
+    """A question mark for each of the values."""
+    return ",".join("?" * len(values))
 
 
 class Database:
@@ -183,6 +197,11 @@ class Database:
         """All rows of a query."""
         found: list[t.Any] = self._asked(statement, values, sqlite3.Cursor.fetchall)
         return found
+
+    def rows_among(self, query: str, values: t.Iterable[t.Any], before: t.Sequence[t.Any] = ()) -> t.Iterator[t.Any]:
+        """The rows of a query that ends in ``IN ({})``, for any number of values; ``before``: those that stand before them."""
+        for some in in_parts(values):
+            yield from self.rows(query.format(marks(some)), (*before, *some))
 
     def row(self, statement: str, values: t.Sequence[t.Any] = ()) -> t.Any:
         """The first row of a query, or None."""

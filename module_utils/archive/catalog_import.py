@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import STAYS_KNOWN, Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import marks
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_receipts import StoredReceipt
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
     Batch,
@@ -71,8 +72,7 @@ class HeldCatalog(Catalog):
 
     def digests_of(self, users: t.Iterable[int], origins: t.Sequence[str]) -> set[bytes]:
         """What these users have from there."""
-        marks = ", ".join("?" * len(origins))
-        query = f"SELECT DISTINCT digest FROM placements WHERE user_id = ? AND origin IN ({marks})"
+        query = f"SELECT DISTINCT digest FROM placements WHERE user_id = ? AND origin IN ({marks(origins)})"
         return {row[0] for user in users for row in self.rows(query, (user, *origins))}
 
     def all_messages(self, folder_id: int, most: int) -> t.Iterator[list[StoredMessage]]:
@@ -125,7 +125,7 @@ class ImportCatalog(HeldCatalog):
     def without(self, digests: t.Iterable[bytes]) -> set[bytes]:
         """Those of ``digests`` that have no object yet, nor were counted."""
         wanted = set(digests)
-        return wanted - {row[0] for row in self._of("SELECT digest FROM temp.had WHERE digest IN ({})", wanted)}
+        return wanted - {row[0] for row in self.rows_among("SELECT digest FROM temp.had WHERE digest IN ({})", wanted)}
 
     def count_with(self, digests: t.Iterable[bytes]) -> None:
         """Take them for objects that are there from now on."""

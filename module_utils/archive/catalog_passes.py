@@ -9,7 +9,6 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State, Tally
 
-_STEP = 500  # values in one statement
 _GONE = f"({State.DELETED:d}, {State.VANISHED:d})"
 
 
@@ -33,14 +32,8 @@ class PassTables(Database):
 
     def states_of(self, folder_id: int, uidvalidity: int, uids: t.Collection[int]) -> dict[int, State]:
         """UID -> state of some messages; a UID without a row is absent."""
-        found: dict[int, State] = {}
-        wanted = sorted(uids)
-        for first in range(0, len(wanted), _STEP):
-            some = wanted[first : first + _STEP]
-            marks = ", ".join("?" * len(some))
-            query = f"SELECT uid, state FROM source_messages WHERE folder_id = ? AND uidvalidity = ? AND uid IN ({marks})"
-            found.update((uid, State(state)) for uid, state in self.rows(query, (folder_id, uidvalidity, *some)))
-        return found
+        query = "SELECT uid, state FROM source_messages WHERE folder_id = ? AND uidvalidity = ? AND uid IN ({})"
+        return {uid: State(state) for uid, state in self.rows_among(query, sorted(uids), (folder_id, uidvalidity))}
 
     def lose_folder(self, folder_id: int, run_id: int) -> None:
         """The folder and its messages are not on the server any more (``SourceFolder.gone``); back again, it is read anew."""
@@ -74,7 +67,3 @@ class PassTables(Database):
     def folder_parts(self, user_folder: int) -> tuple[str, ...]:
         """The true name of a folder of a user."""
         return tuple(json.loads(self.row("SELECT name FROM user_folders WHERE id = ?", (user_folder,))[0]))
-
-    def folder_dir(self, user_folder: int) -> str:
-        """The directory of a folder of a user, relative to the archive root."""
-        return str(self.row("SELECT dir FROM user_folders WHERE id = ?", (user_folder,))[0])

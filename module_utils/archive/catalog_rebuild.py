@@ -25,7 +25,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Catalo
 
 # What filed a placement is not known: as if multidrop had, so that no other way files the message once more (``counts_as_copy``).
 UNKNOWN_ORIGIN = f"{MULTIDROP}:"
-_STEP = 500  # values in one statement
 _GONE = "its object is gone; the message is archived again"
 _PUT_ARCHIVED = (
     "INSERT INTO source_messages"
@@ -192,17 +191,15 @@ class RebuiltCatalog(Catalog):
         """What filed these messages in the folder: the mailbox of that name, else whatever mailbox had the message first."""
         found: dict[bytes, str] = {}
         path = "/".join(parts)
-        for start in range(0, len(digests), _STEP):
-            some = digests[start : start + _STEP]
-            query = (
-                "SELECT digest, server, mailbox, name FROM temp.sighted JOIN source_folders ON id = folder_id"
-                f" WHERE digest IN ({','.join('?' * len(some))}) ORDER BY archived, run_id"
-            )
-            for digest, server, mailbox, name in self.rows(query, some):
-                if f"{mailbox}/{name}" == path:
-                    found[digest] = f"{MAILBOX}:{server}/{mailbox}"
-                else:
-                    found.setdefault(digest, f"{MULTIDROP}:{server}/{mailbox}")
+        query = (
+            "SELECT digest, server, mailbox, name FROM temp.sighted JOIN source_folders ON id = folder_id"
+            " WHERE digest IN ({}) ORDER BY archived, run_id"
+        )
+        for digest, server, mailbox, name in self.rows_among(query, digests):
+            if f"{mailbox}/{name}" == path:
+                found[digest] = f"{MAILBOX}:{server}/{mailbox}"
+            else:
+                found.setdefault(digest, f"{MULTIDROP}:{server}/{mailbox}")
         return found
 
     def settle_messages(self) -> tuple[int, int]:

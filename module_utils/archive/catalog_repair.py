@@ -7,11 +7,11 @@ import time
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import in_parts, marks
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import EvidenceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
-_ASKED = 500  # every SQLite takes 999 values in one statement
 _LOST = (
     "INSERT INTO lost(digest, size, declared, declared_by, reason) VALUES (?, ?, ?, ?, ?) ON CONFLICT(digest) DO UPDATE SET"
     " size = excluded.size, declared = excluded.declared, declared_by = excluded.declared_by, reason = excluded.reason,"
@@ -54,7 +54,7 @@ class RepairTables(EvidenceTables):
     def object_rows(self, digests: t.Iterable[bytes]) -> dict[bytes, list[ObjectRow]]:
         """The rows of objects, all of them where there are too many."""
         found: dict[bytes, list[ObjectRow]] = {}
-        for row in self._of("SELECT digest, size, stored_size FROM objects WHERE digest IN ({})", digests):
+        for row in self.rows_among("SELECT digest, size, stored_size FROM objects WHERE digest IN ({})", digests):
             found.setdefault(row[0], []).append(ObjectRow(*row))
         return found
 
@@ -64,7 +64,7 @@ class RepairTables(EvidenceTables):
             "SELECT dir, internaldate, digest, size, vsize, flags FROM placements"
             " JOIN user_folders ON user_folders.id = folder_id WHERE digest IN ({})"
         )
-        found = [Placed(row[2], row[0], layout.placement_name(*row[1:])) for row in self._of(query, digests)]
+        found = [Placed(row[2], row[0], layout.placement_name(*row[1:])) for row in self.rows_among(query, digests)]
         return sorted(found, key=lambda one: (one.directory, one.digest))
 
     def on_servers(self, digests: t.Iterable[bytes]) -> list[Asked]:
@@ -76,7 +76,7 @@ class RepairTables(EvidenceTables):
             " FROM source_messages AS m JOIN source_folders AS f ON f.id = m.folder_id AND f.uidvalidity = m.uidvalidity"
             f" WHERE f.messages >= 0 AND state IN ({State.ARCHIVED:d}, {State.COPY:d}, {waiting}) AND digest IN ({{}})"
         )
-        found = (Asked(*row) for row in self._of(query, digests))
+        found = (Asked(*row) for row in self.rows_among(query, digests))
         return sorted(found, key=lambda one: (one.digest, one.place, one.uid))
 
     def returning(self) -> set[bytes]:
@@ -84,12 +84,6 @@ class RepairTables(EvidenceTables):
         states = f"state IN (3, 4, 5, 6) AND state IN ({State.FAILED:d}, {State.QUARANTINED:d})"  # the first as in its index
         asked = {row[0] for row in self.rows(f"SELECT digest FROM source_messages WHERE {states} AND digest IS NOT NULL")}
         return set(self.object_rows(asked))
-
-    def _of(self, query: str, digests: t.Iterable[bytes]) -> t.Iterator[t.Any]:
-        wanted = sorted(digests)
-        for start in range(0, len(wanted), _ASKED):
-            some = wanted[start : start + _ASKED]
-            yield from self.rows(query.format(",".join("?" * len(some))), some)
 
     # Writing
 
@@ -100,9 +94,8 @@ class RepairTables(EvidenceTables):
         """
         with self.transaction():
             agreed = bool(rows) and self.row(_AGREED) is not None
-            for start in range(0, len(rows), _ASKED):
-                some = [row.digest for row in rows[start : start + _ASKED]]
-                self._db.execute(f"DELETE FROM objects WHERE digest IN ({','.join('?' * len(some))})", some)
+            for some in in_parts(row.digest for row in rows):
+                self._db.execute(f"DELETE FROM objects WHERE digest IN ({marks(some)})", some)
             self._db.executemany("INSERT INTO objects(digest, size, stored_size) VALUES (?, ?, ?)", rows)
             if agreed:
                 self._db.execute(_COUNT_AGAIN)
