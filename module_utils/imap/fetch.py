@@ -59,13 +59,15 @@ def _open(conn: Connection, folder: Folder, *, readonly: bool) -> FolderStatus:
     with conn.errors(subject):
         try:
             told = conn.client.select_folder(folder.raw, readonly=readonly)
-        except ClientReadOnly as error:
-            raise ImapError(subject, str(error), "Give the user of this login the right to delete there") from None
+        except ClientReadOnly:
+            cause = "the server opens it for reading only"
+            raise ImapError(subject, cause, "Give the user of this login the right to delete there") from None
     modseq = told.get(b"HIGHESTMODSEQ") if conn.capabilities & {"CONDSTORE", "QRESYNC"} else None
     status = FolderStatus(told.get(b"UIDVALIDITY"), told.get(b"UIDNEXT", 0), told.get(b"EXISTS"), modseq or None)
     if not status.plausible():
-        cause = f"the server does not tell UIDVALIDITY, UIDNEXT and EXISTS as numbers: {status}"
-        raise ProtocolError(subject, cause, NOT_IMAP)
+        numbers = {"UIDVALIDITY": status.uidvalidity, "UIDNEXT": status.uidnext, "EXISTS": status.messages}
+        words = ", ".join(f"{name} {'is not told' if number is None else number}" for name, number in numbers.items())
+        raise ProtocolError(subject, f"the server does not tell its numbers as IMAP has them: {words}", NOT_IMAP)
     return status
 
 

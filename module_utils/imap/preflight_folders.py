@@ -15,7 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import 
     statuses,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Response
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import MalformedError, Value, parse_values
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import MalformedError, Value, clean, parse_values
 from ansible_collections.mailops.kerio.plugins.module_utils.preflight import CANNOT_TELL, HOLDS, Finding, judged
 
 if t.TYPE_CHECKING:
@@ -26,6 +26,8 @@ SPECIAL = ("trash", "drafts", "junk", "sent")
 # How the names of what is left out by default begin.
 KNOWN_BEGINNINGS = ("~", "#", "public folders")
 _ANSWER = b"* NAMESPACE "
+KINDS = 3  # of namespaces
+VENDOR = "Report it to the vendor of the server"
 
 Folders = t.Sequence[Folder]
 
@@ -35,18 +37,23 @@ def _namespaces(conn: Connection) -> list[list[tuple[str, str]]] | None:
     command. Raises ``ImapError``."""
     if "NAMESPACE" not in conn.capabilities:
         return None
-    found: list[list[tuple[str, str]]] = []
+    told: list[bytes] = []
 
     def take(response: Response) -> None:
         if response.text()[: len(_ANSWER)].upper() == _ANSWER:
-            found.extend(map(_kind, parse_values(response.data, response.start + len(_ANSWER), response.end)))
+            told.append(response.text()[len(_ANSWER) :])
 
-    try:
-        (result,) = conn.reader.run([b"NAMESPACE"], take)
-    except MalformedError as error:
-        raise ImapError(conn.name, f"the server's NAMESPACE cannot be read: {error}", "Report it to its vendor") from None
-    if not result.ok or len(found) < 3:
+    (result,) = conn.reader.run([b"NAMESPACE"], take)
+    if not result.ok:
         raise ImapError(conn.name, f"the server refused NAMESPACE: {result.status} {result.text}", "See its log")
+    # Read only now: the connection is used on, so the end of the command must have been taken from it.
+    try:
+        found = [_kind(value) for line in told for value in parse_values(line, 0, len(line))]
+    except MalformedError:
+        cause = f"the server's NAMESPACE cannot be read: {clean(b' '.join(told))}"
+        raise ImapError(conn.name, cause, VENDOR) from None
+    if len(found) < KINDS:
+        raise ImapError(conn.name, f"the server's NAMESPACE tells {len(found)} of its {KINDS} kinds", VENDOR)
     return found
 
 

@@ -76,7 +76,8 @@ class _Try:
         elif expunge.marked(self.conn) == set(uids):
             expunge.expunge_all(self.conn)
         else:
-            raise ImapError(self.conn.name, "without UIDPLUS other messages would be expunged too", "Empty the folder by hand")
+            cause = "without UIDPLUS the messages that others have marked as deleted would be expunged too"
+            raise ImapError(f"{self.conn.name}, mailbox {self.conn.user}", cause, "Empty the folder by hand")
 
 
 def try_deleting(endpoint: Endpoint, credentials: Credentials) -> tuple[dict[str, Finding], list[str]]:
@@ -120,7 +121,8 @@ def _to(trash: Folder | None, moved: bool) -> str:
 def _append(one: _Try, scratch: Scratch) -> Finding:
     result = scratch.append(one.body, one.date)
     if not result.ok:
-        raise ImapError(one.conn.name, f"the server refused APPEND: {result.status} {result.text}", "Choose another mailbox")
+        cause = f"the server refused APPEND: {result.status} {result.text}"
+        raise ImapError(f"{one.conn.name}, mailbox {one.conn.user}", cause, "Choose another mailbox")
     came = [(bytes_of(item), item.internaldate) for item in scratch.messages()]
     if not came:
         return CANNOT_TELL, "The server took it, and does not give it back"

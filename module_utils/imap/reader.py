@@ -102,7 +102,7 @@ class Reader:
     def next(self, stream_above: int = LONGEST, open_sink: OpenSink | None = None) -> Response:
         """Return the next response; a literal of more than ``stream_above`` bytes goes to a sink of ``open_sink``.
 
-        A sink whose literal did not arrive in full is closed. Raises NetworkError, ProtocolError, and what the sink raises.
+        A sink whose response did not arrive in full is closed. Raises NetworkError, ProtocolError, and what the sink raises.
         """
         wire = self.wire
         scanned = 0
@@ -143,22 +143,29 @@ class Reader:
         """Take a large literal out of the response; what remains of it is small."""
         if open_sink is None:
             raise ProtocolError(self.wire.label, f"the server sent a literal of {size} bytes unasked", "Report it to its vendor")
+        text = bytearray(self.wire.read(header_end))
+        at, body = len(text), self._into_sink(size, open_sink)
+        try:
+            self._rest(text)
+        except BaseException:
+            body.sink.close()
+            raise
+        self.taken = len(text)
+        return Response(text, memoryview(text), 0, len(text) - 2, {at: body})
+
+    def _rest(self, text: bytearray) -> None:
+        """Add what follows a large literal, up to the end of the response."""
         wire = self.wire
-        text = bytearray(wire.read(header_end))
-        streamed = {len(text): self._into_sink(size, open_sink)}
         while True:
             line = wire.read_line()
             text += line
             header = _LITERAL.search(line.removesuffix(b"\r\n"))
             if header is None:
-                self.taken = len(text)
-                return Response(text, memoryview(text), 0, len(text) - 2, streamed)
-            text_size = int(header[1])
-            if text_size > LONGEST:
-                raise ProtocolError(
-                    self.wire.label, "the server sent two large literals in one response", "Report it to its vendor"
-                )
-            text += wire.read(text_size)
+                return
+            size = int(header[1])
+            if size > LONGEST:
+                raise ProtocolError(wire.label, "the server sent two large literals in one response", "Report it to its vendor")
+            text += wire.read(size)
 
     def _into_sink(self, size: int, open_sink: OpenSink) -> StreamedBody:
         sink = open_sink(size)

@@ -111,7 +111,8 @@ def test_bug_in_the_work_is_a_death_with_a_trace_and_without_the_secret(tmp_path
     done = ended(tmp_path)
     assert done.state == job.DIED
     assert done.error is not None
-    assert done.error["cause"] == "ValueError: cannot use ********"
+    told = [done.error[part] for part in ("subject", "cause", "remedy")]
+    assert told == ["job edit", "ValueError: cannot use ********", f"Report this bug with {tmp_path / 'edit' / 'log'}"]
     assert "Traceback" in (tmp_path / "edit" / "log").read_text(encoding="utf-8")
     texts = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*") if path.is_file()]
     assert not any("not-a-secret-1" in text for text in texts)
