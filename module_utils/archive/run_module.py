@@ -185,7 +185,7 @@ def outcome_of(report: RunReport, fail_on_errors: bool, *, check_mode: bool = Fa
     sentence = report.sentence()
     if check_mode:
         run["check"] = True
-        sentence = sentence.replace("new messages archived from", "new messages would be archived from", 1)
+        sentence = sentence.replace(" archived from", " would be archived from", 1)
         sentence = sentence.replace("were deleted on the server", "would be deleted on the server", 1)
         sentence = sentence.replace("old enough were spared", "old enough would be spared", 1)
     return {

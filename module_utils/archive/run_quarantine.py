@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import stuck_text
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import StoredMessage
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
@@ -15,8 +15,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
 
 TOLD_OF = 100  # messages of a folder, one by one
-QUARANTINED = "UIDVALIDITY {0.uidvalidity}, UID {0.uid} could not be archived in {0.attempts} attempts: {0.reason}. {1}"
-REMEDY = "Repair it on the server, or accept it with this entry in the list of what is acknowledged: {}"
 NOTHING = "acknowledged: {}: no such message is in quarantine; remove the entry"
 
 
@@ -31,7 +29,7 @@ class Acknowledged(t.NamedTuple):
 
     def __str__(self) -> str:
         """The entry as inventory data."""
-        return "{" + ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in self._asdict().items()) + "}"
+        return "{" + ", ".join(f"{key}: {stuck_text.quoted(value)}" for key, value in self._asdict().items()) + "}"
 
 
 def parse_acknowledged(raw: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[Acknowledged, ...]:
@@ -63,11 +61,11 @@ def tell(catalog: Catalog, mailboxes: t.Iterable[Mailbox], acknowledged: t.Colle
                     report.quarantined.append(_text(row, key))
             more = len(report.quarantined) - TOLD_OF
             if more > 0:
-                report.quarantined[TOLD_OF:] = [f"{more:,} more messages could not be archived in many attempts"]
+                report.quarantined[TOLD_OF:] = [f"{stuck_text.many(more, 'more message')} could not be archived in many attempts"]
 
 
 def _text(row: StoredMessage, key: Acknowledged) -> str:
-    return QUARANTINED.format(row, REMEDY.format(key))
+    return stuck_text.quarantined(row.uidvalidity, row.uid, row.attempts, row.reason, str(key))
 
 
 def useless(catalog: Catalog, acknowledged: t.Iterable[Acknowledged]) -> list[str]:

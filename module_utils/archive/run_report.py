@@ -7,6 +7,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import stuck_text
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Accounts
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
 
@@ -118,11 +119,11 @@ class MailboxReport:
         where = self.where
         found = [Problem(profile, where, self.error)] if self.error and not (self.blocked or self.withheld) else []
         for folder in self.folders:
-            place = printable(f"{where} {folder.name}")
+            place = stuck_text.place(where, folder.name)
             if folder.error and folder.error != STOPPED:
                 found.append(Problem(profile, place, printable(folder.error)))
             if folder.accounts.failed:
-                found.append(Problem(profile, place, f"{folder.accounts.failed} messages could not be archived"))
+                found.append(Problem(profile, place, stuck_text.failed(folder.accounts.failed)))
             found += [Problem(profile, place, text) for text in folder.quarantined]
         return found
 
@@ -326,7 +327,8 @@ class RunReport:
         """What happened, in one sentence that counts and names."""
         accounts = self.accounts()
         mailboxes = sum(len(profile.mailboxes) for profile in self.profiles)
-        text = f"{accounts.new:,} new messages archived from {_mailboxes(mailboxes)}, {accounts.known:,} were known"
+        known = f"{accounts.known:,} {'was' if accounts.known == 1 else 'were'} known"
+        text = f"{stuck_text.many(accounts.new, 'new message')} archived from {_mailboxes(mailboxes)}, {known}"
         for name in ("copies", "left", "excluded", "failed", "quarantined"):
             count = getattr(accounts, name)
             text += f", {count:,} {name}" if count else ""

@@ -16,6 +16,8 @@ _COUNTS = ("new", "known", "copies", "excluded", "left", "failed", "quarantined"
 
 def size_text(size: float) -> str:
     """Bytes for people: ``98.2 GB``."""
+    if size == 1:
+        return "1 byte"
     for unit in ("bytes", "kB", "MB", "GB", "TB"):
         if size < 1000 or unit == "TB":
             break

@@ -46,6 +46,7 @@ PURE = [
     "archive/repair_plan.py",
     "archive/report_chart.py",
     "archive/report_data.py",
+    "archive/stuck_text.py",
     "imap/sasl.py",
     "imap/preflight_facts.py",
     *(f"kerio/{name}.py" for name in ("cfg_preflight_facts", "preflight_by_hand", "preflight_facts")),

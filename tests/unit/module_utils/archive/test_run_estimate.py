@@ -194,7 +194,7 @@ def test_the_sample_is_spread_over_the_folder_in_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(999, "999 bytes"), (1500, "1.5 kB"), (98_200_000_000, "98.2 GB"), (5e15, "5,000 TB")]
+    ("value", "text"), [(1, "1 byte"), (999, "999 bytes"), (1500, "1.5 kB"), (98_200_000_000, "98.2 GB"), (5e15, "5,000 TB")]
 )
 def test_sizes_for_people(value: float, text: str) -> None:
     assert run_table.size_text(value) == text

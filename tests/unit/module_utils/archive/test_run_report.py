@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker_delete
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Accounts
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_module import outcome_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import (
     FolderReport,
@@ -50,3 +51,14 @@ def test_what_is_filed_for_somebody_else_without_being_fetched_is_told() -> None
     told.placements = 28
     assert told.changed
     assert told.sentence() == "0 new messages archived from 1 mailbox, 0 were known, 28 filed from the archive"
+
+
+def test_one_is_one() -> None:
+    told = report(0)
+    told.profiles[0].mailboxes[0].folders[0].accounts = Accounts(new=1, known=1, failed=1)
+    assert told.sentence() == (
+        "1 new message archived from 1 mailbox, 1 was known, 1 failed; "
+        "1 problem: mail1 archive@example.com INBOX: 1 message could not be archived"
+    )
+    checked = outcome_of(told, fail_on_errors=True, check_mode=True)["msg"]
+    assert checked.startswith("1 new message would be archived from 1 mailbox, 1 was known")
