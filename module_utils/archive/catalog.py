@@ -15,6 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mail
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_passes import PassTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_receipts import ReceiptTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
+    PLACEMENT_COLUMNS,
     Batch,
     PlacementRow,
     Position,
@@ -29,11 +30,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_veri
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, StoreError
 
-_PLACEMENT = "folder_id, digest, user_id, internaldate, size, vsize, flags, copy_key, origin"
 _INSERT_OBJECT = "INSERT INTO objects(digest, size, stored_size) VALUES (?, ?, ?)"
 # Not "OR IGNORE", which would swallow a NULL as well.
 _INSERT_PLACEMENT = (
-    f"INSERT INTO placements({_PLACEMENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(folder_id, digest) DO NOTHING"
+    f"INSERT INTO placements({PLACEMENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(folder_id, digest) DO NOTHING"
 )
 # What was once fetched stays known when the message is seen as vanished or deleted later.
 STAYS_KNOWN = (
@@ -129,7 +129,7 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, MailboxTables
 
     def placement(self, folder_id: int, digest: bytes) -> PlacementRow | None:
         """The placement of that object in that folder."""
-        row = self.row(f"SELECT {_PLACEMENT} FROM placements WHERE folder_id = ? AND digest = ?", (folder_id, digest))
+        row = self.row(f"SELECT {PLACEMENT_COLUMNS} FROM placements WHERE folder_id = ? AND digest = ?", (folder_id, digest))
         return None if row is None else PlacementRow(*row)
 
     def placed_among(self, folder_id: int, digests: t.Sequence[bytes]) -> set[bytes]:
@@ -143,7 +143,7 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, MailboxTables
 
     def copies_among(self, user_id: int, copy_keys: t.Sequence[bytes]) -> list[PlacementRow]:
         """``copies`` of many keys."""
-        query = f"SELECT {_PLACEMENT} FROM placements WHERE user_id = ? AND copy_key IN ({{}})"
+        query = f"SELECT {PLACEMENT_COLUMNS} FROM placements WHERE user_id = ? AND copy_key IN ({{}})"
         return [PlacementRow(*row) for row in self.rows_among(query, copy_keys, (user_id,))]
 
     # Writing

@@ -6,11 +6,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PLACEMENT_COLUMNS, PlacementRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
 _PAGE = 500
-_PLACEMENT = "folder_id, digest, user_id, internaldate, size, vsize, flags, copy_key, origin"
 
 
 def folders_under_other_rules(catalog: Database, server: str, mailbox: str, rules: str) -> list[int]:
@@ -22,7 +21,7 @@ def folders_under_other_rules(catalog: Database, server: str, mailbox: str, rule
 def placements_of(catalog: Database, user: str, origin: str) -> t.Iterator[list[PlacementRow]]:
     """What a user has by this origin, page by page, so that the caller may commit in between."""
     query = (
-        f"SELECT {_PLACEMENT} FROM placements WHERE user_id = (SELECT id FROM users WHERE name = ?)"
+        f"SELECT {PLACEMENT_COLUMNS} FROM placements WHERE user_id = (SELECT id FROM users WHERE name = ?)"
         " AND origin = ? AND (folder_id, digest) > (?, ?) ORDER BY folder_id, digest LIMIT ?"
     )
     last = (0, b"")

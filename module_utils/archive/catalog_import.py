@@ -13,6 +13,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import marks
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_receipts import StoredReceipt
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
+    MESSAGE_COLUMNS,
     Batch,
     ObjectRow,
     PlacementRow,
@@ -23,10 +24,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
 
-_MESSAGE = "uidvalidity, uid, state, digest, size, vsize, internaldate, flags, reason, attempts, run_id, archived"
 _FIGURES = "uidvalidity, uidnext, messages, highestmodseq, rules, complete"
 _PUT_MESSAGE = (
-    f"INSERT INTO source_messages(folder_id, {_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO source_messages(folder_id, {MESSAGE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     f" ON CONFLICT(folder_id, uidvalidity, uid) DO UPDATE SET state = excluded.state, run_id = excluded.run_id,{STAYS_KNOWN},"
     " flags = excluded.flags, reason = excluded.reason, attempts = excluded.attempts"
 )
@@ -78,7 +78,7 @@ class HeldCatalog(Catalog):
     def all_messages(self, folder_id: int, most: int) -> t.Iterator[list[StoredMessage]]:
         """The rows of a source folder in all states, ``most`` at a time."""
         query = (
-            f"SELECT {_MESSAGE} FROM source_messages WHERE folder_id = ? AND (uidvalidity, uid) > (?, ?)"
+            f"SELECT {MESSAGE_COLUMNS} FROM source_messages WHERE folder_id = ? AND (uidvalidity, uid) > (?, ?)"
             f" ORDER BY uidvalidity, uid LIMIT {most}"
         )
         position = (-1, -1)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import schema
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
@@ -25,10 +26,9 @@ _HELD = (
     f" AND m.state NOT IN ({State.DELETED:d}, {State.VANISHED:d})"
 )
 
-# The condition is word for word that of the partial index.
 _STUCK = (
     "SELECT f.server, f.mailbox, f.name, m.uidvalidity, m.uid, m.state, m.attempts, m.reason FROM source_messages m"
-    " JOIN source_folders f ON f.id = m.folder_id WHERE m.state IN (3, 4, 5, 6)"
+    f" JOIN source_folders f ON f.id = m.folder_id WHERE m.{schema.OPEN_ROWS}"
     f" AND m.state IN ({State.FAILED:d}, {State.QUARANTINED:d})"
     " ORDER BY m.state DESC, f.server, f.mailbox, f.name, m.uidvalidity, m.uid LIMIT ?"
 )

@@ -8,14 +8,14 @@ import time
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import schema
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import EvidenceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserFolder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.deletion import Candidate
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
-# Word for word as in the partial index, else SQLite does not use it.
 _OLD = (
-    "FROM source_messages WHERE folder_id = ? AND state IN (1, 2) AND archived <= ?"
+    f"FROM source_messages WHERE folder_id = ? AND {schema.KEPT_ROWS} AND archived <= ?"
     " AND uidvalidity = ? AND coalesce(internaldate, 0) <= ? AND digest IS NOT NULL"
 )
 _PLAN = (
@@ -24,6 +24,8 @@ _PLAN = (
     " ON CONFLICT(folder_id, uidvalidity, uid) DO UPDATE SET digest = excluded.digest, size = excluded.size,"
     " planned = excluded.planned, deleted = NULL, run_id = excluded.run_id, proof = excluded.proof"
 )
+_RECEIPTS = "SELECT folder_id, uidvalidity, uid, digest, size, planned, deleted, run_id, proof FROM receipts WHERE folder_id = ?"
+_IN_ORDER = "ORDER BY uidvalidity, uid"
 _KEY = "folder_id = ? AND uidvalidity = ? AND uid = ?"
 Proof = dict[str, t.Any]
 
@@ -78,18 +80,13 @@ class ReceiptTables(EvidenceTables):
 
     def planned(self, folder_id: int) -> list[StoredReceipt]:
         """Receipts of messages of which nobody knows yet whether they are gone: those that a run left that was cut short."""
-        query = (
-            "SELECT folder_id, uidvalidity, uid, digest, size, planned, deleted, run_id, proof FROM receipts"
-            " WHERE folder_id = ? AND deleted IS NULL ORDER BY uidvalidity, uid"
-        )
-        return [StoredReceipt(*(*row[:8], json.loads(row[8]))) for row in self.rows(query, (folder_id,))]
+        return self._receipts(f"{_RECEIPTS} AND deleted IS NULL {_IN_ORDER}", folder_id)
 
     def receipts(self, folder_id: int) -> list[StoredReceipt]:
         """All receipts of a folder."""
-        query = (
-            "SELECT folder_id, uidvalidity, uid, digest, size, planned, deleted, run_id, proof FROM receipts"
-            " WHERE folder_id = ? ORDER BY uidvalidity, uid"
-        )
+        return self._receipts(f"{_RECEIPTS} {_IN_ORDER}", folder_id)
+
+    def _receipts(self, query: str, folder_id: int) -> list[StoredReceipt]:
         return [StoredReceipt(*(*row[:8], json.loads(row[8]))) for row in self.rows(query, (folder_id,))]
 
     def folders_with_plans(self) -> frozenset[int]:

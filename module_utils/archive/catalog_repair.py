@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, schema
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import in_parts, marks
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import EvidenceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow
@@ -81,7 +81,7 @@ class RepairTables(EvidenceTables):
 
     def returning(self) -> set[bytes]:
         """The digests of failed messages that have the row of an object: when they come, it is there again and not new."""
-        states = f"state IN (3, 4, 5, 6) AND state IN ({State.FAILED:d}, {State.QUARANTINED:d})"  # the first as in its index
+        states = f"{schema.OPEN_ROWS} AND state IN ({State.FAILED:d}, {State.QUARANTINED:d})"
         asked = {row[0] for row in self.rows(f"SELECT digest FROM source_messages WHERE {states} AND digest IS NOT NULL")}
         return set(self.object_rows(asked))
 

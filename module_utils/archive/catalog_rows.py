@@ -168,6 +168,9 @@ class PlacementRow(t.NamedTuple):
         return layout.placement_name(self.internaldate, self.digest, self.size, self.vsize, self.flags)
 
 
+PLACEMENT_COLUMNS = ", ".join(PlacementRow._fields)
+
+
 class MessageRow(t.NamedTuple):
     """One UID of the batch's source folder and what became of it. ``digest`` is None where nothing was fetched."""
 
@@ -200,6 +203,9 @@ class StoredMessage(t.NamedTuple):
     attempts: int
     run_id: int
     archived: int | None = None
+
+
+MESSAGE_COLUMNS = ", ".join(StoredMessage._fields)
 
 
 @dataclass

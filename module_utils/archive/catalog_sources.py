@@ -5,8 +5,14 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import schema
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import LeftReason, SourceFolder, StoredMessage
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
+    MESSAGE_COLUMNS,
+    LeftReason,
+    SourceFolder,
+    StoredMessage,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
 _FOLDER = (
@@ -14,8 +20,6 @@ _FOLDER = (
     " coalesce(r.complete, 0), coalesce(r.run_id, 0), coalesce(r.rules, ''), coalesce(r.reconciled, 0), coalesce(r.due, 0)"
     " FROM source_folders f LEFT JOIN folder_routes r ON r.folder_id = id AND r.route = ?"
 )
-_MESSAGE = "uidvalidity, uid, state, digest, size, vsize, internaldate, flags, reason, attempts, run_id, archived"
-_OPEN = "state IN (3, 4, 5, 6)"  # word for word as in the partial index, else SQLite does not use it
 _PAGE = 1000
 
 
@@ -63,19 +67,21 @@ class SourceTables(Database):
 
     def messages(self, folder_id: int, uidvalidity: int, uids: t.Iterable[int]) -> dict[int, StoredMessage]:
         """Rows of some UIDs; a UID without a row is absent."""
-        query = f"SELECT {_MESSAGE} FROM source_messages WHERE folder_id = ? AND uidvalidity = ? AND uid = ?"
+        query = f"SELECT {MESSAGE_COLUMNS} FROM source_messages WHERE folder_id = ? AND uidvalidity = ? AND uid = ?"
         found = (self.row(query, (folder_id, uidvalidity, uid)) for uid in uids)
         return {message.uid: message for message in (_message(row) for row in found if row is not None)}
 
     def open_messages(self, folder_id: int) -> list[StoredMessage]:
         """Rows in the states excluded, left, failed, quarantined: cheap, has its own index."""
-        query = f"SELECT {_MESSAGE} FROM source_messages WHERE folder_id = ? AND {_OPEN} ORDER BY uidvalidity, uid"
+        query = (
+            f"SELECT {MESSAGE_COLUMNS} FROM source_messages WHERE folder_id = ? AND {schema.OPEN_ROWS} ORDER BY uidvalidity, uid"
+        )
         return [_message(row) for row in self.rows(query, (folder_id,))]
 
     def open_folders(self) -> dict[int, dict[State, int]]:
         """folder_id -> number of open rows by state, for all folders at once: what may be due."""
         folders: dict[int, dict[State, int]] = {}
-        query = f"SELECT folder_id, state, count(*) FROM source_messages WHERE {_OPEN} GROUP BY folder_id, state"
+        query = f"SELECT folder_id, state, count(*) FROM source_messages WHERE {schema.OPEN_ROWS} GROUP BY folder_id, state"
         for folder_id, state, count in self.rows(query):
             folders.setdefault(folder_id, {})[State(state)] = count
         return folders
@@ -86,7 +92,7 @@ class SourceTables(Database):
         Reads page by page, so that the caller may commit in between and no long read holds the WAL.
         """
         query = (
-            f"SELECT {_MESSAGE} FROM source_messages"
+            f"SELECT {MESSAGE_COLUMNS} FROM source_messages"
             " WHERE folder_id = ? AND (uidvalidity, uid) > (?, ?) AND digest IS NOT NULL ORDER BY uidvalidity, uid LIMIT ?"
         )
         position = (-1, -1)
@@ -98,7 +104,7 @@ class SourceTables(Database):
     def left_reasons(self) -> list[LeftReason]:
         """Open rows counted by folder, state and reason, the most frequent first."""
         query = (
-            f"SELECT folder_id, state, reason, count(*) FROM source_messages WHERE {_OPEN}"
+            f"SELECT folder_id, state, reason, count(*) FROM source_messages WHERE {schema.OPEN_ROWS}"
             " GROUP BY folder_id, state, reason ORDER BY 4 DESC, folder_id, state, reason"
         )
         return [LeftReason(row[0], State(row[1]), row[2], row[3]) for row in self.rows(query)]

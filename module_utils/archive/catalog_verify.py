@@ -6,10 +6,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import RepairTables
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow, PlacementRow
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PLACEMENT_COLUMNS, ObjectRow, PlacementRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
-_PLACEMENT = "folder_id, digest, user_id, internaldate, size, vsize, flags, copy_key, origin"
 _KEPT = f"({State.ARCHIVED:d}, {State.COPY:d}, {State.DELETED:d})"
 _PAGE = 20_000
 
@@ -80,7 +79,7 @@ class VerifyTables(RepairTables):
 
     def folder_placements(self, folder_id: int) -> t.Iterator[PlacementRow]:
         """The placements of a folder, page by page."""
-        query = f"SELECT {_PLACEMENT} FROM placements WHERE folder_id = ? AND digest > ? ORDER BY digest LIMIT {_PAGE}"
+        query = f"SELECT {PLACEMENT_COLUMNS} FROM placements WHERE folder_id = ? AND digest > ? ORDER BY digest LIMIT {_PAGE}"
         last = b""
         while page := self.rows(query, (folder_id, last)):
             for row in page:

@@ -68,6 +68,10 @@ CREATE TABLE mailbox_passes(
 ) WITHOUT ROWID;
 """
 
+# The conditions of two indexes below. SQLite uses such an index only for a query that has its condition word for word.
+OPEN_ROWS = "state IN (3, 4, 5, 6)"
+KEPT_ROWS = "state IN (1, 2)"
+
 # Nothing on the write path has an index whose cost grows with the whole archive: rows arrive in the order of their keys
 # (objects, source_messages), or their key begins with the folder or the user. There is no index on the digest alone: the file
 # system answers whether an object is there. Partial indexes hold the few rows that may come due, and what may be deleted by age,
