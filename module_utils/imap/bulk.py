@@ -19,7 +19,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import
     StreamedBody,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.planner import Limits, Planner
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Response, Result, tagged_result, unknown_tag
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import (
+    Response,
+    Result,
+    found_uids,
+    tagged_result,
+    unknown_tag,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import (
     MalformedError,
     Message,
@@ -241,17 +247,13 @@ class Bulk:
         found: set[int] = set()
 
         def take(response: Response) -> None:
-            words = response.text().split()
-            if words[1:2] and words[1].upper() == b"SEARCH":
-                found.update(int(word) for word in words[2:] if word.isdigit())
+            found.update(found_uids(response))
 
         pieces = list(uidset.split(uids, len(uids)))
         self._reader.run([b"NOOP"])
-        for first in range(0, len(pieces), PIPELINE):
-            some = pieces[first : first + PIPELINE]
-            results = self._reader.run([b"UID SEARCH UID %s" % uidset.compact(piece).encode() for piece in some], take)
-            for piece, result in zip(some, results, strict=True):
-                found.update(() if result.ok else piece)
+        commands = [b"UID SEARCH UID %s" % uidset.compact(piece).encode() for piece in pieces]
+        for piece, result in zip(pieces, self._reader.run_by(PIPELINE, commands, take), strict=True):
+            found.update(() if result.ok else piece)
         return found
 
 

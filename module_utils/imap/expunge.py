@@ -8,7 +8,7 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import uidset
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Response, Result
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Response, Result, found_uids
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import MalformedError
 
 # UIDs of one command, and commands in one write: their answers are short.
@@ -65,10 +65,7 @@ def present(conn: Connection, uids: t.Collection[int]) -> set[int]:
 
 
 def _take(answer: Response, found: set[int]) -> None:
-    words = answer.text().split()
-    if words[1:2] and words[1].upper() == b"SEARCH":
-        found.update(int(word) for word in words[2:] if word.isdigit())
-        return
+    found.update(found_uids(answer))
     try:
         message = answer.message()
     except MalformedError:
@@ -84,10 +81,7 @@ def _each(
     take: t.Callable[[Response], None] = lambda _answer: None,
 ) -> list[Result]:
     pieces = [uidset.compact(piece).encode() for piece in uidset.split(sorted(uids), SET)]
-    results: list[Result] = []
-    for first in range(0, len(pieces), PIPELINE):
-        results += conn.reader.run([command(piece) for piece in pieces[first : first + PIPELINE]], take)
-    return results
+    return conn.reader.run_by(PIPELINE, [command(piece) for piece in pieces], take)
 
 
 def _must(conn: Connection, name: str, results: t.Sequence[Result]) -> str:

@@ -108,14 +108,11 @@ def _told(conn: Connection, uids: t.Sequence[int]) -> dict[int, Message]:
 
     wanted = sorted(set(uids))
     pieces = list(uidset.split(wanted, LISTED))
-    for first in range(0, len(pieces), PIPELINE):
-        some = pieces[first : first + PIPELINE]
-        sets = [uidset.compact(piece).encode() for piece in some]
-        results = conn.reader.run([b"UID FETCH %s (UID RFC822.SIZE FLAGS INTERNALDATE)" % each for each in sets], take)
-        for piece, result in zip(some, results, strict=True):
-            if not result.ok and found.keys().isdisjoint(piece):
-                cause = f"the server refused to list messages: {result.status} {result.text}"
-                raise ImapError(f"{conn.name}, mailbox {conn.user}", cause, "Check the folder on the server")
+    commands = [b"UID FETCH %s (UID RFC822.SIZE FLAGS INTERNALDATE)" % uidset.compact(piece).encode() for piece in pieces]
+    for piece, result in zip(pieces, conn.reader.run_by(PIPELINE, commands, take), strict=True):
+        if not result.ok and found.keys().isdisjoint(piece):
+            cause = f"the server refused to list messages: {result.status} {result.text}"
+            raise ImapError(f"{conn.name}, mailbox {conn.user}", cause, "Check the folder on the server")
     return {uid: found[uid] for uid in wanted if uid in found}
 
 

@@ -32,7 +32,5 @@ def folder_sizes(conn: Connection, folders: t.Sequence[Folder]) -> dict[str, int
         except (MalformedError, LookupError, ValueError, TypeError):
             return
 
-    raws = list(by_raw)
-    for first in range(0, len(raws), PIPELINE):
-        conn.reader.run([b"STATUS %s (SIZE)" % (names.quote(raw) or b"") for raw in raws[first : first + PIPELINE]], take)
+    conn.reader.run_by(PIPELINE, [b"STATUS %s (SIZE)" % (names.quote(raw) or b"") for raw in by_raw], take)
     return found

@@ -197,11 +197,9 @@ def _all_statuses(conn: Connection, folders: t.Sequence[Folder], listing: _Listi
             words[name] = "the name holds a line break or NUL, which no command can carry"
         elif _key(folder.raw) not in listing.statuses:
             commands.append((name, b"STATUS %s (%s)" % (quoted, items)))
-    for first in range(0, len(commands), PIPELINE):
-        some = commands[first : first + PIPELINE]
-        results = conn.reader.run([line for _name, line in some], listing.take)
-        for (name, _line), result in zip(some, results, strict=True):
-            words[name] = f"{result.status} {result.text}" if not result.ok else "the server answered STATUS without a status"
+    results = conn.reader.run_by(PIPELINE, [line for _name, line in commands], listing.take)
+    for (name, _line), result in zip(commands, results, strict=True):
+        words[name] = f"{result.status} {result.text}" if not result.ok else "the server answered STATUS without a status"
     return {name: listing.statuses.get(_key(folder.raw)) or StatusFailed(words[name]) for name, folder in wanted.items()}
 
 

@@ -37,13 +37,11 @@ def headers(conn: Connection, uids: t.Sequence[int], names: t.Sequence[str]) -> 
 
     items = b"(UID BODY.PEEK[HEADER.FIELDS (%s)])" % " ".join(names).encode("ascii")
     pieces = list(uidset.split(sorted(set(uids)), TOGETHER))
-    for first in range(0, len(pieces), PIPELINE):
-        some = pieces[first : first + PIPELINE]
-        commands = [b"UID FETCH %s %s" % (uidset.compact(piece).encode(), items) for piece in some]
-        for piece, result in zip(some, conn.reader.run(commands, take), strict=True):
-            if not result.ok and found.keys().isdisjoint(piece):
-                cause = f"the server refused to give headers: {result.status} {result.text}"
-                raise ImapError(f"{conn.name}, mailbox {conn.user}", cause, "Check the folder on the server")
+    commands = [b"UID FETCH %s %s" % (uidset.compact(piece).encode(), items) for piece in pieces]
+    for piece, result in zip(pieces, conn.reader.run_by(PIPELINE, commands, take), strict=True):
+        if not result.ok and found.keys().isdisjoint(piece):
+            cause = f"the server refused to give headers: {result.status} {result.text}"
+            raise ImapError(f"{conn.name}, mailbox {conn.user}", cause, "Check the folder on the server")
     return found
 
 

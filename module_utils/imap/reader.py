@@ -61,6 +61,10 @@ class Result:
         return self.status == "OK"
 
 
+def _nothing(_response: Response) -> None:
+    """What to do with responses that nobody waits for."""
+
+
 class Reader:
     """Reads responses from a wire and sends tagged commands. Not thread-safe; imaplib may use the wire in between.
 
@@ -193,7 +197,7 @@ class Reader:
         self.wire.send(tag + b" " + line + b"\r\n")
         return tag
 
-    def run(self, lines: t.Sequence[bytes], take: t.Callable[[Response], None] = lambda _response: None) -> list[Result]:
+    def run(self, lines: t.Sequence[bytes], take: t.Callable[[Response], None] = _nothing) -> list[Result]:
         """Send commands in one write and wait for all of them; ``take`` gets every untagged response."""
         tags = [self.new_tag() for _line in lines]
         self.wire.send(b"".join(tag + b" " + line + b"\r\n" for tag, line in zip(tags, lines, strict=True)))
@@ -212,6 +216,10 @@ class Reader:
                 raise unknown_tag(self.wire.label, response)
         return [results[tag] for tag in tags]
 
+    def run_by(self, most: int, lines: t.Sequence[bytes], take: t.Callable[[Response], None] = _nothing) -> list[Result]:
+        """Run commands of any number, at most so many in one write; the next write goes when those are answered."""
+        return [result for first in range(0, len(lines), most) for result in self.run(lines[first : first + most], take)]
+
 
 def tagged_result(response: Response) -> tuple[bytes, Result] | None:
     """Return tag and result of a tagged response, None for another."""
@@ -222,6 +230,13 @@ def tagged_result(response: Response) -> tuple[bytes, Result] | None:
         return None
     words = clean(bytes(response.view[match.end(2) : response.end]))
     return bytes(match[1]), Result(match[2].decode().upper(), words)
+
+
+def found_uids(response: Response) -> list[int]:
+    """Return the UIDs of an answer to UID SEARCH; none of another response."""
+    words = response.text().split()
+    is_search = bool(words[1:2]) and words[1].upper() == b"SEARCH"
+    return [int(word) for word in words[2:] if word.isdigit()] if is_search else []
 
 
 def told_capabilities(line: bytes) -> frozenset[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError
-from ansible_collections.mailops.kerio.plugins.module_utils.imap import expunge, uidset
+from ansible_collections.mailops.kerio.plugins.module_utils.imap import expunge, reader, uidset
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Response, Result
 
 
@@ -20,6 +20,7 @@ class Reader:
     untagged: bytes = b""
     refuses: tuple[int, ...] = ()
     lines: list[bytes] = field(default_factory=list)
+    run_by = reader.Reader.run_by
 
     def run(self, lines: t.Sequence[bytes], take: t.Callable[[Response], None] = lambda _response: None) -> list[Result]:
         results = []
