@@ -11,6 +11,7 @@ import sys
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import EvidenceError, InputError, MissingLibraryError
 
 HASH_BYTES = 32
@@ -182,11 +183,7 @@ def is_name(name: str) -> bool:
 
 def name_of(origin: str) -> str:
     """An origin that may be a name: what a name must not hold is written as ``%`` and hexadecimal digits, and so is ``%``."""
-    return "".join(char if char != "%" and is_name(char) else _escaped(char) for char in origin)
-
-
-def _escaped(char: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
+    return "".join(char if char != "%" and is_name(char) else layout.percent(char) for char in origin)
 
 
 class VerifierKey(t.NamedTuple):

@@ -12,9 +12,11 @@ import time
 import typing as t
 import unicodedata
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+
 NAME_BYTES = 100  # one name; with its mark and the ending of a file it stays below 143 bytes, the least that is in use
 PATH_UNITS = 150  # the path of a folder, in UTF-16 units: with the name of a message and a dest of 40 it is below 260
-MARK = "%~"
+MARK = layout.SHORTENED
 LATEST = 253_402_300_799  # the end of the year 9999
 _HASH_DIGITS = 16
 
@@ -24,14 +26,8 @@ _ENDS = re.compile(r"\A[ .~]|[ .]+\Z")
 # What Windows takes for a device, whatever follows the first dot; the last three digits are superscripts.
 _DEVICE = re.compile("(?:CON|PRN|AUX|NUL|CONIN\\$|CONOUT\\$|(?:COM|LPT)[0-9\xb9\xb2\xb3])\\s*(?:\\.|\\Z)", re.IGNORECASE)
 _OUR_ENDING = re.compile(r"\.(?=(?:eml|mbox)\Z)", re.IGNORECASE)
-_MAILDIR_PARTS = ("cur", "new", "tmp")
-_ESCAPED = re.compile("(?:%[0-9A-F]{2})+")
 
 Parts = tuple[str, ...]
-
-
-def _percent(text: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogatepass"))
 
 
 def _mark(text: str) -> str:
@@ -47,26 +43,17 @@ def _cut(name: str, mark: str) -> str:
 def safe(component: str) -> str:
     """The file name of one user or folder name: itself, but for what some file system refuses or takes for something else.
 
-    Two different names never give the same one; ``true_name`` gives the name back unless it was cut. Names that only some file
-    systems take for the same are kept apart by ``Names``.
+    Two different names never give the same one; ``layout.unescape`` gives the name back unless it was cut. Names that only some
+    file systems take for the same are kept apart by ``Names``.
     """
-    name = _EVERYWHERE.sub(lambda match: _percent(match[0]), component)
-    name = _ENDS.sub(lambda match: _percent(match[0]), name)
+    name = _EVERYWHERE.sub(lambda match: layout.percent(match[0]), component)
+    name = _ENDS.sub(lambda match: layout.percent(match[0]), name)
     name = _OUR_ENDING.sub("%2E", name)
-    if _DEVICE.match(name) or name.casefold() in _MAILDIR_PARTS:
-        name = _percent(name[0]) + name[1:]
+    if _DEVICE.match(name) or name.casefold() in layout.MAILDIR_PARTS:
+        name = layout.percent(name[0]) + name[1:]
     elif not name:
         name = "%"
     return name if len(name.encode()) <= NAME_BYTES else _cut(name, _mark(component))
-
-
-def true_name(name: str) -> str | None:
-    """The name that ``safe`` was given; None for one with a mark, of which only the manifest knows the true name."""
-    if MARK in name:
-        return None
-    if name == "%":
-        return ""
-    return _ESCAPED.sub(lambda match: bytes.fromhex(match[0].replace("%", "")).decode("utf-8", "surrogatepass"), name)
 
 
 def alike(name: str) -> str:

@@ -42,7 +42,8 @@ _ESCAPED = re.compile("(?:%[0-9A-F]{2})+")
 _PLACEMENT = re.compile(r"(\d+)\.([0-9a-f]{64})_(0)\.a,S=(\d+),W=(\d+)(?::2,([A-Za-z]*))?\Z")
 
 
-def _percent(text: str) -> str:
+def percent(text: str) -> str:
+    """``%`` and two hexadecimal digits for each byte of the UTF-8 form."""
     return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogatepass"))
 
 
@@ -51,10 +52,10 @@ def escape(component: str) -> str:
 
     Two different names never give the same directory name; ``unescape`` gives the name back unless it had to be cut.
     """
-    name = _EVERYWHERE.sub(lambda match: _percent(match[0]), component)
-    name = _TRAILING_BLANKS.sub(lambda match: _percent(match[0]), name)
+    name = _EVERYWHERE.sub(lambda match: percent(match[0]), component)
+    name = _TRAILING_BLANKS.sub(lambda match: percent(match[0]), name)
     if name[:1] in (".", "~", " ") or name in MAILDIR_PARTS:
-        name = _percent(name[0]) + name[1:]
+        name = percent(name[0]) + name[1:]
     elif not name:
         name = "%"
     raw = name.encode()

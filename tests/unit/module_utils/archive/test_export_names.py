@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_names
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_names import Names, alike, safe, true_name
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_names import Names, alike, safe
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import unescape
 
 KNOWN = {
     "Übergröße": "Übergröße",
@@ -36,7 +37,7 @@ KNOWN = {
 @pytest.mark.parametrize("name", KNOWN)
 def test_names_that_some_file_system_refuses(name: str) -> None:
     assert safe(name) == KNOWN[name]
-    assert true_name(KNOWN[name]) == name
+    assert unescape(KNOWN[name]) == name
 
 
 TEXT = st.text(st.characters() | st.sampled_from(' .%~<>:"/\\|?*conauxprnlt1\ud800'), max_size=80)
@@ -49,15 +50,15 @@ def test_every_name_is_safe_and_no_two_are_one(one: str, other: str) -> None:
     assert not set(name) & set('<>:"/\\|?*') and all(unicodedata.category(char) not in ("Cc", "Cs") for char in name)
     assert name[0] not in " ." and name[-1] not in " ."
     assert name.split(".")[0].rstrip().upper() not in {"CON", "PRN", "AUX", "NUL", "COM1", "LPT1"}
-    assert true_name(name) in (one, None)
+    assert unescape(name) in (one, None)
     assert (safe(other) == name) == (one == other)
 
 
 def test_a_long_name_is_cut_between_characters_and_keeps_apart() -> None:
     one, other = (safe("ü%" * 200 + end) for end in "ab")
-    assert one != other and len(one.encode()) <= export_names.NAME_BYTES and true_name(one) is None
+    assert one != other and len(one.encode()) <= export_names.NAME_BYTES and unescape(one) is None
     head = one.split("%~")[0]
-    assert true_name(head) == ("ü%" * 200)[: len(true_name(head) or "")]
+    assert unescape(head) == ("ü%" * 200)[: len(unescape(head) or "")]
 
 
 @pytest.mark.parametrize(
