@@ -40,7 +40,6 @@ class Reread(t.NamedTuple):
 
     head: bytes
     copy_key: bytes
-    size: int
     method: str
 
 
@@ -83,7 +82,7 @@ class Prover:
             raise SparedError(deletion.OBJECT_DAMAGED, str(error)) from None
         if size != message.size:
             raise SparedError(deletion.OTHER_SIZE)
-        return Reread(head, key.digest(), size, self._reader.method)
+        return Reread(head, key.digest(), self._reader.method)
 
     def _placed(self, message: Candidate, reread: Reread, target: Target, kind: str) -> Placed:
         folder = self._folder(target)

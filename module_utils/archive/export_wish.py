@@ -17,8 +17,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.selection import Folder, select_folders
 
 MBOX, EML, MAILDIR = "mbox", "eml", "maildir"
-FORMATS = (MBOX, EML, MAILDIR)
-SEPARATORS = (":", ";", "!", "-")
 _NAMED = 5
 
 Data = dict[str, t.Any]

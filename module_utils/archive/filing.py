@@ -147,11 +147,11 @@ class MultidropFiling:
         reason = " ".join(map(_listed, everyone[:LISTED_ADDRESSES])) or NO_ADDRESS
         if self.catchall is not None:
             return Decision((Target(self.catchall, CATCHALL_FOLDER),), State.ARCHIVED, CAUGHT + reason)
-        if self.unknown == DROP_RELAYED and not any(self._is_local(address) for address in everyone):
+        if self.unknown == DROP_RELAYED and not any(self.is_local(address) for address in everyone):
             return Decision((), State.EXCLUDED, RELAYED + reason)
         return Decision((), State.LEFT, reason)
 
-    def _is_local(self, address: str) -> bool:
+    def is_local(self, address: str) -> bool:
         """Mail of the domains that archive users have is not relayed, whoever the unknown user is."""
         domain = address.rpartition("@")[2]
         return domain in self.directory.domains or domain == self.archive_mailbox.lower().rpartition("@")[2]
@@ -189,7 +189,7 @@ def reopened(state: State, reason: str, filing: Filing) -> bool:
     listed = unknown_addresses(reason)
     if len(listed) >= LISTED_ADDRESSES or any(filing.directory.matches(address) for address in listed):
         return True
-    dropped = filing.unknown == DROP_RELAYED and not any(filing._is_local(address) for address in listed)
+    dropped = filing.unknown == DROP_RELAYED and not any(filing.is_local(address) for address in listed)
     today = State.ARCHIVED if filing.catchall is not None else State.EXCLUDED if dropped else State.LEFT
     return state is not today and not (state is State.ARCHIVED and today is not State.ARCHIVED)
 

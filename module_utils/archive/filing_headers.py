@@ -25,9 +25,7 @@ _DOT_ATOM = re.compile(r"[^\s\"(),:;<>@\[\]\\]+")
 _DOMAIN = re.compile(r"[^\s\"(),:;<>@\\]+")
 
 # Fields that a server puts on top of what it received; the first field of another name ends the part that it wrote.
-_TRACE = frozenset(
-    {b"received", b"return-path", b"x-envelope-to", b"delivered-to", b"x-original-to", b"envelope-to", b"x-footer"}
-)
+_TRACE = frozenset({b"received", b"return-path", b"x-envelope-to", b"delivered-to", b"x-original-to", b"envelope-to"})
 _TRACE_PREFIXES = (
     b"x-kerio-",
     b"x-spam-",

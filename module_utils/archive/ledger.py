@@ -41,17 +41,14 @@ class Figures(t.NamedTuple):
     highestmodseq: int | None
 
 
-def may_skip(
-    known: Figures, now: Figures, *, complete: bool, same_rules: bool, route_filed: bool, due: int, missing: int = 0
-) -> bool:
+def may_skip(known: Figures, now: Figures, *, complete: bool, same_rules: bool, route_filed: bool, due: int) -> bool:
     """Tell whether a folder need not be opened: its figures, its rules and its routes are as they were, and nothing is due.
 
-    ``complete`` says that the last pass ended with every UID accounted for, ``missing`` how many it could not read (``due`` holds
-    those that are worth another attempt).
+    ``complete`` says that the last pass ended with every UID accounted for, ``due`` how many messages are worth another attempt.
     """
     # A UIDNEXT that is not told hides that one message went and another came.
     told = now.uidnext > 0
-    return told and complete and same_rules and route_filed and not due and not missing and known == now
+    return told and complete and same_rules and route_filed and not due and known == now
 
 
 @dataclass(frozen=True)

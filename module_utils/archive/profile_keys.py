@@ -19,7 +19,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_type
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_rights import ARCHIVE
 
 Check = t.Callable[[t.Any], t.Any]
-Raw = t.Mapping[str, t.Any]
 
 WITH = "with_privilege"
 LONGEST_NUMBER = 18  # digits; Python refuses to read thousands

@@ -86,7 +86,7 @@ def directories_of(directory: str) -> set[str]:
 class Taker:
     """Takes the placements of folders, some thousand in one transaction, each time after they are durable.
 
-    ``store`` is None where nothing is to be written to the disk. ``digests``: those to take, None for all.
+    ``store`` is None where nothing is to be written to the disk.
     """
 
     root: str
@@ -95,7 +95,6 @@ class Taker:
     names: Names
     report: Report
     store: Store | None
-    digests: t.AbstractSet[bytes] | None = None
     _rows: list[PlacementRow] = field(default_factory=list)
     _written: Written = field(default_factory=Written)
 

@@ -31,8 +31,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress imp
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_filter import Sieve
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox, target_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_refile import Refiling
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import STOPPED, Tools
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import STOPPED, FolderReport
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Examined, Fetch, Item, Parcel
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import uidset

@@ -12,7 +12,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import FolderPass
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_moves import Moves
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import STOPPED, Tools
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import STOPPED
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import Examined
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
 

@@ -13,7 +13,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_job import Job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import Died, Hand
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_rates import Rates
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import STOPPED, Tools
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import STOPPED
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sweep import uncommitted
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_protocol import (
     Answer,

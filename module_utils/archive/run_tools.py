@@ -10,7 +10,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import Committer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Reconcile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_pool import WorkerPool
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import STOPPED as STOPPED
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Gate
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError

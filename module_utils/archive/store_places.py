@@ -123,13 +123,10 @@ class Places:
         """Believe an existing link when it is an inode of this object or holds its bytes; else put the object in its place."""
         existing = Path(target)
         source = Path(self.root, layout.object_path(digest, copy))
-        if existing.samefile(source) or self._same_content(existing, digest):
+        if existing.samefile(source) or self._objects.file_intact(existing, digest):
             return False
         temporary = Path(self.root, layout.STAGING, f"{os.getpid()}.{existing.name}")
         temporary.unlink(missing_ok=True)
         os.link(source, temporary)
         temporary.replace(existing)
         return True
-
-    def _same_content(self, existing: Path, digest: bytes) -> bool:
-        return self._objects.file_intact(existing, digest)
