@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Prints what changed, what failed, warnings, and what a task is there to tell. A run that has nothing to do is a few lines
     long, however many servers there are.
-  - A failure that a module or an assertion words for people is printed as its sentence, once for each host.
+  - A failure that a module or an assertion words for people is printed as its sentence, once for each host; so is why a host
+    is not reached.
   - With C(-v) it prints what P(ansible.builtin.default#callback) prints.
 extends_documentation_fragment:
   - default_callback
@@ -29,6 +30,8 @@ from ansible.utils.display import Display
 # Their failures are sentences that a playbook has written.
 WORDED = ("ansible.builtin.assert", "ansible.builtin.fail", "assert", "fail")
 TOLD = "as told above"
+# What Ansible writes before the cause.
+WRAPPING = "Task failed: "
 
 
 class CallbackModule(Default):
@@ -83,17 +86,31 @@ class CallbackModule(Default):
         if not text or not self._quiet():
             super().v2_runner_on_failed(result, ignore_errors)
             return
+        self._tell(result, "fatal: [{}]: FAILED! =>", text)
+        for warning in result.result.get("warnings") or []:
+            self._display.warning(str(warning))
+        if ignore_errors:
+            self._display.display("...ignoring", color="cyan")
+
+    def v2_runner_on_unreachable(self, result: t.Any) -> None:
+        text = str(result.result.get("msg") or "").removeprefix(WRAPPING)
+        if not text or not self._quiet() or "results" in result.result:
+            super().v2_runner_on_unreachable(result)
+        elif result.task.ignore_unreachable:
+            # The play goes on, mostly without this host, and says at its end what could not be done.
+            self._tell(result, "unreachable: [{}] =>", text)
+        else:
+            self._tell(result, "fatal: [{}]: UNREACHABLE! =>", text)
+
+    def _tell(self, result: t.Any, verdict: str, text: str) -> None:
+        """Print a sentence; one that was told of the host before is not repeated."""
         if self._last_task_banner != result.task._uuid:
             self._print_task_banner(result.task)
         told = self._told.setdefault(result.host.get_name(), set())
         known = told.issuperset(text.splitlines())
         told.update(text.splitlines())
-        words = f"fatal: [{self.host_label(result)}]: FAILED! => {TOLD if known else text}"
+        words = f"{verdict.format(self.host_label(result))} {TOLD if known else text}"
         self._display.display(words, color="red", stderr=self.get_option("display_failed_stderr"))
-        for warning in result.result.get("warnings") or []:
-            self._display.warning(str(warning))
-        if ignore_errors:
-            self._display.display("...ignoring", color="cyan")
 
     def _quiet(self) -> bool:
         return not self._display.verbosity

@@ -27,12 +27,15 @@ CALM: list[dict[str, Any]] = [
     {"name": "Ensure the rest is included", "ansible.builtin.include_tasks": "rest.json"},
     {"name": "Ensure it is told what was done", "ansible.builtin.debug": {"msg": "20 servers are as declared"}, "run_once": True},
 ]
+LOST = {"ansible_connection": "ssh", "ansible_ssh_executable": "{{ playbook_dir }}/ssh"}
+NO_ROUTE = "ssh: connect to host mail2 port 22: No route to host"
 REST = [{"name": "Ensure the rest is there", "ansible.builtin.set_fact": {"rest": 1}}]
 WRONG: list[dict[str, Any]] = [
     {"name": "Ensure a change is shown", "ansible.builtin.set_fact": {"new": 1}, "changed_when": True},
     {"name": "Ensure its mailboxes have room", "ansible.builtin.fail": {"msg": SENTENCE}, "ignore_errors": True},
     {"name": "Ensure it is said again", "ansible.builtin.assert": {"that": "false", "fail_msg": SENTENCE}, "ignore_errors": True},
     {"name": "Ensure an archive is there", "mailops.kerio.archive_info": {"root": "/nowhere"}, "ignore_errors": True},
+    {"name": "Ensure a host is asked", "ansible.builtin.raw": "true", "vars": LOST, "ignore_unreachable": True},
     {"name": "Ensure a mistake is shown", "ansible.builtin.set_fact": {"x": "{{ nothing }}"}, "ignore_errors": True},
 ]
 
@@ -54,6 +57,8 @@ def on_terminal(folder: Path, *args: str, **environment: str) -> list[str]:
     """Run the plays with a terminal as their output; return what it shows, line by line."""
     (folder / "book.json").write_text(json.dumps(BOOK), encoding="utf-8")
     (folder / "rest.json").write_text(json.dumps(REST), encoding="utf-8")
+    (folder / "ssh").write_text(f"#!/bin/sh\necho {NO_ROUTE} >&2\nexit 255\n", encoding="utf-8")
+    (folder / "ssh").chmod(0o755)
     own = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "COLUMNS": "100", "LC_ALL": "C.UTF-8", **environment}
     kept = {name: value for name, value in os.environ.items() if "COLOR" not in name}
     ours, theirs = pty.openpty()
@@ -109,6 +114,12 @@ def test_a_failure_is_one_sentence_and_is_not_repeated(shown: list[str]) -> None
     assert not any("remedy:" in line for line in wrong)
     # What nobody has worded keeps the place that it comes from.
     assert any(line.startswith("Origin: ") for line in wrong)
+
+
+def test_a_host_that_is_not_reached_is_one_line(shown: list[str]) -> None:
+    (line,) = between(shown, "TASK [Ensure a host is asked]", "TASK [")
+    assert line.startswith("unreachable: [mail2] => ") and line.endswith(NO_ROUTE)
+    assert "Task failed" not in line
 
 
 def test_no_escape_codes_where_nobody_wants_them(tmp_path: Path, shown: list[str]) -> None:

@@ -81,7 +81,10 @@ def test_what_is_left_out_is_a_comment_whatever_it_says() -> None:
     assert yaml.safe_load(text) is None
     assert text.count("\n# Not declared here when this was written:\n# ") == 3
     assert "\n# mail1: ip_address_group of service IMAP is left out\n" in text
-    assert "\n# mailserver.cfg could not be read, so kerio_mailserver_cfg_permanent_delete is not declared\n" in text
+    unread = "\n# mailserver.cfg could not be read, so kerio_mailserver_cfg_permanent_delete is not declared"
+    assert f"{unread}\n" in text
+    lost = {"unreachable": True, "msg": "Task failed: no route"}
+    assert f"{unread}: no route\n" in adopted({}, kerio_mailserver_cfg_result=lost)
     assert all(len(line) <= 130 for line in text.splitlines())
 
 

@@ -62,6 +62,11 @@ def test_unknown_is_not_in_step(facts: Result, in_step: bool) -> None:
     assert one(**facts)["in_step"] is in_step
 
 
+def test_what_ansible_writes_before_the_cause_is_left_out() -> None:
+    lost = {"unreachable": True, "msg": "Task failed: no route"}
+    assert one(kerio_mailserver_cfg_result=lost)["unknown"] == ["mailserver.cfg: no route"]
+
+
 def test_a_service_that_has_not_read_the_file_is_one_difference() -> None:
     found = one(kerio_mailserver_cfg_result={"variables": [CFG], "reasons": ["it was started before"]})["differences"]
     assert [(entry["option"], entry["server"]) for entry in found] == [("service", "it was started before")]

@@ -66,6 +66,7 @@ def test_a_server_as_it_is_assumed_is_one_line_and_what_is_done_by_hand() -> Non
 
 SKIPPED: Result = {"look_imap": {"results": [{"item": "mail1", "skipped": True}]}}
 NOT_REACHED: Result = {"look_imap": {"results": [looked(fact("imap-uids", "cannot_tell"), reached=False, msg="refused")]}}
+LOST: Result = {"unreachable": True, "msg": "Task failed: no route"}
 BROKEN: Result = {"look_imap": {"results": [{"item": "mail1", "msg": "imapclient is missing"}]}}
 
 
@@ -73,7 +74,7 @@ BROKEN: Result = {"look_imap": {"results": [{"item": "mail1", "msg": "imapclient
     ("server", "reader", "where", "words"),
     [
         ({**GOOD, "kerio_failures": ["mail1: login refused."]}, IMAP, "admin API", "login refused"),
-        ({**GOOD, "kerio_mailserver_cfg_preflight": {"unreachable": True, "msg": "no route"}}, IMAP, "host", "no route"),
+        ({**GOOD, "kerio_mailserver_cfg_preflight": LOST}, IMAP, "host", "no route"),
         ({**GOOD, "kerio_mailserver_cfg_preflight": {"failed": True, "msg": "no Python"}}, IMAP, "host", "no Python"),
         (GOOD, SKIPPED, "IMAP from archive1", "no Python environment yet"),
         (GOOD, NOT_REACHED, "IMAP from archive1", "refused"),
@@ -86,6 +87,7 @@ def test_where_it_could_not_look_is_told_and_fails(server: Result, reader: Resul
     told = failures(server, reader)
     assert list(told) == [where]
     assert words in told[where]
+    assert "Task failed" not in told[where]
     found = servers(server, reader)
     assert verdict(found) == f"Do not begin to archive yet: mail1 ({where}). What to set is told above."
     assert f"  could not look: {where}" in text(found)
