@@ -82,6 +82,19 @@ def test_a_failure_is_told_by_name_with_its_cause_and_what_to_do() -> None:
     assert len(lines) <= 6
 
 
+def test_what_failed_of_a_host_in_both_groups_is_told_of_the_one_that_failed() -> None:
+    both = {"archive_failures": ["its disk is full"]}
+    assert told({"host1": both}, {"host1": both}, gone=["host1"]) == [
+        "servers          1 ok: host1",
+        "archive hosts    1 failed: host1",
+        "1 failure, each told above as a whole:",
+        "host1: its disk is full",
+    ]
+    both = {"kerio_failures": ["it is off"]}
+    lines = told({"host1": both}, {"host1": both}, gone=["host1"])
+    assert lines[:2] == ["servers          1 failed: host1", "archive hosts    1 ok: host1"]
+
+
 def test_a_failure_that_begins_with_the_name_is_not_told_by_name_again() -> None:
     for text in ("mail1: it is off", "mail1 (192.0.2.1:4040): it is off"):
         assert told({"mail1": {"kerio_failures": [text]}}, {})[-1] == text
