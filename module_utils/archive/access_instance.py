@@ -42,7 +42,7 @@ def run(*argv: str) -> subprocess.CompletedProcess[str]:
         raise AccessError(argv[0], "the program is not there", _INSTALL) from error
     except subprocess.TimeoutExpired as error:
         cause = f"it did not end within {SECONDS:.0f} seconds"
-        raise AccessError(" ".join(argv), cause, "Look into the log of the archive's Dovecot") from error
+        raise AccessError(" ".join(argv), cause, "Look at the files that its configuration includes, and into its log") from error
 
 
 def complaint(text: str) -> str:

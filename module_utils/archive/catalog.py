@@ -10,6 +10,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import RESTORE
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evidence import EvidenceTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mailboxes import MailboxPasses, MailboxTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_passes import PassTables
@@ -89,8 +90,7 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, MailboxTables
         """
         path = f"{root}/{layout.CATALOG_FILE}"
         if not Path(path).exists():
-            remedy = "Restore the catalog from a backup, or have archive_rebuild make it anew"
-            raise StoreError(path, "the archive has no catalog", remedy)
+            raise StoreError(path, "the archive has no catalog", RESTORE)
         return cls(path, readonly=readonly, create=False)
 
     def __enter__(self) -> t.Self:
@@ -118,8 +118,8 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, MailboxTables
                 # A rebuilt catalog may have it by a name that was cut; a directory has only one true name.
                 self._db.execute("UPDATE user_folders SET name = ? WHERE dir = ? AND user_id = ?", (name, directory, user_id))
             row = self.row(query, (user_id, name))
-            if row is None:  # only two names with the same shortened form, which a digest keeps apart
-                raise CatalogError(self.path, f"two folders of a user share the directory {directory}", "Rename one of them")
+            if row is None:  # a tree has one owner for ever, so somebody changed the catalog
+                raise CatalogError(self.path, f"it gives the directory {directory} to another user", RESTORE)
         return UserFolder(row[0], user_id, tuple(parts), row[1])
 
     def user_folders(self, user_id: int) -> list[UserFolder]:

@@ -17,14 +17,15 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Catalo
 _Found = t.TypeVar("_Found")
 BUSY_MILLISECONDS = 60_000
 _BUSY_PAUSE = 0.005  # seconds
+RESTORE = "Restore the catalog from a backup, or have archive_rebuild make it anew"
 _MOST_VALUES = 500  # in one statement; every SQLite takes 999
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "Make room on that file system, then run again: what was committed is untouched",
     sqlite3.SQLITE_BUSY: "Find the program that holds a transaction open for more than a minute (fuser), and end it",
     sqlite3.SQLITE_READONLY: "Give the user that runs archiving the right to write the catalog and its directory",
     sqlite3.SQLITE_CANTOPEN: "Make room if that file system is full; else give this user the right to read and write there",
-    sqlite3.SQLITE_CORRUPT: "Restore the catalog from a backup, or have archive_rebuild make it anew",
-    sqlite3.SQLITE_NOTADB: "Restore the catalog from a backup, or have archive_rebuild make it anew",
+    sqlite3.SQLITE_CORRUPT: RESTORE,
+    sqlite3.SQLITE_NOTADB: RESTORE,
     sqlite3.SQLITE_IOERR: "Check the disk and the kernel log",
 }
 _PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA cache_size = -65536", "PRAGMA wal_autocheckpoint = 4000")

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import typing as t
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,22 @@ def test_folders_are_known_by_their_true_name(catalog: Catalog) -> None:
     assert {folder.parts for folder in catalog.user_folders(user)} == {("a", "b"), ("a/b",), (), broken.parts}
     with pytest.raises(CatalogError, match="no user 999"):
         catalog.user_folder(999, ())
+
+
+def test_a_folder_of_another_user_is_not_taken_for_ones_own(catalog: Catalog, path: str) -> None:
+    bob, ann = user_id(catalog), user_id(catalog, "ann@example.com")
+    inbox = catalog.user_folder(bob, ("INBOX",))
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE user_folders SET user_id = ?", (ann,))
+    db.close()
+    with pytest.raises(CatalogError) as raised:
+        catalog.user_folder(bob, ("INBOX",))
+    assert (raised.value.subject, raised.value.cause) == (
+        path,
+        "it gives the directory mail/bob@example.com/INBOX to another user",
+    )
+    assert raised.value.remedy == "Restore the catalog from a backup, or have archive_rebuild make it anew"
+    assert (catalog.user_folders(bob), catalog.user_folders(ann)) == ([], [replace(inbox, user_id=ann)])
 
 
 def test_runs_and_meta_are_kept(catalog: Catalog) -> None:

@@ -17,8 +17,9 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import export as export_work
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_dest, export_write
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_known import Standing
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Syncer
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, StoreError
 from tests.unit.module_utils.archive.engine_fake import Archive
 from tests.unit.module_utils.archive.export_scene import (
     entries,
@@ -241,3 +242,22 @@ def test_an_export_that_is_killed_anywhere_goes_on(
             assert sum(len(mboxrd(path)) for path in dest.rglob("*.mbox")) == sum(placed(archive).values())
         assert not exported(archive, dest, form).changed
     assert killed > 10
+
+
+def test_a_look_at_a_catalog_that_somebody_begins_to_write_to_is_broken_off(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody had it open, so it was read as a file that does not change."""
+    load = Standing.load
+
+    def loads(standing: Standing) -> None:
+        load(standing)
+        archive.user("carl@example.com")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Standing, "load", loads)
+        with pytest.raises(CatalogError) as raised:
+            exported(archive, tmp_path / "dest", write=False)
+    assert str(raised.value) == f"{archive.catalog_file}: somebody wrote to it while it was read. Run this again."
+    assert not (tmp_path / "dest").exists()
+    assert exported(archive, tmp_path / "dest", write=False).new == sum(placed(archive).values())

@@ -18,12 +18,14 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_plan 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_report import Figures, Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.importing import Import, Wish
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
 from tests.unit.module_utils.archive.engine_fake import Archive, mail
 from tests.unit.module_utils.archive.import_scene import beside, everything, mail_of, taken
 from tests.unit.module_utils.archive.rebuild_scene import ALICE, BOB, scene, verified
+from tests.unit.module_utils.archive.rebuild_small import small
 from tests.unit.module_utils.archive.test_rebuild_crash import Fuse, Power
 
-__all__ = ["scene"]
+__all__ = ["scene", "small"]
 ALL: dict[str, t.Any] = {"servers": ["mail1"], "users": ["@catchall"]}
 
 
@@ -193,3 +195,25 @@ def test_a_full_disk_ends_it_with_what_was_committed(scene: Archive, monkeypatch
     assert here.rows("SELECT outcome FROM runs") == [("failed",)]
     taken(here, scene, **ALL)
     assert (mail_of(here), here.substance(), verified(here)) == (mail_of(scene), scene.substance(), [])
+
+
+def test_who_begins_to_write_to_the_other_archive_ends_it_and_the_next_one_takes_the_rest(
+    small: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody had its catalog open, so it was read as a file that does not change."""
+    monkeypatch.setattr(import_sink, "STEP_MESSAGES", 1)
+    here = beside(small)
+
+    def write(point: str) -> None:
+        if point == "committed":
+            small.user("carl@example.com")
+
+    with pytest.raises(CatalogError) as raised:
+        Import(Wish(str(here.root), str(small.root), Choice(servers=frozenset({"mail1"}))), checkpoint=write).run()
+    cause = "somebody wrote to it while it was read"
+    remedy = "End the runs of this archive, then import again: what was taken stays"
+    assert str(raised.value) == f"{small.catalog_file}: {cause}. {remedy}."
+    assert here.rows("SELECT outcome FROM runs") == [("failed",)]
+    assert (0 < len(here.tree()) < len(small.tree()), verified(here)) == (True, [])
+    assert not taken(here, small, servers=["mail1"]).problems
+    assert (mail_of(here), here.substance()) == (mail_of(small), small.substance())
