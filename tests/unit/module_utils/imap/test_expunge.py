@@ -20,10 +20,12 @@ class Reader:
     untagged: bytes = b""
     refuses: tuple[int, ...] = ()
     lines: list[bytes] = field(default_factory=list)
+    writes: list[list[bytes]] = field(default_factory=list)
     run_by = reader.Reader.run_by
 
     def run(self, lines: t.Sequence[bytes], take: t.Callable[[Response], None] = lambda _response: None) -> list[Result]:
         results = []
+        self.writes.append(list(lines))
         for line in lines:
             self.lines.append(line)
             if self.untagged:
@@ -45,6 +47,12 @@ def conn(**options: t.Any) -> t.Any:
 
 
 SCATTERED = list(range(1, 9000, 2))
+
+
+def test_any_number_of_commands_goes_in_writes_of_a_bounded_one() -> None:
+    one = Reader(refuses=(2,))
+    assert [result.ok for result in one.run_by(2, [b"first", b"second", b"third"])] == [True, False, True]
+    assert one.writes == [[b"first", b"second"], [b"third"]]
 
 
 @pytest.mark.parametrize(
