@@ -23,6 +23,11 @@ _ROLLED_BACK = (
     "Find out who put older files in its place; if it was restored from a backup on purpose: archive_rebuild (what: orphans,"
     " orphans: adopt), then begin a new list of ledger_checkpoints"
 )
+# Restored, and grown since beyond the checkpoint, it looks the same as one that was changed.
+_OTHER_ENTRIES = (
+    "Keep the list of ledger_checkpoints and begin a new one, if it was restored from a backup that is older than the checkpoint;"
+    " if not, run archive_verify, and have archive_rebuild (what: ledger) keep what is left of it, and tell the rest anew"
+)
 _OLD_CATALOG = (
     "Restore the newest catalog, or bring this one forward with archive_rebuild (what: orphans, orphans: adopt); if that changes"
     " nothing, have it keep what is left of the ledger (what: ledger)"
@@ -100,7 +105,7 @@ class EvidenceLog:
             raise EvidenceError(subject, cause, _ROLLED_BACK)
         if evidence_tree.root(checkpoint.size, self.read) != checkpoint.root:
             cause = f"its first {checkpoint.size:,} entries are not those that a checkpoint speaks of: they were changed"
-            raise EvidenceError(subject, cause, "Run archive_verify, and " + _BROKEN[0].lower() + _BROKEN[1:])
+            raise EvidenceError(subject, cause, _OTHER_ENTRIES)
 
     def written(self) -> Written:
         """What is to be synced after ``append``."""

@@ -197,6 +197,8 @@ def test_a_forged_history_is_not_signed_but_mail_is_archived(archive: Archive, s
     servers.folder("mail1", ALICE).add(mail(8))
     report = archive.run(ledger=Ledger(ORIGIN, PEM, elsewhere=[kept]))
     assert "they were changed" in report.ledger_problem and report.checkpoint == ""
+    # A restored archive that has grown beyond the checkpoint looks the same, and is not damaged.
+    assert "begin a new one, if it was restored from a backup that is older than the checkpoint" in report.ledger_problem
     assert [problem.where for problem in report.problems()] == ["ledger"]
     assert report.accounts().new == 1
     assert not (archive.root / "evidence/checkpoint").exists()
