@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import RepairTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PLACEMENT_COLUMNS, ObjectRow, PlacementRow
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import DIRECTORIES
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
 _KEPT = f"({State.ARCHIVED:d}, {State.COPY:d}, {State.DELETED:d})"
@@ -65,6 +67,11 @@ class VerifyTables(RepairTables):
         query = f"SELECT DISTINCT digest FROM source_messages WHERE {where}"
         return {row[0] for row in self.rows(query, values)}
 
+    def object_groups(self, most: int) -> t.Iterator[tuple[int, int]]:
+        """Ranges of first bytes (to before the second number), each of which has about so many objects at the most."""
+        step = max(1, DIRECTORIES // max(1, math.ceil(self.count_objects() / most)))
+        return ((first, min(first + step, DIRECTORIES)) for first in range(0, DIRECTORIES, step))
+
     def count_objects(self) -> int:
         """How many rows of objects there are."""
         return int(self.row("SELECT count(*) FROM objects")[0])
@@ -89,6 +96,6 @@ class VerifyTables(RepairTables):
 
 def _between(first: int, end: int) -> tuple[str, tuple[bytes, ...]]:
     """A condition on ``digest`` and its values. There is no index for it: SQLite scans, and gives only these."""
-    if end > 255:
+    if end >= DIRECTORIES:
         return "digest >= ?", (bytes([first]),)
     return "digest >= ? AND digest < ?", (bytes([first]), bytes([end]))

@@ -88,6 +88,19 @@ def test_paths_are_relative_to_the_root() -> None:
     assert layout.folder_dir("bob", []) == "mail/bob"
 
 
+@pytest.mark.parametrize("end", ["", ".1", ".12"])
+def test_a_file_of_an_object_tells_its_digest(end: str) -> None:
+    assert layout.digest_of(DIGEST.hex() + end) == DIGEST
+
+
+# Statement 10 counts from 1, and a name that is none of an object's is a foreign file, which a sweep leaves (statement 31).
+@pytest.mark.parametrize(
+    "name", [DIGEST.hex() + end for end in (".0", ".01", ".", ".a", "\n")] + [DIGEST.hex().upper(), "foreign"]
+)
+def test_another_name_is_that_of_no_object(name: str) -> None:
+    assert layout.digest_of(name) is None
+
+
 @given(
     st.integers(0, 2**40),
     st.binary(min_size=32, max_size=32),
