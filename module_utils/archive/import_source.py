@@ -21,8 +21,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_import import HeldCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import encoded
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import object_names, open_regular
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import object_names, open_regular
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import checked_pieces
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import EvidenceError, InputError, StoreError
 

@@ -23,6 +23,7 @@ EVIDENCE = "evidence"
 LEDGER = frozenset({"entries", "hashes", "checkpoint"})  # the files in it
 BACKUP = "backup"  # made with the first snapshot; the first of all names, so that every tool copies it before the rest
 SKELETON = (OBJECTS, MAIL, JOBS, REPORTS, STAGING, EVIDENCE)
+DIRECTORIES = 256  # of objects: one for each first byte of a digest
 MAILDIR_PARTS = ("cur", "new", "tmp")
 INBOX = "INBOX"  # every tree has it, with or without mail
 
@@ -39,6 +40,7 @@ _KNOWN_LETTERS = "DFPRST"
 _EVERYWHERE = re.compile("[%/\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TRAILING_BLANKS = re.compile(r" +\Z")
 _ESCAPED = re.compile("(?:%[0-9A-F]{2})+")
+_OBJECT = re.compile(r"([0-9a-f]{64})(?:\.[1-9][0-9]*)?\Z")
 _PLACEMENT = re.compile(r"(\d+)\.([0-9a-f]{64})_(0)\.a,S=(\d+),W=(\d+)(?::2,([A-Za-z]*))?\Z")
 
 
@@ -80,6 +82,17 @@ def object_path(digest: bytes, copy: int = 0) -> str:
     """Where an object lies, relative to the archive root; ``copy`` counts the inodes that a link limit made necessary."""
     name = digest.hex()
     return f"{OBJECTS}/{name[:2]}/{name}.{copy}" if copy else f"{OBJECTS}/{name[:2]}/{name}"
+
+
+def object_dir(number: int) -> str:
+    """The directory of the objects whose digests begin with this byte, relative to the archive root."""
+    return f"{OBJECTS}/{number:02x}"
+
+
+def digest_of(name: str) -> bytes | None:
+    """The digest that names one of the files of an object; None for any other file."""
+    match = _OBJECT.match(name)
+    return None if match is None else bytes.fromhex(match[1])
 
 
 def folder_dir(user: str, parts: t.Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import MEGABYTE, Reporter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_names import Names
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_report import Report
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_scan import DIRECTORIES, Bucket, Found, Intact, scan
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_scan import Bucket, Found, Intact, scan
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_users import History
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.spread import Spread
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -124,10 +124,10 @@ class CatalogRebuild:
         if self.report.before != "intact":  # a run could begin with that one, if this is cut short
             commits = max(1, rebuild_take.least_commits(self.store))
             rebuild_heads.bring_back(self.store, commits, self.report, check_mode=self.check_mode)
-        for found in self.pool.each(scan, [Bucket(self._root, number) for number in range(DIRECTORIES)]):
+        for found in self.pool.each(scan, [Bucket(self._root, number) for number in range(layout.DIRECTORIES)]):
             self._take(catalog, found)
             told = f"{len(self._intact):,} objects, {self.report.figures['bytes'] / MEGABYTE:,.0f} MB"
-            self.reporter.progress(f"{found.number + 1}/{DIRECTORIES} {told}")
+            self.reporter.progress(f"{found.number + 1}/{layout.DIRECTORIES} {told}")
             if self.reporter.stop_requested:
                 raise Stopped
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, rebuild_take, rebuild_trees
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, rebuild_take
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_verify import FolderRow
@@ -18,6 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_repo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_scan import Bucket, Intact, read, scan
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.spread import Spread
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import inodes_of
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
 WELL, MISSING, UNLINKED = "well", "missing", "unlinked"
@@ -120,8 +121,7 @@ class Links:
             return name, MISSING
         if name not in here:
             return min(here), f"the catalog has it as {name}"
-        parsed = layout.PlacementName(row.internaldate, row.digest, row.size, row.vsize, row.flags)
-        if rebuild_trees.is_link(self.store.root, rebuild_trees.DiskPlacement(name, parsed, here[name])):
+        if here[name] in inodes_of(self.store.root, row.digest):
             return name, WELL
         try:
             read(self.store.root, f"{folder.dir}/cur/{name}", row.digest)

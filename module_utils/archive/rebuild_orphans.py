@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import typing as t
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -27,7 +26,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress imp
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_names import Names
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_report import Problem, Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_scan import (
-    DIRECTORIES,
     Bucket,
     Found,
     Intact,
@@ -36,9 +34,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_scan
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_trees import DiskFolder, DiskPlacement
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_users import History
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.spread import Spread
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import held, inodes_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
@@ -96,15 +94,14 @@ class Orphans:
             self._intact.add(found.objects)
             self.report.tell(*found.problems)
             self._found.append(found)
-            self.reporter.progress(f"{found.number + 1}/{DIRECTORIES} {len(self._intact):,} unknown objects")
+            self.reporter.progress(f"{found.number + 1}/{layout.DIRECTORIES} {len(self._intact):,} unknown objects")
 
     def _buckets(self, catalog: RebuiltCatalog) -> t.Iterator[Bucket]:
-        step = max(1, DIRECTORIES // max(1, math.ceil(catalog.count_objects() / GROUP)))
-        for first in range(0, DIRECTORIES, step):
+        for first, end in catalog.object_groups(GROUP):
             known: dict[int, set[bytes]] = defaultdict(set)
-            for row in catalog.objects_in(first, min(first + step, DIRECTORIES)):
+            for row in catalog.objects_in(first, end):
                 known[row.digest[0]].add(row.digest)
-            for number in range(first, min(first + step, DIRECTORIES)):
+            for number in range(first, end):
                 yield Bucket(self.store.root, number, but=known[number])
 
     # Trees
@@ -149,7 +146,7 @@ class Orphans:
         if self.mode == REPORT:
             self.report.figures["unknown_placements"] += 1
             self.report.tell(Problem("placement_unknown", path))
-        elif rebuild_trees.is_link(self.store.root, placed) or self._is_twin(path, placed.parsed.digest):
+        elif placed.inode in inodes_of(self.store.root, placed.parsed.digest) or self._is_twin(path, placed.parsed.digest):
             self._unlink(path, "placements_removed")
         else:
             self.report.tell(Problem("kept", path, "no other file is known to hold its bytes"))

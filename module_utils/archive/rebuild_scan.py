@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import errno
-import re
 import stat
 import struct
 import typing as t
@@ -20,8 +19,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import checked_pieces
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
-DIRECTORIES = 256
-_OBJECT = re.compile(r"([0-9a-f]{64})(?:\.([1-9][0-9]*))?\Z")
 _PACKED = struct.Struct(">QQQ16s")
 
 
@@ -84,7 +81,7 @@ class Bucket:
     @property
     def path(self) -> str:
         """Relative to the archive root."""
-        return f"{layout.OBJECTS}/{self.number:02x}"
+        return layout.object_dir(self.number)
 
     def wants(self, digest: bytes) -> bool:
         """Whether the object is to be read."""
@@ -111,23 +108,23 @@ def scan(bucket: Bucket) -> Found:
     """Read a directory; one that is not there holds nothing. StoreError when the operating system refuses to read any of it."""
     found = Found(bucket.number)
     for name in _names(bucket.root, bucket.path):
-        match = _OBJECT.match(name)
-        if match is None or int(name[:2], 16) != bucket.number:
+        digest = layout.digest_of(name)
+        if digest is None or digest[0] != bucket.number:
             if bucket.only is None:
                 found.problems.append(Problem("foreign", f"{bucket.path}/{name}"))
-        elif bucket.wants(digest := bytes.fromhex(match[1])):
+        elif bucket.wants(digest):
             _take(found, bucket.root, f"{bucket.path}/{name}", digest)
     return found
 
 
 def headless(root: str) -> t.Iterator[tuple[bytes, str]]:
     """The further files of objects whose own file is not there, the last one first: digest, and path relative to the root."""
-    for number in range(DIRECTORIES):
-        directory = Bucket(root, number).path
+    for number in range(layout.DIRECTORIES):
+        directory = layout.object_dir(number)
         names = set(_names(root, directory))
         for name in sorted(names, reverse=True):
-            if (match := _OBJECT.match(name)) is not None and match[1] not in names:
-                yield bytes.fromhex(match[1]), f"{directory}/{name}"
+            if (digest := layout.digest_of(name)) is not None and digest.hex() not in names:
+                yield digest, f"{directory}/{name}"
 
 
 def _names(root: str, directory: str) -> list[str]:

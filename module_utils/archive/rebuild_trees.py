@@ -13,6 +13,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_names import is_name
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_report import Problem, Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_scan import Intact, read
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import inodes_of
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
 
@@ -88,22 +89,10 @@ def problem_of(root: str, directory: str, placed: DiskPlacement, intact: Intact)
     if (placed.parsed.size, placed.parsed.vsize) != (facts.size, facts.vsize):
         told = f"its name says {placed.parsed.size:,} bytes and {placed.parsed.vsize:,} in IMAP, the message has"
         return Problem("placement_wrong", path, f"{told} {facts.size:,} and {facts.vsize:,}")
-    if facts.inode == placed.inode or is_link(root, placed):
+    if facts.inode == placed.inode or placed.inode in inodes_of(root, placed.parsed.digest):
         return None
     try:
         read(root, path, placed.parsed.digest)
     except StoreError:
         return Problem("placement_wrong", path, "it holds another message than its name says")
     return Problem("placement_other", path)
-
-
-def is_link(root: str, placed: DiskPlacement) -> bool:
-    """Whether the placement is one of the files of its object."""
-    copy = 0
-    while True:
-        try:
-            if os.lstat(f"{root}/{layout.object_path(placed.parsed.digest, copy)}").st_ino == placed.inode:
-                return True
-        except FileNotFoundError:
-            return False
-        copy += 1

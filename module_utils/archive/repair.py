@@ -16,7 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_facts import Survey
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Files, Held
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Files
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_heard import refuse_older
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import (
     Asks,
@@ -27,6 +27,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan 
     remaining,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import Held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify import Verification, Wish
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import Report

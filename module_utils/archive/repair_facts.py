@@ -12,7 +12,6 @@ from pathlib import Path
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import Placed
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import Held, held, object_names
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_heard import unheard
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import (
     ROWS,
@@ -22,6 +21,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan 
     Unreadable,
     wanted_of,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import Held, held, object_names
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
 
 _PLACEMENT_KINDS = {"placement_missing", "placement_other", "placement_name", "placement_unknown"}

@@ -9,7 +9,6 @@ others, under a digest of which neither catalog nor ledger has ever heard: objec
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
 import os
 import stat
@@ -19,70 +18,19 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import READ_BYTES, DamagedFrameError, Decompressor
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import READ_BYTES
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import (
+    NO_FILE,
+    Held,
+    held,
+    object_names,
+    open_regular,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import OBJECT_MODE
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written, write_all
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
-# What a disk, or a file system with checksums, says of bytes that are gone.
-_ROTTEN = {errno.EIO, errno.EUCLEAN, errno.EBADMSG}
-# What ``open_regular`` says of what is no file, and of a link.
-_NO_FILE = {errno.EINVAL, errno.ELOOP}
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-# So many inodes of an object may be missing in a row before no more are looked for.
-_GAP = 4
-
-
-class Held(t.NamedTuple):
-    """The whole message that a file holds. ``stored_size`` is that of the file."""
-
-    digest: bytes
-    size: int
-    stored_size: int
-    inode: tuple[int, int]
-
-
-def open_regular(path: Path) -> t.BinaryIO:
-    """Open a file to read; OSError when it is a link or anything else but a file."""
-    descriptor = os.open(path, _READ)
-    # Before open() has it, which refuses a directory under the number of the descriptor, and leaves that open.
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no file", str(path))
-    return t.cast("t.BinaryIO", open(descriptor, "rb", buffering=0))  # noqa: PTH123 - the caller closes it
-
-
-def held(path: Path) -> Held | None:
-    """What a file holds, in bounded memory; None when that is no whole message, for sure. OSError when it cannot be told."""
-    total, size = hashlib.sha256(), 0
-    try:
-        with open_regular(path) as source:
-            facts = os.fstat(source.fileno())
-            for piece in Decompressor().pieces(source):
-                total.update(piece)
-                size += len(piece)
-    except DamagedFrameError:
-        return None
-    except OSError as error:
-        if error.errno in _ROTTEN:
-            return None
-        raise
-    return Held(total.digest(), size, facts.st_size, (facts.st_dev, facts.st_ino))
-
-
-def object_names(root: str, digest: bytes) -> list[str]:
-    """The names of an object that are there, relative to the archive root: the first one first."""
-    found: list[str] = []
-    missing = 0
-    for copy in itertools.count():
-        path = layout.object_path(digest, copy)
-        missing = 0 if os.path.lexists(f"{root}/{path}") else missing + 1
-        if missing > _GAP:
-            return found
-        if not missing:
-            found.append(path)
-    return found
 
 
 class Files:
@@ -235,7 +183,7 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            if error.errno not in _NO_FILE:
+            if error.errno not in NO_FILE:
                 raise
             raise StoreError(f"{self._root}/{path}", "it is no file", "Move it away, then repair again") from error
         if inside is None or inside.digest == comes.digest or self._is_rot(inside, comes):

@@ -73,8 +73,8 @@ class Store:
             _make_directory(Path(root), owner, group, mode)
             for name in layout.SKELETON:
                 _make_directory(Path(root, name), owner, group, mode)
-            for byte in range(256):
-                _make_directory(Path(root, layout.OBJECTS, f"{byte:02x}"), owner, group, mode)
+            for number in range(layout.DIRECTORIES):
+                _make_directory(Path(root, layout.object_dir(number)), owner, group, mode)
             sync_path(f"{root}/{layout.OBJECTS}")
             if not ours:
                 sync_path(str(Path(root).parent))  # its own name

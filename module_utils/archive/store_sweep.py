@@ -9,15 +9,14 @@ copy of it. It stays then.
 from __future__ import annotations
 
 import os
-import re
 import time
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_log, layout, rebuild_trees
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_log, layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import held, inodes_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
@@ -28,7 +27,6 @@ if t.TYPE_CHECKING:
 MARGIN_SECONDS = 120
 # A run is never more than some batches ahead of its commits. More unknown objects than this mean that the catalog is not theirs.
 MOST_UNKNOWN = 100_000
-_OBJECT = re.compile(r"([0-9a-f]{64})(?:\.([0-9]+))?\Z")
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def _unknown_names(names: list[str], directory: str, catalog: Catalog) -> t.Iter
 def _may_be_last(root: str, path: Path) -> bool:
     """Whether a placement is no file of its object, and a message all the same, or something that cannot be read."""
     parsed = layout.parse_placement_name(path.name)
-    if parsed is not None and rebuild_trees.is_link(root, rebuild_trees.DiskPlacement(path.name, parsed, path.lstat().st_ino)):
+    if parsed is not None and path.lstat().st_ino in inodes_of(root, parsed.digest):
         return False
     try:
         return held(path) is not None
@@ -189,9 +187,9 @@ def _recent_objects(objects: Path, since: float | None) -> dict[bytes, list[Path
             continue
         with os.scandir(folder) as entries:
             for entry in entries:
-                match = _OBJECT.match(entry.name)
-                if match is not None and _recent_link(entry, since):
-                    recent.setdefault(bytes.fromhex(match[1]), []).append(Path(entry.path))
+                digest = layout.digest_of(entry.name)
+                if digest is not None and _recent_link(entry, since):
+                    recent.setdefault(digest, []).append(Path(entry.path))
     return recent
 
 

@@ -8,7 +8,6 @@ written is no damage.
 from __future__ import annotations
 
 import json
-import math
 import random
 import re
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, verify_ledger, verify_share
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import DIRECTORIES
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import MEGABYTE, Reporter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.spread import Spread
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
@@ -28,7 +28,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findi
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import Known
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_objects import Directory, look
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import Report
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share import DIRECTORIES, Reading
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share import Reading
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_trees import Rights, Trees, skeleton
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import share
@@ -154,13 +154,12 @@ class Verification:
     ) -> t.Iterator[Directory]:
         """Directories with their rows, read group by group."""
         total = catalog.count_objects()
-        step = max(1, DIRECTORIES // max(1, math.ceil(total / GROUP)))
         likely = self.wish.sample / total if total else 0.0
         drawn = random.Random()  # noqa: S311 - a sample, no secret
-        for first in range(0, DIRECTORIES, step):
-            if not any(number in among for number in range(first, first + step)):
+        for first, end in catalog.object_groups(GROUP):
+            if not any(number in among for number in range(first, end)):
                 continue
-            for each in self._of(catalog, first, min(first + step, DIRECTORIES), rate):
+            for each in self._of(catalog, first, end, rate):
                 if each.number in chosen:
                     yield replace(each, read=None)
                 elif self.wish.only is not None:

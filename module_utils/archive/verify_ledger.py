@@ -106,8 +106,8 @@ class LedgerLook:
         """Every message of the ledger has a row, and every row is in the ledger."""
         if not self.entries:
             return
-        step = max(1, 256 // (1 + self.entries // GROUP))
-        for first in range(0, 256, step):
+        step = max(1, layout.DIRECTORIES // (1 + self.entries // GROUP))
+        for first in range(0, layout.DIRECTORIES, step):
             told = {digest for digest in self._digests(ledger) if first <= digest[0] < first + step}
             rows = {row.digest for row in self.catalog.objects_in(first, first + step)}
             for kind, digests in (("ledger_lost", told - rows), ("ledger_untold", rows - told)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 import typing as t
 from collections import Counter, defaultdict
@@ -21,7 +20,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findi
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 
-_OBJECT = re.compile(r"([0-9a-f]{64})(?:\.([1-9][0-9]*))?\Z")
 # Larger messages are read in pieces, so that memory stays bounded.
 WHOLE = 8 << 20
 
@@ -47,7 +45,7 @@ class Directory:
     @property
     def path(self) -> str:
         """Relative to the archive root."""
-        return f"{layout.OBJECTS}/{self.number:02x}"
+        return layout.object_dir(self.number)
 
 
 @dataclass
@@ -105,11 +103,11 @@ class _Look:
         except (FileNotFoundError, NotADirectoryError):
             return []  # which is told with the skeleton
         for name in names:
-            match = _OBJECT.match(name)
-            if match is None or int(name[:2], 16) != self._directory.number:
+            digest = layout.digest_of(name)
+            if digest is None or digest[0] != self._directory.number:
                 foreign.append(name)
             else:
-                self._copies[bytes.fromhex(match[1])].append(name)
+                self._copies[digest].append(name)
         return foreign
 
     def _object(self, digest: bytes, row: ObjectRow | None) -> None:

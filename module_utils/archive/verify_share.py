@@ -10,8 +10,9 @@ import math
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import DIRECTORIES
+
 DAY = 86_400
-DIRECTORIES = 256
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class Reading:
     def from_data(cls, data: t.Any) -> Reading:
         """What a file says; whatever cannot be read counts as never."""
         try:
-            read = {int(name, 16): int(at) for name, at in data["read"].items()}
-            return cls(int(data["began"]), int(data["last"]), {number: at for number, at in read.items() if 0 <= number < 256})
+            told = {int(name, 16): int(at) for name, at in data["read"].items()}
+            read = {number: at for number, at in told.items() if 0 <= number < DIRECTORIES}
+            return cls(int(data["began"]), int(data["last"]), read)
         except (KeyError, TypeError, ValueError, AttributeError):
             return cls()
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_verify import FolderRow
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import inodes_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share import DIRECTORIES
 
 OTHERS_WRITE, GROUP_WRITES = 0o002, 0o020
 # What the root holds; what an unfinished write of a small file leaves ends with .tmp.
@@ -55,7 +55,7 @@ class Rights:
 def skeleton(root: str, rights: Rights) -> list[Finding]:
     """Directories that are not there, or that others may change; files that do not belong into them."""
     found: list[Finding] = []
-    buckets = {f"{number:02x}" for number in range(DIRECTORIES)}
+    buckets = {f"{number:02x}" for number in range(layout.DIRECTORIES)}
     for name in (".", *layout.SKELETON, *(f"{layout.OBJECTS}/{bucket}" for bucket in sorted(buckets))):
         path = Path(root, name)
         if not path.is_dir():
@@ -157,15 +157,12 @@ class Trees:
 
     def _is_object(self, digest: bytes, inode: int) -> bool:
         """Whether the inode is one of the object's; an object without a file is told of elsewhere."""
-        copy = 0
-        while True:
-            try:
-                facts = os.lstat(f"{self.root}/{layout.object_path(digest, copy)}")
-            except (FileNotFoundError, NotADirectoryError):
-                return copy == 0
-            if facts.st_ino == inode:
+        missing = True
+        for known in inodes_of(self.root, digest):
+            if known == inode:
                 return True
-            copy += 1
+            missing = False
+        return missing
 
     def _find(self, kind: str, subject: str, detail: str = "") -> None:
         self.findings.append(Finding(kind, subject, detail))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, verify
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import held
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
 from tests.unit.module_utils.archive.format_fixtures import MEMORY
 from tests.unit.module_utils.archive.rebuild_scene import ALICE, BOB

@@ -15,8 +15,8 @@ from pathlib import Path
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair import Repair, Repaired
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import Asks
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import held
 from tests.unit.module_utils.archive.format_fixtures import BARE, CRLF
 
 

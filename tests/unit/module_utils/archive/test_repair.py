@@ -15,9 +15,9 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, spread, verify
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import Batch, ObjectRow
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import Compressor
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, StoreError
 from tests.unit.module_utils.archive.format_fixtures import BARE, CRLF, USER, Archive

@@ -15,8 +15,8 @@ import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, spread, verify
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import held
 from tests.unit.module_utils.archive.format_fixtures import BARE, CRLF, USER, Archive
 from tests.unit.module_utils.archive.repair_scene import Inline, copied, repaired, waiting, whole
 from tests.unit.module_utils.archive.store_fixtures import object_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import repair_module, spread, verify
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_files import held
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import held
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from tests.unit.module_utils.archive.format_fixtures import Archive
 from tests.unit.module_utils.archive.repair_scene import Inline, copied, kinds, repaired

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share import DAY, DIRECTORIES, Reading, due
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import DIRECTORIES
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share import DAY, Reading, due
 
 START = 1_700_000_000
 
