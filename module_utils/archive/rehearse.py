@@ -204,9 +204,10 @@ def _fetch(source: Source, scratch: Scratch, report: Rehearsal) -> None:
         digest = hashlib.sha256(body).digest()
         one = next((each for each in waiting if each.digest == digest), waiting[0] if waiting else None)
         if one is None:
-            raise ImapError(
-                scratch.name, "the folder holds more messages than were put in", "Rehearse again; nobody else may use it"
-            )
+            scratch.made = False  # so that nobody's mail goes with it
+            cause = "the folder holds more messages than were put in, so it is not removed"
+            remedy = "Take out what is not of the rehearsal, remove the folder by hand, rehearse again"
+            raise ImapError(scratch.name, cause, remedy)
         waiting.remove(one)
         report.dates_changed += came.internaldate != one.date
         report.tell(one.digest, Came.SAME if digest == one.digest else compare(source.read(one.digest), body))
@@ -215,7 +216,9 @@ def _fetch(source: Source, scratch: Scratch, report: Rehearsal) -> None:
 
 
 def _remove(wish: Wish, scratch: Scratch, report: Rehearsal, *, usable: bool) -> None:
-    """Remove the folder; over a new connection when the first one is lost."""
+    """Remove the folder that was made; over a new connection when the first one is lost."""
+    if not scratch.made:
+        return
     if usable:
         left = scratch.remove()
     else:

@@ -222,6 +222,20 @@ def test_what_cannot_be_asked_for_is_told(archive: Archive, name: str) -> None:
     assert told in result["msg"]
 
 
+def test_a_checkpoint_that_is_newer_than_that_of_the_archive_waits_for_the_next_run(archive: Archive) -> None:
+    archive.run(ledger=SIGNED)
+    older = (archive.root / "evidence/checkpoint").read_bytes()
+    archive.servers.folder("mail1", ALICE).add(mail(3))
+    kept = archive.run(ledger=SIGNED).checkpoint
+    (archive.root / "evidence/checkpoint").write_bytes(older)
+    result = run_module(archive_proof.main, root=str(archive.root), since=kept)
+    sizes = [note.splitlines()[1] for note in (kept, older.decode())]
+    told = f"since: it has {sizes[0]} entries, but the newest checkpoint of the archive only {sizes[1]}"
+    assert (result["failed"], result["msg"]) == (True, f"{told}. Run archive_run: it signs a checkpoint at its end.")
+    archive.run(ledger=SIGNED)
+    assert not run_module(archive_proof.main, root=str(archive.root), since=kept)["failed"]
+
+
 def test_nothing_is_written_into_the_archive_nor_of_a_damaged_message(archive: Archive, tmp_path: Path) -> None:
     archive.run(ledger=SIGNED)
     before = tree(archive.root)

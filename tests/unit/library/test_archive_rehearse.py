@@ -16,6 +16,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import Fetched
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import Result
 from ansible_collections.mailops.kerio.plugins.modules import archive_rehearse
+from tests.faults import imap_script, imap_server
+from tests.faults.imap_server import ImapServer
 from tests.play.trees import tree
 from tests.unit.library.module_run import run_module
 from tests.unit.module_utils.archive.engine_fake import Archive, alices, mail
@@ -191,6 +193,20 @@ def test_a_folder_that_exists_is_refused_and_stays(archive: Archive, server: Ser
     server.folders[MADE] = [(b"somebody's", 0)]
     result = rehearsed(archive.root)
     assert (result["failed"], server.folders[MADE]) == (True, [(b"somebody's", 0)])
+
+
+def test_a_folder_into_which_somebody_else_puts_mail_is_not_removed_with_it(archive: Archive) -> None:
+    foreign = b"Subject: mine\r\n\r\n"
+    with ImapServer() as imap:
+        imap.state.folder("scratch")
+        put = imap_script.before(lambda _command: imap.state.folder("scratch", MADE).add(foreign))
+        imap.script.on("EXAMINE", put, times=1)
+        result = rehearsed(archive.root, host=imap_server.HOST, port=imap.port, access="IMAP", password=imap_server.PASSWORD)
+        held = {raw: [one.body[:] for one in folder.messages] for raw, folder in imap.state.mailboxes["scratch"].items()}
+    cause = "the folder holds more messages than were put in, so it is not removed"
+    remedy = "Take out what is not of the rehearsal, remove the folder by hand, rehearse again"
+    assert (result["failed"], result["msg"]) == (True, f"{MADE}: {cause}. {remedy}.")
+    assert (held[b"INBOX"], len(held[MADE.encode()]), foreign in held[MADE.encode()]) == ([], 6, True)
 
 
 @pytest.mark.usefixtures("server")

@@ -244,7 +244,9 @@ def test_nothing_is_signed_in_the_name_of_another_ledger(archive: Archive, serve
     )
     servers.folder("mail1", ALICE).add(mail(8))
     report = archive.run(ledger=SIGNED)
-    assert "a checkpoint is of another.example.com/srv" in report.ledger_problem
+    cause = f"it is the ledger {ORIGIN}, a checkpoint is of another.example.com/srv"
+    remedy = "Give each archive its own checkpoints, and find out who changed the one in it"
+    assert report.ledger_problem == f"{archive.root}/evidence: {cause}. {remedy}."
     assert (report.checkpoint, report.outcome, report.accounts().new) == ("", "problems", 1)
     assert "another" in path.read_text() and "\N{EM DASH}" not in path.read_text()
 
