@@ -59,11 +59,18 @@ receipts:
   type: dict
   sample: {deleted: 0, planned: 0}
 unknown_addresses:
-  description: Addresses of left messages that no archive user has, the most frequent first, at most 200.
+  description:
+    - Addresses of left messages that no archive user has, the most frequent first, at most 200; C(unknown_addresses_count) are
+      all of them.
   returned: success
   type: list
   elements: dict
   sample: [{address: carol@example.com, messages: 12}]
+unknown_addresses_count:
+  description: How many they are.
+  returned: success
+  type: int
+  sample: 1
 failed_messages:
   description:
     - Messages that could not be archived, those in quarantine first, at most 200; RV(states) counts all of them. C(state) is

@@ -53,6 +53,7 @@ def read(root: str, runs: int, reserve: int) -> tuple[dict[str, t.Any], Forecast
             "unknown_addresses": [
                 {"address": address, "messages": count} for address, count in unknown.most_common(LISTED_ADDRESSES)
             ],
+            "unknown_addresses_count": len(unknown),
             "failed_messages": [_stuck(one) for one in catalog.stuck_messages(LISTED_MESSAGES)],
             "mailboxes": [one.as_data() for one in catalog.mailbox_passes()],
             **_unmatched(catalog),

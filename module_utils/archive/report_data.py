@@ -7,7 +7,9 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import DAY
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_types import MULTIPLE
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.report_words import outcome
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import LISTED_ADDRESSES
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.stuck_text import told_of
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.arguments import UNENCRYPTED, UNVERIFIED
 
@@ -22,10 +24,12 @@ UNVERIFIED_API = (
     "The certificate of the administration of {} is not verified (kerio_connect_validate_certs is false): anybody between can"
     " read the administrator's password"
 )
+# What makes a mailbox one to look at, beside a message in quarantine that nobody knows of, and a folder that could not be read.
+TROUBLE = ("error", "blocked", "failed")
 NO_USER = "is an account of the server and no archive user: excluded, or outside the scope of the archive users"
 _KEY = ("server", "mailbox", "folder", "uidvalidity", "uid")
-# What somebody should look at; the other lists are for information.
-ATTENTION = ("failed_messages", "stale", "unknown_addresses", "insecure", "warnings")
+# What a server's mailboxes are told with.
+_READ = ("mailboxes", "troubled", "new", "known", "bytes")
 
 
 def report_of(facts: Data, stale_days: int) -> Data:
@@ -42,6 +46,9 @@ def report_of(facts: Data, stale_days: int) -> Data:
     if facts["playbook"] != "site":  # which looks at no server
         servers = {name: one for name, one in servers.items() if one["failures"] or one["insecure"]}
     hosts = {name: _archive_host(one, finished, stale_days) for name, one in (facts.get("archive_hosts") or {}).items()}
+    read = _by_server(hosts)
+    for name, server in servers.items():
+        server.update(read.get((facts["servers"][name]).get("name") or name, dict.fromkeys(_READ, 0)))
     insecure = {text for server in servers.values() for text in server["insecure"]}
     for host in hosts.values():
         host["warnings"] = [text for text in host["warnings"] if text not in insecure]
@@ -51,7 +58,7 @@ def report_of(facts: Data, stale_days: int) -> Data:
         "version": VERSION,
         **head,
         "stale_days": stale_days,
-        "outcome": _outcome(counts),
+        "outcome": outcome(counts),
         "counts": counts,
         "servers": servers,
         "archive_hosts": hosts,
@@ -86,37 +93,57 @@ def _archive_host(facts: Data, finished: int, stale_days: int) -> Data:
     # In check mode, or when nothing was archived, nobody has asked the archive.
     archive = {key: value for key, value in archive.items() if key in _ARCHIVE}
     stuck = _with_acknowledged(archive.pop("failed_messages", []), facts.get("acknowledged") or [])
+    quiet = _quiet(stuck)
+    unknown, unknown_count = archive.pop("unknown_addresses", None), archive.pop("unknown_addresses_count", 0)
+    unknown = unknown or _unknown(profiles)
+    unknown_count = max(len(unknown), unknown_count, *(profile.get("unknown_address_count", 0) for profile in profiles), 0)
+    state = _state(facts)
     return {
-        **_state(facts),
+        **state,
+        "message_failures": told_of(state["failures"], [one for one in stuck if not one["acknowledged"]]),
         **told,
         "holder": result.get("holder") or "",
         "run": run,
-        "profiles": [_profile(profile) for profile in profiles],
+        "profiles": [_profile(profile, quiet) for profile in profiles],
         "warnings": [str(text) for text in result.get("warnings") or []],
         "growth": [_grown(one) for one in reversed(runs[:RUNS])],
         "archive": archive,
         "failed_messages": stuck,
         "failed_messages_count": _waiting(stuck, archive.get("states", {})),
-        "unknown_addresses": archive.pop("unknown_addresses", None) or _unknown(profiles),
+        "unknown_addresses": unknown,
+        "unknown_addresses_count": unknown_count,
         "stale": _stale(archive.get("mailboxes", []), finished, stale_days),
         **_unmatched(archive, facts.get("users") or {}),
     }
 
 
 _ARCHIVE = (
-    *("totals", "states", "receipts", "unknown_addresses", "failed_messages", "mailboxes"),
+    *("totals", "states", "receipts", "unknown_addresses", "unknown_addresses_count", "failed_messages", "mailboxes"),
     *("users_without_mailbox", "users_without_mailbox_count", "mailboxes_without_user", "mailboxes_without_user_count"),
 )
 
 
-def _profile(profile: Data) -> Data:
-    return {**profile, "mailboxes": [_mailbox(one) for one in profile.get("mailboxes") or []]}
+def _profile(profile: Data, quiet: t.Container[tuple[str, str]]) -> Data:
+    return {**profile, "mailboxes": [_mailbox(one, quiet) for one in profile.get("mailboxes") or []]}
 
 
-def _mailbox(mailbox: Data) -> Data:
+def _mailbox(mailbox: Data, quiet: t.Container[tuple[str, str]]) -> Data:
     folders = mailbox.get("folders") or []
     told = [_without_zeros(one) for one in folders if any(map(one.get, EVENTS))]
-    return {**mailbox, "folders": told, "folders_count": len(folders)}
+    quarantined = mailbox.get("quarantined") and (mailbox["server"], mailbox["mailbox"]) not in quiet
+    troubled = quarantined or any(map(mailbox.get, TROUBLE)) or any(one.get("error") for one in told)
+    return {**mailbox, "folders": told, "folders_count": len(folders), "troubled": bool(troubled)}
+
+
+def _by_server(hosts: dict[str, Data]) -> dict[str, Data]:
+    """What was read of each server by all archive hosts, by the name that profiles know it by."""
+    found: dict[str, Data] = {}
+    for mailbox in (one for host in hosts.values() for profile in host["profiles"] for one in profile["mailboxes"]):
+        server = found.setdefault(mailbox["server"], dict.fromkeys(_READ, 0))
+        server["mailboxes"] += 1
+        for key in _READ[1:]:
+            server[key] += mailbox[key]
+    return found
 
 
 def _without_zeros(folder: Data) -> Data:
@@ -132,8 +159,22 @@ def _grown(run: Data) -> Data:
 
 
 def _with_acknowledged(messages: t.Sequence[Data], acknowledged: t.Sequence[Data]) -> list[Data]:
-    known = {tuple(str(one.get(key)) for key in _KEY) for one in acknowledged if isinstance(one, dict)}
-    return [{**one, "acknowledged": tuple(str(one[key]) for key in _KEY) in known} for one in messages]
+    known = {_key(one) for one in acknowledged if isinstance(one, dict)}
+    return [{**one, "acknowledged": one["state"] == "quarantined" and _key(one) in known} for one in messages]
+
+
+def _key(message: Data) -> tuple[str, ...]:
+    """What tells a message, however the operator wrote the address."""
+    return tuple(str(message.get(key)).lower() if key == "mailbox" else str(message.get(key)) for key in _KEY)
+
+
+def _quiet(stuck: t.Iterable[Data]) -> set[tuple[str, str]]:
+    """The mailboxes of which the operator knows all messages that could not be archived."""
+    quiet: set[tuple[str, str]] = set()
+    loud: set[tuple[str, str]] = set()
+    for one in stuck:
+        (quiet if one["acknowledged"] else loud).add((one["server"], one["mailbox"]))
+    return quiet - loud
 
 
 def _waiting(listed: t.Sequence[Data], states: Data) -> int:
@@ -190,7 +231,7 @@ def _counts(servers: dict[str, Data], hosts: dict[str, Data]) -> Data:
 
     read = [len(profile["mailboxes"]) for host in hosts.values() for profile in host["profiles"]]
     known = [len(host["archive"].get("mailboxes", [])) for host in hosts.values()]
-    counted = ("failed_messages", "users_without_mailbox", "mailboxes_without_user")
+    counted = ("failed_messages", "unknown_addresses", "users_without_mailbox", "mailboxes_without_user")
     return {
         "servers": _by_state(servers),
         "archive_hosts": _by_state(hosts),
@@ -198,7 +239,7 @@ def _counts(servers: dict[str, Data], hosts: dict[str, Data]) -> Data:
         **{key: total(key, lambda host: host["run"]) for key in ("new", "copies", "known", "deleted", "bytes")},
         "mailboxes": sum(read) if any(host["run"] for host in hosts.values()) else sum(known),
         **{key: total(f"{key}_count", lambda host: host) for key in counted},
-        **{key: listed(key) for key in ("stale", "unknown_addresses", "warnings")},
+        **{key: listed(key) for key in ("stale", "warnings")},
         "insecure": sum(len(server["insecure"]) for server in servers.values()),
         **{key: total(key, lambda host: host["archive"].get("totals", {})) for key in ("objects", "users")},
     }
@@ -208,38 +249,3 @@ def _by_state(hosts: dict[str, Data]) -> Data:
     failed = sum(1 for host in hosts.values() if host["failures"])
     changed = sum(1 for host in hosts.values() if host["changed"] and not host["failures"])
     return {"all": len(hosts), "failed": failed, "changed": changed, "ok": len(hosts) - failed - changed}
-
-
-def _outcome(counts: Data) -> str:
-    if counts["failures"]:
-        return "failed"
-    return "attention" if any(map(counts.__getitem__, ATTENTION)) else "ok"
-
-
-def worth_a_mail(report: Data, when: str) -> bool:
-    """Whether a mail is due: ``always``, on ``failures``, or on ``changes``, of which a failure is one."""
-    counts = report["counts"]
-    changed = any(counts[kind]["changed"] for kind in ("servers", "archive_hosts")) or counts["new"] or counts["deleted"]
-    return when == "always" or report["outcome"] == "failed" or (when == "changes" and bool(changed))
-
-
-def sentence(report: Data) -> str:
-    """The outcome in a line."""
-    counts = report["counts"]
-    kinds = [(counts[kind], noun) for kind, noun in (("servers", "server"), ("archive_hosts", "archive host"))]
-    failed = [f"{count['failed']:,} of {_many(count['all'], noun)}" for count, noun in kinds if count["failed"]]
-    fine = [_many(count["all"], noun) for count, noun in kinds[report["playbook"] != "site" :] if count["all"]]
-    head = f"{' and '.join(failed)} failed" if failed else f"{' and '.join(fine) or 'no host'} ok"
-    return f"{head}, {_archived(report)}"
-
-
-def _archived(report: Data) -> str:
-    counts = report["counts"]
-    if not any(host["run"] for host in report["archive_hosts"].values()):
-        return f"{_many(counts['objects'], 'message')} in the archive"
-    verb = "would be archived" if report["check"] else "archived"
-    return f"{_many(counts['new'], 'new message')} {verb}" if counts["new"] else f"nothing new {verb}"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

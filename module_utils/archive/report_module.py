@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import report_data, report_mail, report_page
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import report_data, report_mail, report_page, report_words
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, InputError, StoreError
 
 Data = dict[str, t.Any]
@@ -39,7 +39,7 @@ def declare(params: Data, check_mode: bool) -> Data:
         except ArchiveToolError as error:
             errors.append({"output": output.subject, "message": str(error), **error.as_result()})
     done = [text for text in told if text]
-    sentence = report_data.sentence(report)
+    sentence = report_words.sentence(report)
     return {
         "changed": bool(done),
         "msg": " ".join(error["message"] for error in errors) or "; ".join([sentence, *done]),
@@ -107,11 +107,11 @@ def _replace(target: Path, data: bytes) -> None:
 
 def _mail(mailing: report_mail.Mailing, params: Data, report: Data, check_mode: bool) -> str:
     mailing.refuse()
-    if not report_data.worth_a_mail(report, params["mail"]["when"]):
+    if not report_words.worth_a_mail(report, params["mail"]["when"]):
         return ""
     page = report_page.render(report, _template(params))
-    sentence = report_data.sentence(report)
-    mail = report_mail.message(mailing, sentence, f"{params['summary'] or sentence}\n", page)
+    text = report_words.mail_text(report, params["summary"] or "")
+    mail = report_mail.message(mailing, report_words.sentence(report), text, page)
     if not check_mode:
         report_mail.send(mailing, mail)
     return SENT.format(", ".join(mailing.to))

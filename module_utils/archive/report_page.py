@@ -8,7 +8,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import report_data
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import report_words
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.report_chart import (
     GAP,
     HEIGHT,
@@ -22,6 +22,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 
 try:
     import jinja2
+    import markupsafe
 except ImportError:  # told by render
     HAS_JINJA2 = False
 else:
@@ -35,7 +36,8 @@ MOST_FOLDERS = 10_000
 # What a page must not have, whatever a server calls its folders: control characters, halves of surrogate pairs, and what turns
 # the direction of the text around it.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-TROUBLE = ("error", "failed", "quarantined")
+_LONG_WORD = re.compile(r"\S{20,}")
+_JOINT = re.compile(r"(?<=\w)(?=[.:/]\w)|(?<=@)(?=\w)")
 _HAPPENED = ("new", "copies", "left", "gone", "deleted", "folders")
 
 
@@ -64,12 +66,19 @@ def render(report: Data, template: str) -> str:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        count=count_text, size=size_text, duration=time_text, moment=moment_text, day=day_text, pointer=pointer
+        breakable=breakable,
+        count=count_text,
+        size=size_text,
+        duration=time_text,
+        moment=moment_text,
+        day=day_text,
+        pointer=pointer,
     )
-    view = {"report": printable(report), "sentence": report_data.sentence(report), "shown": SHOWN, "budget": _Budget()}
-    helpers = {"rows": rows, "charts": charts, "SLOT": SLOT, "GAP": GAP, "HEIGHT": HEIGHT, "LEAST_SLOTS": LEAST_SLOTS}
+    view = {"report": printable(report), "sentence": report_words.sentence(report), "shown": SHOWN, "budget": _Budget()}
+    helpers = {one.__name__: one for one in (rows, charts, failing, causes, by_server, waiting, insecure, in_order)}
+    sizes = {"SLOT": SLOT, "GAP": GAP, "HEIGHT": HEIGHT, "LEAST_SLOTS": LEAST_SLOTS}
     try:
-        return environment.get_template(path.name).render(**view, **helpers)
+        return environment.get_template(path.name).render(**view, **helpers, **sizes)
     except (jinja2.TemplateError, OSError) as error:
         raise InputError(template, f"the page cannot be made of it: {error}", "Give the template of this release") from error
 
@@ -90,14 +99,57 @@ def rows(mailboxes: t.Sequence[Data]) -> Rows:
     """The mailboxes in the order in which somebody wants to see them."""
     found = Rows([], [], [])
     for index, mailbox in enumerate(mailboxes):
-        trouble, happened = (any(map(mailbox.get, keys)) for keys in (TROUBLE, _HAPPENED))
-        (found.trouble if trouble else found.happened if happened else found.quiet).append(Row(index, mailbox))
+        happened = any(map(mailbox.get, _HAPPENED))
+        (found.trouble if mailbox["troubled"] else found.happened if happened else found.quiet).append(Row(index, mailbox))
+    # Many that were not tried because of their server say less than one that has a cause of its own.
+    found.trouble.sort(key=lambda row: bool(row.value.get("blocked")))
     return found
+
+
+def failing(report: Data) -> list[tuple[str, str, Data]]:
+    """The hosts that failed, those first without which others fail: (``servers`` or ``archive_hosts``, name, host)."""
+    kinds = ("servers", "archive_hosts")
+    return [(kind, name, host) for kind in kinds for name, host in report[kind].items() if host["failures"]]
+
+
+def causes(host: Data) -> list[tuple[int, str]]:
+    """The failures of a host, each with its place, but for those that a list of messages says more of."""
+    return [(place, text) for place, text in enumerate(host["failures"]) if place not in host.get("message_failures", ())]
+
+
+def by_server(entries: t.Sequence[Data]) -> dict[str, list[Row]]:
+    """The entries of a list by their server, servers and entries in the order of the list."""
+    found: dict[str, list[Row]] = {}
+    for index, entry in enumerate(entries):
+        found.setdefault(entry["server"], []).append(Row(index, entry))
+    return found
+
+
+def waiting(host: Data) -> list[Row]:
+    """The messages that could not be archived and that nobody knows of."""
+    return [Row(index, one) for index, one in enumerate(host["failed_messages"]) if not one["acknowledged"]]
+
+
+def insecure(servers: t.Mapping[str, Data]) -> list[tuple[str, int, str]]:
+    """All insecure options: the server, the place in its list, and the text."""
+    return [(name, place, text) for name, server in servers.items() for place, text in enumerate(server["insecure"])]
+
+
+def in_order(servers: t.Mapping[str, Data]) -> list[tuple[str, Data]]:
+    """The servers, those first with which something is wrong, then those that were changed."""
+    return sorted(servers.items(), key=lambda one: (not one[1]["failures"], not one[1]["troubled"], not one[1]["changed"]))
 
 
 def charts(runs: t.Sequence[Data]) -> list[Chart]:
     """The charts of an archive."""
     return [chart(runs, key) for key in ("objects", "stored_bytes")]
+
+
+def breakable(text: str) -> str:
+    """The text as HTML, in which an address or a path that is longer than a line may break at its dots and slashes."""
+    escaped = str(markupsafe.escape(text))
+    broken = _LONG_WORD.sub(lambda word: _JOINT.sub("<wbr>", word[0]), escaped)
+    return markupsafe.Markup(broken)  # noqa: S704 - it was escaped above
 
 
 def count_text(number: int) -> str:

@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import info_people, report_chart, report_data
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import info_people, report_chart, report_data, stuck_text
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mailboxes import MailboxPass
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
@@ -114,20 +114,47 @@ def test_an_axis_ends_at_a_number_that_can_be_halved_and_read(most: int, top: in
     assert report_chart.axis_top(most) == top
 
 
-@pytest.mark.parametrize(
-    ("new", "check", "failed", "expected"),
-    [
-        (1, False, [], "2 servers and 1 archive host ok, 1 new message archived"),
-        (1234, True, [], "2 servers and 1 archive host ok, 1,234 new messages would be archived"),
-        (0, False, [], "2 servers and 1 archive host ok, nothing new archived"),
-        (5, False, ["a"], "1 of 2 servers failed, 5 new messages archived"),
-        (0, False, ["a", "b", "c"], "2 of 2 servers and 1 of 1 archive host failed, nothing new archived"),
-    ],
-)
-def test_the_outcome_in_a_line(new: int, check: bool, failed: list[str], expected: str) -> None:
-    states = {name: {**FINE, "failures": ["down"] if name in failed else []} for name in ("a", "b", "c")}
-    hosts = {"c": {**states.pop("c"), "result": {"run": {"new": new}}}}
-    assert report_data.sentence(report(check=check, servers=states, archive_hosts=hosts)) == expected
+def box(name: str, server: str = "mail1", **more: t.Any) -> Data:
+    """A mailbox of a run."""
+    figures = dict.fromkeys(("new", "known", "bytes", "failed", "quarantined"), 0)
+    return {"server": server, "mailbox": f"{name}@example.com", "error": "", "blocked": False, **figures, "folders": [], **more}
+
+
+def test_what_was_read_of_a_server_is_the_sum_over_archive_hosts_by_the_name_that_profiles_have() -> None:
+    one = [box("alice", new=3, known=7, bytes=10), box("bob", new=1, error="closed"), box("carol", "mail2", blocked=True)]
+    other = [box("dora", new=10, folders=[{"name": "INBOX", "error": "NO"}]), box("erik", failed=1)]
+    hosts = {name: {**FINE, "result": {"profiles": [{"mailboxes": boxes}]}} for name, boxes in (("a", one), ("b", other))}
+    servers = report(servers={"x": {**FINE, "name": "mail1"}, "mail2": FINE, "mail3": FINE}, archive_hosts=hosts)["servers"]
+    keys = ("mailboxes", "troubled", "new", "known", "bytes")
+    figures = {name: [server[key] for key in keys] for name, server in servers.items()}
+    assert figures == {"x": [4, 3, 14, 7, 10], "mail2": [1, 1, 0, 0, 0], "mail3": [0, 0, 0, 0, 0]}
+
+
+def test_a_mailbox_is_quiet_when_all_its_messages_in_quarantine_are_known() -> None:
+    stuck = [{**UID_7, "state": "quarantined"}, {**UID_7, "mailbox": "bob@example.com", "state": "quarantined"}]
+    stuck.append({**UID_7, "mailbox": "bob@example.com", "uid": 8, "state": "quarantined"})
+    profiles = [{"mailboxes": [box("alice", quarantined=1), box("bob", quarantined=2)]}]
+    known = [{**UID_7, "mailbox": "Alice@example.com"}, {**UID_7, "mailbox": "bob@example.com"}]
+    found = keeper(archive={"failed_messages": stuck}, result={"profiles": profiles}, acknowledged=known)
+    assert [one["troubled"] for one in found["profiles"][0]["mailboxes"]] == [False, True]
+
+
+def test_failures_that_say_no_more_than_the_list_of_messages_are_marked() -> None:
+    where = "mail1 alice@example.com INBOX: "
+    texts = ["down", where + stuck_text.quarantined(1, 7, 5, "NO", "x"), where + stuck_text.quarantined(1, 8, 5, "NO", "x")]
+    messages = [{**UID_7, "state": "quarantined"}, {**UID_7, "uid": 8, "state": "quarantined"}]
+    archive = {"failed_messages": messages}
+    assert keeper(failures=texts, archive=archive)["message_failures"] == [1, 2]
+    # The list does not show one that is acknowledged; a failure of the same run still names it.
+    assert keeper(failures=texts, archive=archive, acknowledged=[UID_7])["message_failures"] == [2]
+
+
+def test_all_unknown_addresses_are_counted_though_not_all_are_listed() -> None:
+    listed = [{"address": "x@example.com", "messages": 2}]
+    assert keeper(archive={"unknown_addresses": listed, "unknown_addresses_count": 900})["unknown_addresses_count"] == 900
+    profile = {"mailboxes": [], "unknown_addresses": listed, "unknown_address_count": 700}
+    found = report(archive_hosts={"a": {**FINE, "result": {"profiles": [profile]}}})
+    assert found["counts"]["unknown_addresses"] == 700
 
 
 def test_a_look_at_no_archive_is_not_well() -> None:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import itertools
 import re
 import typing as t
+from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pytest
 from html5lib.html5parser import ParseError
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import report_data, report_page
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import report_data, report_page, report_words
 from tests.unit.module_utils.archive.page_reader import Reader, parse, text_of
 from tests.unit.module_utils.archive.report_scene import FINE, NOW, ODD, TEMPLATE, Facts, archive_of, crowd, facts_of
 
@@ -26,7 +27,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
 
 def read(facts: Facts) -> tuple[Reader, Data]:
     report = report_data.report_of(facts, 3)
-    return Reader(report_page.render(report, TEMPLATE), report, report_data.sentence(report)), report
+    return Reader(report_page.render(report, TEMPLATE), report, report_words.sentence(report)), report
 
 
 def empty(**more: t.Any) -> Facts:
@@ -45,7 +46,13 @@ def test_every_figure_and_name_is_that_of_the_json(facts: Facts) -> None:
     assert [one["mailbox"] for one in host["mailboxes_without_user"]] == ["spam@example.com"]
     assert {one["address"] for one in host["unknown_addresses"]} >= {"x@example.com", "y@example.org"}
     assert journal["left"] == 2
-    wanted = {f"{KEEPER}/failures/{place}" for place in range(len(host["failures"]))}
+    # What the list of messages says more of is not told twice.
+    (again,) = host["message_failures"]
+    assert "could not be archived" in host["failures"][again] and f"{KEEPER}/failures/{again}" not in page.shown
+    wanted = {f"{KEEPER}/failures/{place}" for place in range(len(host["failures"])) if place != again}
+    wanted |= {f"{KEEPER}/message_failures", "/counts/insecure"}
+    wanted |= {f"/servers/mail{number}/{key}" for number in (1, 2, 3) for key in ("mailboxes", "new", "bytes")}
+    wanted |= {"/servers/mail1/troubled"}
     wanted |= {f"{KEEPER}/growth/{place}/{key}" for place in range(3) for key in ("objects", "stored_bytes", "started")}
     wanted |= {f"{KEEPER}/unknown_addresses/{place}/messages" for place in range(2)}
     wanted |= {f"{KEEPER}/{key}/0/why" for key in ("users_without_mailbox", "mailboxes_without_user")}
@@ -105,8 +112,12 @@ def test_keyboard_and_screen_reader_find_their_way(facts: Facts) -> None:
         if element.tag == "svg":
             assert element.get("role") == "img" and element.get("aria-label")
     assert page.tree.get("lang") == "en"
-    (skip,) = [element for element in elements if element.tag == "a"]
-    assert str(skip.get("href")).removeprefix("#") in ids
+    links = [str(element.get("href")) for element in elements if element.tag == "a"]
+    assert links[0] == "#main" and set(links) > {"#look", "#people", "#growth", "#servers", "#archives"}
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    # What scrolls can be reached by keyboard, and says what it is.
+    scrolling = [element for element in elements if element.get("class") == "scroll"]
+    assert scrolling and all(element.get("tabindex") == "0" and element.get("aria-label") for element in scrolling)
 
 
 def test_trouble_comes_first(facts: Facts) -> None:
@@ -142,41 +153,110 @@ def test_bars_are_as_high_as_their_axis_says(facts: Facts) -> None:
     assert {run["outcome"] for run in runs} == {"ok", "problems"}
 
 
-def test_long_lists_fold_and_a_big_page_stays_small(facts: Facts) -> None:
+def entries(element: Element) -> int:
+    """How many of something an element holds: hosts, rows of a table, or items of a list, but for those within others."""
+    for tag, name in (("div", "data-at"), ("tr", "data-at"), ("li", "")):
+        found = [one for one in element.iter(tag) if not name or one.get(name)]
+        if found:
+            inner = {id(child) for one in found for child in one.iter() if child is not one}
+            return sum(id(one) not in inner for one in found)
+    return 0
+
+
+def crowded(facts: Facts) -> Facts:
+    """150 mailboxes, and more of everything that there is a list of than a page shows at once."""
     many = crowd(facts, 150, 3)
     host = many["archive_hosts"]["archive1.example.com"]
-    host = {**host, "failures": [f"failure {number}" for number in range(45)]}
-    page, _ = read({**many, "archive_hosts": {"archive1.example.com": host}})
+    passes = [
+        {**one, "succeeded": NOW - 9 * 86_400, "server": f"mail{place % 2}"}
+        for place, one in enumerate(host["archive"]["mailboxes"])
+    ]
+    unknown = [{"address": f"x{number}@example.org", "messages": number} for number in range(130)]
+    archive = {**host["archive"], "mailboxes": passes, "unknown_addresses": unknown, "unknown_addresses_count": 500}
+    host = {**host, "failures": [f"failure {number}" for number in range(45)], "archive": archive}
+    servers = {f"m{number}": {**FINE, "failures": ["down"], "access": "IMAP", "api_verified": False} for number in range(40)}
+    return {**many, "servers": servers, "archive_hosts": {"archive1.example.com": host}}
+
+
+def test_long_lists_fold_and_say_how_many_they_have(facts: Facts) -> None:
+    page, report = read(crowded(facts))
     assert page.wrong == []
-    folded = [element for element in page.tree.iter("details") if list(element[0].iter("span")) and "data-more" in span(element)]
-    assert folded
+    folded = [element for element in page.tree.iter("details") if "data-more" in next(element[0].iter("span"), element).attrib]
     for element in folded:
-        rows = [one for one in element.iter() if one.tag == "tr" and one.get("data-at")]
-        rows = rows or [one for one in element.iter("li") if not one.get("data-at", "").startswith("folders")]
-        assert text_of(element[0].find("span") or element[0][0]) == f"{len(rows):,}"
+        assert text_of(next(element[0].iter("span"))) == f"{entries(element):,}"
+    # Hosts that failed, failures of one, mailboxes of both servers, addresses, insecure options, servers, mailboxes of a profile.
+    assert sorted(entries(element) for element in folded) == [20, 21, 25, 60, 73, 73, 110, 130]
+    groups = [text_of(element) for element in page.tree.iter("h4") if next(iter(element.iter("bdi"))).get("data-server") == ""]
+    assert groups == ["mail0 75 mailboxes", "mail1 75 mailboxes"]
     hidden = {id(one) for element in page.tree.iter("details") for one in element.iter()}
     seen = [one for one in page.tree.iter() if one.tag in ("tr", "li") and id(one) not in hidden]
-    assert len(seen) < 5 * report_page.SHOWN
+    assert len(seen) < 8 * report_page.SHOWN
+    assert report["counts"]["unknown_addresses"] == 500 and "Those of the most messages are listed" in text_of(page.tree)
+
+
+def test_a_big_page_stays_small(facts: Facts) -> None:
     large = report_page.render(report_data.report_of(crowd(facts, 2000, 15), 3), TEMPLATE)
     assert len(large.encode()) < 4 << 20
-    assert large.count("user1999@<wbr>example.com") == 1
+    assert large.count("user1999@<wbr>example<wbr>.com") == 1
 
 
-def span(element: Element) -> Data:
-    return next(iter(element[0].iter("span"))).attrib
+def test_mailboxes_that_were_not_tried_are_trouble_and_say_why(facts: Facts) -> None:
+    host = facts["archive_hosts"]["archive1.example.com"]
+    (profile, journal) = host["result"]["profiles"]
+    boxes = [{**one, "mailbox": f"{place}@example.com", "folders": []} for place, one in enumerate(profile["mailboxes"][:3])]
+    quiet = dict.fromkeys(("new", "copies", "left", "gone", "deleted", "failed", "quarantined"), 0) | {"error": ""}
+    boxes = [{**boxes[0], **quiet}, {**boxes[1], **quiet, "blocked": True}, {**boxes[2], **quiet, "error": "it is closed"}]
+    keeper = {**host, "result": {**host["result"], "profiles": [{**profile, "mailboxes": boxes}, journal]}}
+    page, _ = read({**facts, "archive_hosts": {"archive1.example.com": keeper}})
+    (table, *_others) = [one for one in page.tree.iter("table") if text_of(one[0]).startswith("Mailboxes of all")]
+    rows = [text_of(one) for one in table.iter("th") if one.get("scope") == "row"]
+    assert [row.split("\n")[0] for row in rows] == ["2@example.com", "1@example.com"]
+    assert "it is closed" in rows[0] and "Not read, because of its server" in rows[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.b/c:d@e", "a.b/c:d@e"),
+        ("<first.last>@company.example.com.", "&lt;first<wbr>.last&gt;@<wbr>company<wbr>.example<wbr>.com."),
+        ("see /srv/archive/kerio/mail/alice: no. 1", "see /srv<wbr>/archive<wbr>/kerio<wbr>/mail<wbr>/alice: no. 1"),
+    ],
+)
+def test_a_long_word_may_break_where_it_is_joined(text: str, expected: str) -> None:
+    assert report_page.breakable(text) == expected
+
+
+def luminance(colour: str) -> float:
+    """Of ``#rrggbb``, by WCAG 2."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_every_colour_of_text_is_readable_on_what_it_stands_on() -> None:
+    styles = Path(TEMPLATE).with_name("report.css").read_text(encoding="utf-8")
+    blocks = re.findall(r":root \{(.+?)\}", styles, re.DOTALL)
+    day, night, paper = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]+)", block)) for block in blocks)
+    on = {"paper": ("ink", "soft", "accent"), "sheet": ("ink", "soft", "accent", "bad"), "accent-soft": ("ink", "accent")}
+    on |= {f"{kind}-soft": (kind,) for kind in ("bad", "warn", "good")}
+    for colours in (day, night, paper):
+        for below, texts in on.items():
+            for text in texts:
+                dark, light = sorted(luminance(colours[key]) for key in (below, text))
+                assert (light + 0.05) / (dark + 0.05) >= 4.5, (below, text)
 
 
 @pytest.mark.parametrize(
     ("facts", "sentence"),
     [
-        (empty(), "no host ok, 0 messages in the archive"),
+        (empty(), "No host ok, nothing archived"),
         (
             empty(servers={"mail1": FINE}, archive_hosts={"archive1": FINE}),
-            "1 server and 1 archive host ok, 0 messages in the archive",
+            "1 server and 1 archive host ok, nothing archived",
         ),
         (
             empty(servers={"a": {**FINE, "failures": ["x"]}, "b": FINE}, archive_hosts={"c": {**FINE, "failures": ["y"]}}),
-            "1 of 2 servers and 1 of 1 archive host failed, 0 messages in the archive",
+            "1 of 2 servers and the archive host failed, nothing archived",
         ),
     ],
 )
@@ -185,7 +265,7 @@ def test_where_there_is_little_to_tell(facts: Facts, sentence: str) -> None:
     assert page.wrong == []
     (title,) = page.tree.iter("h1")
     assert text_of(title) == sentence
-    assert ("Nothing. No failure" in text_of(page.tree)) is (report["outcome"] == "ok")
+    assert ("Nothing: no failure" in text_of(page.tree)) is (report["outcome"] == "ok")
 
 
 def test_a_look_in_between_shows_what_the_archive_has_and_no_server(facts: Facts) -> None:
@@ -217,6 +297,6 @@ def test_the_reader_of_this_test_finds_what_is_wrong(facts: Facts) -> None:
         ('data-as="size">', 'data-as="size">1'),
     ):
         assert old in whole
-        assert Reader(whole.replace(old, new, 1), report, report_data.sentence(report)).wrong, old
+        assert Reader(whole.replace(old, new, 1), report, report_words.sentence(report)).wrong, old
     with pytest.raises(ParseError):
         parse(whole.replace("</table>", "", 1))
