@@ -40,10 +40,11 @@ def tasks_of(playbook: str, port: int, folder: Path) -> tuple[int, list[tuple[st
         "kerio_connect_archiving": {"enabled": True},
     }
     inventory = folder / "inventory.json"
-    inventory.write_text(json.dumps({"kerio_servers": {"hosts": {"mail1": server}}}), encoding="utf-8")
+    groups = {"kerio_servers": {"hosts": {"mail1": server}}, "archive_hosts": {"hosts": {"archive1": {}}}}
+    inventory.write_text(json.dumps(groups), encoding="utf-8")
     program = Path(sys.executable).with_name("ansible-playbook")
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
-    command = [program, "-i", inventory, f"playbooks/{playbook}"]
+    command = [program, "-i", inventory, "--limit", "mail1", f"playbooks/{playbook}"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     texts = re.split(r"^TASK \[(.*)\] \*+$", done.stdout, flags=re.MULTILINE)[1:]
     ends = [re.search(r"^(\w+): \[mail1\]", text, re.MULTILINE) for text in texts[1::2]]
