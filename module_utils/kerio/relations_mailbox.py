@@ -134,28 +134,24 @@ def gets_other_mail(state: State) -> Found:
 
 
 def _other_ways(people: People, address: str, account: Account) -> list[str]:
+    """Return the addresses whose mail comes into the account as well, each with the reason; the way of the copies is none."""
     own = account.further if account.address == address else (account.address, *account.further)
-    ways = [f"{other} (its own address)" for other in own]
+    ways = [(other, "its own address") for other in own]
     ways += [
-        f"{alias.address} (alias)"
+        (alias.address, "alias")
         for alias in people.aliases
         if not set("*?") & set(alias.address) and any(end.account == account for end in people.reach(alias.address))
     ]
     ways += [
-        f"{group.addresses[0]} (group {group.name})" for group in people.groups if group.addresses and account.id in group.members
+        (group.addresses[0], f"group {group.name}") for group in people.groups if group.addresses and account.id in group.members
     ]
     ways += [
-        f"{other.address} (forwards to it)"
+        (other.address, "forwards to it")
         for other in people.accounts
         if other.forwarding != NO_FORWARDING and account.address in map(people.full, other.forwards_to)
     ]
-    meant = people.reach(address)
-    return [way for way in ways if way.partition(" ")[0] != address and not _is_the_way(way, meant)]
-
-
-def _is_the_way(way: str, meant: t.Sequence[t.Any]) -> bool:
-    """Whether this address is a step on the way of the copies themselves."""
-    return any(way.partition(" ")[0] in end.way for end in meant)
+    meant = [end.way for end in people.reach(address)]
+    return [f"{other} ({why})" for other, why in ways if other != address and not any(other in way for way in meant)]
 
 
 def has_a_limit(state: State) -> Found:
