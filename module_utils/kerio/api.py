@@ -92,6 +92,14 @@ class Server:
                 options[field.option] = self._name_of(field, options[field.option])
         return options
 
+    def wanted(self, what: str, fields: t.Sequence[Field], desired: t.Mapping[str, t.Any], current: Object) -> Object:
+        """Return the declared options in the server's words, names of other objects too; ``InputError`` names ``what``."""
+        wanted = settings.managed(f"{self.name}: {what}", fields, desired, current)
+        for field in fields:
+            if field.reference and wanted.get(field.option):
+                wanted[field.option] = self.known_name(field, wanted[field.option])
+        return wanted
+
     def changed(self, fields: t.Iterable[Field], received: Object, values: t.Mapping[str, t.Any]) -> Object:
         """Return ``received`` with ``values`` set, names of other objects turned into their ids."""
         fields = list(fields)

@@ -26,7 +26,8 @@ def declare_services(server: Server, options: Options, check_mode: bool) -> Plan
     declared = _by_name(server.name, options["services"])
     received = _received(server)
     current = {name: server.options(FIELDS, entry) for name, entry in received.items()}
-    wanted = {name: _wanted(server, name, entry, current[name]) for name, entry in _known(server.name, declared, current).items()}
+    known = _known(server.name, declared, current)
+    wanted = {name: server.wanted(f"service {name}", FIELDS, entry, current[name]) for name, entry in known.items()}
     plan = Plan(server.name, tuple(item_changes(KIND, current, wanted, settings.rules(FIELDS))))
     if not check_mode:
         _apply(server, received, current, plan)
@@ -68,14 +69,6 @@ def _known(where: str, declared: t.Mapping[str, Options], current: t.Mapping[str
             "Correct the name, or remove the entry for this server",
         )
     return {spelling[name.lower()]: entry for name, entry in declared.items()}
-
-
-def _wanted(server: Server, name: str, entry: Options, current: Object) -> Object:
-    wanted = settings.managed(f"{server.name}: service {name}", FIELDS, entry, current)
-    for field in FIELDS:
-        if field.reference and wanted.get(field.option):
-            wanted[field.option] = server.known_name(field, wanted[field.option])
-    return wanted
 
 
 def _apply(server: Server, received: t.Mapping[str, Object], current: t.Mapping[str, Object], plan: Plan) -> None:
