@@ -125,7 +125,7 @@ def compare(server: Server, params: Options) -> Comparison:
         group["name"] for group in params["ip_address_groups"] or [] if group.get("state") != "absent"
     }
     plans = {kind: plan(server, params[kind], params) for kind, plan in DECLARERS.items() if params[kind] is not None}
-    findings, cannot_tell = relations.check(LiveState(server, params), params["accept"])
+    findings, cannot_tell = relations.check(LiveState(server, params, DECLARERS), params["accept"])
     return Comparison(server.name, plans, findings, cannot_tell, _today(server))
 
 

@@ -16,6 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio import (
     relations_people,
     settings,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.address_entries import fold
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field, SettingsKind
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_people import People
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_state import Host, Options
@@ -24,14 +25,17 @@ Object = dict[str, t.Any]
 
 
 class LiveState:
-    """``relations_state.State`` of one session that remembers what it read. ``params`` are those of kerio_compare."""
+    """``relations_state.State`` of one session that remembers what it read.
 
-    def __init__(self, server: api.Server, params: Options) -> None:
+    ``params`` are those of kerio_compare, ``declarations`` the names of those that declare something of the server.
+    """
+
+    def __init__(self, server: api.Server, params: Options, declarations: t.Iterable[str]) -> None:
         self._server = server
         self._params = params
         self.server = server.name
         self.archive: Options = params.get("archive") or {}
-        declared = [name for name in (*DECLARED, "archive") if params.get(name) is not None]
+        declared = [name for name in (*declarations, "archive") if params.get(name) is not None]
         self.given = frozenset([*declared, *(name for name, value in self.archive.items() if value is not None)])
 
     @cached_property
@@ -103,9 +107,9 @@ class LiveState:
         groups = {str(group["name"]): list(group["entries"]) for group in address_groups.read_groups(self._server)}
         # What is left out because it cannot be declared matters to whoever adopts a server; here it is a group of unknown shape.
         del self._server.warnings[told:]
-        spelling = {name.casefold(): name for name in groups}
+        spelling = {fold(name): name for name in groups}
         for group in self._params.get("ip_address_groups") or []:
-            name = spelling.get(group["name"].strip().casefold(), group["name"].strip())
+            name = spelling.get(fold(group["name"]), group["name"].strip())
             if group.get("state") == "absent":
                 groups.pop(name, None)
             elif group.get("entries") is not None:
@@ -114,17 +118,6 @@ class LiveState:
 
     def _settings(self, kind: SettingsKind) -> Object:
         return overlaid(kind.fields, self._server.read(kind).options, self._params.get(kind.name) or {})
-
-
-DECLARED = (
-    "ip_address_groups",
-    "security_policy",
-    "services",
-    "users",
-    "master_authentication",
-    "advanced_options",
-    "archiving",
-)
 
 
 def overlaid(fields: t.Iterable[Field], current: Options, declared: Options) -> Object:

@@ -9,6 +9,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import kinds, settings
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Object, Reading, Server
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import SettingsKind
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_mailbox import idle_domains
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import Change, Plan, item_changes, settings_change
 
 Options = t.Mapping[str, t.Any]
@@ -65,10 +66,7 @@ def _warn_after(server: Server, kind: SettingsKind, change: Change) -> None:
 
 
 def _settings_changes(server: Server, kind: SettingsKind, reading: Reading, options: Options) -> list[Change]:
-    wanted = settings.managed(f"{server.name}: {kind.name}", kind.fields, options, reading.options)
-    for field in kind.fields:
-        if field.reference and wanted.get(field.option):
-            wanted[field.option] = server.known_name(field, wanted[field.option])
+    wanted = server.wanted(kind.name, kind.fields, options, reading.options)
     change = settings_change(kind.name, reading.options, wanted, settings.rules(kind.fields))
     return [] if change is None else [change]
 
@@ -103,11 +101,9 @@ def _apply_archiving(server: Server, reading: Reading, domains: t.Mapping[str, O
 
 
 def _warn_of_domains(server: Server, outcome: Options, declared: t.Mapping[str, Options]) -> None:
-    idle = sorted(name for name, entry in declared.items() if entry.get("remote_address"))
-    if idle and not outcome.get("per_domain"):
-        server.warnings.append(
-            f"{server.name}: per_domain is off, so the archive addresses of {', '.join(idle)} have no effect until it is true"
-        )
+    problem = idle_domains(server.name, outcome, declared)
+    if problem is not None:
+        server.warnings.append(f"{problem.subject}: {problem.cause}")
 
 
 def _domains(server: Server) -> dict[str, Object]:
