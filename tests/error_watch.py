@@ -86,9 +86,12 @@ class Watch:
         self._test = item.nodeid.split("[")[0]
         self._faults.clear()
         yield
+        by_chance = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
         # Words that chance has put together are not ours.
-        if self._faults and not getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        if self._faults and not by_chance:
             pytest.fail("\n".join(self._faults), pytrace=False)
+        if by_chance and self._test in self._due:
+            pytest.fail(f"{PROVOKED.name} names this test, whose examples chance draws: name one that makes the error each time")
         self._cases[self._test] -= 1
         missing = self._due[self._test] - self._made[self._test] if self._test in self._due else set()
         if not self._cases[self._test] and missing:
