@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -76,6 +77,14 @@ def test_a_name_in_the_limit_that_nobody_has_is_found(limit: str, strangers: lis
 )
 def test_a_limit_leaves_servers_or_archive_hosts(groups: Groups, hosts: list[str], left: list[str]) -> None:
     assert inventory("inventory_left", groups, hosts=hosts) == left
+
+
+def test_the_first_fault_is_told() -> None:
+    told = functools.partial(inventory, "inventory_wrong", hosts=["control1"])
+    assert told({}, limit="mial1").startswith("The inventory has no host in kerio_servers and archive_hosts.")
+    assert told(BOTH, limit="control1,mial1").startswith("--limit names mial1, and no host and no group")
+    assert told(BOTH, limit="control1").startswith("--limit control1 leaves no host of kerio_servers and archive_hosts.")
+    assert inventory("inventory_wrong", BOTH, hosts=["control1", "mail1"]) == ""
 
 
 def test_site_does_nothing_without_archive_hosts(tmp_path: Path) -> None:
