@@ -24,6 +24,7 @@ LISTED_ADDRESSES = 50
 LISTED_CHARACTERS = 320
 
 MAILBOX, MULTIDROP = "mailbox", "multidrop"
+ROUTE_OF_USER = "user:"  # a way of filing that files for one user begins so, and goes on with the user's number
 
 
 class Target(t.NamedTuple):

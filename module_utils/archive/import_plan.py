@@ -8,14 +8,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MAILBOX, MULTIDROP
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MAILBOX, MULTIDROP, ROUTE_OF_USER
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import OPEN, SETTLED, State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import domain_of, named
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 
-_OPEN = (State.EXCLUDED, State.LEFT, State.FAILED, State.QUARANTINED)
-_STORED = (State.ARCHIVED, State.COPY)
-_ROUTE_OF_USER = "user:"
 Place = tuple[str, str]  # a server, and a mailbox on it
 Origins = t.Mapping[str, Counter[int]]  # what filed placements -> how many of which user
 
@@ -99,16 +96,16 @@ def says_more(comes: State, there: State | None) -> bool:
         return True
     if comes is State.DELETED:
         return there is not State.DELETED
-    return comes in _STORED and there in _OPEN
+    return comes in SETTLED and there in OPEN
 
 
 def route_here(route: str, ids: t.Mapping[int, int]) -> str:
     """A way of filing as this archive calls it, "" when it files for somebody who is not taken. ``ids``: user there -> here."""
-    if not route.startswith(_ROUTE_OF_USER):
+    if not route.startswith(ROUTE_OF_USER):
         return route
-    number, slash, rest = route.removeprefix(_ROUTE_OF_USER).partition("/")
+    number, slash, rest = route.removeprefix(ROUTE_OF_USER).partition("/")
     here = ids.get(int(number)) if number.isdigit() else None
-    return "" if here is None else f"{_ROUTE_OF_USER}{here}{slash}{rest}"
+    return "" if here is None else f"{ROUTE_OF_USER}{here}{slash}{rest}"
 
 
 def strangers_warning(mailbox: Mailbox, names: t.Mapping[int, str]) -> str:

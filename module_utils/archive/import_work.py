@@ -26,12 +26,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_repor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_sink import STEP_MESSAGES, Counting, Wanted
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_source import OtherArchive
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_users import Pair
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import KEPT, State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
-
-_KEPT = (State.ARCHIVED, State.COPY, State.DELETED)  # rows of these states say that the bytes are in the archive
 
 
 @dataclass
@@ -221,7 +219,7 @@ def _placement(folder: UserFolder, row: PlacementRow) -> str:
 
 def _without_bytes(row: StoredMessage) -> StoredMessage | None:
     """A row of a message whose bytes cannot be had; None when it says that they are there."""
-    return None if row.state in _KEPT else row._replace(digest=None, archived=None)
+    return None if row.state in KEPT else row._replace(digest=None, archived=None)
 
 
 def _as_copy(row: StoredMessage) -> StoredMessage:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ledger: what became of every UID that a Kerio server ever showed, and what is still due. Pure: no I/O."""
+"""The states of source messages: what became of every UID that a Kerio server ever showed, and what is due. Pure: no I/O.
+
+The ledger of events, out of which proofs are made, is another one (``evidence``).
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,8 @@ class State(IntEnum):
 
 # The message's bytes are in the archive and stay there.
 KEPT = frozenset({State.ARCHIVED, State.COPY, State.DELETED})
+# In the archive, and on the server as far as is known: there is nothing to do about it.
+SETTLED = frozenset({State.ARCHIVED, State.COPY})
 # Not archived, and that may change: a rule, a new archive user, another attempt.
 OPEN = frozenset({State.EXCLUDED, State.LEFT, State.FAILED, State.QUARANTINED})
 # Gone from the server; a UID in one of these states that shows up again is read again.
@@ -158,7 +163,8 @@ class Accounts:
         return {name: getattr(self, name) for name in self.COUNTS}
 
 
-_OPEN_NAMES = {
+# Under which figure a row counts, unless its message is in the archive and on the server.
+_FIGURE = {
     State.EXCLUDED: "excluded",
     State.LEFT: "left",
     State.FAILED: "failed",
@@ -176,9 +182,9 @@ def account(on_server: t.Collection[int], before: t.Mapping[int, State], after: 
         if state is None:
             accounts.missing.append(uid)
             continue
-        name = _OPEN_NAMES.get(state)
+        name = _FIGURE.get(state)
         if name is None:
-            filed_before = before.get(uid) in (State.ARCHIVED, State.COPY)
+            filed_before = before.get(uid) in SETTLED
             name = "known" if filed_before else "new" if state is State.ARCHIVED else "copies"
         setattr(accounts, name, getattr(accounts, name) + 1)
     return accounts
@@ -218,7 +224,7 @@ def account_touched(
     accounts = account(here.keys(), was, now)
     for state, tally in before.items():
         if state not in GONE:
-            name = _OPEN_NAMES.get(state, "known")
+            name = _FIGURE.get(state, "known")
             untouched = tally.rows - sum(1 for known in was.values() if known is state)
             setattr(accounts, name, getattr(accounts, name) + untouched)
     accounts.seen = on_server
@@ -229,7 +235,7 @@ def account_skipped(messages: int, open_rows: t.Mapping[State, int]) -> Accounts
     """The figures of a folder that was not opened: what the server counts, less the rows that stay open."""
     accounts = Accounts(seen=messages)
     for state, count in open_rows.items():
-        name = _OPEN_NAMES[state]
+        name = _FIGURE[state]
         setattr(accounts, name, getattr(accounts, name) + count)
     accounts.known = messages - sum(open_rows.values())
     return accounts

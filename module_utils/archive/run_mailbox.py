@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import (
     CATCHALL,
+    ROUTE_OF_USER,
     Directory,
     Filing,
     MailboxFiling,
@@ -222,8 +223,8 @@ def _by_user(profile: Profile, server: Server, secrets: Secrets, address: str, u
     def filing(parts: tuple[str, ...]) -> Filing:
         return MailboxFiling(user_id, address, parts)
 
-    route = f"user:{user_id}/{address}" + (f"{FILTERED}{profile.filter.fingerprint()}" if profile.filter else "")
-    made = _mailbox(profile, server, secrets, address, "mailbox", route, profile.rules_hash(), filing, user)
+    route = f"{ROUTE_OF_USER}{user_id}/{address}" + (f"{FILTERED}{profile.filter.fingerprint()}" if profile.filter else "")
+    made = _mailbox(profile, server, secrets, address, MailboxFiling.kind, route, profile.rules_hash(), filing, user)
     made.user_id = user_id
     return made
 
@@ -244,7 +245,7 @@ def _multidrop(profile: Profile, servers: t.Mapping[str, Server], secrets: Secre
     rules = f"{profile.rules_hash()}:{directory.fingerprint()}"
     route = f"multidrop:{profile.rules_hash()}"
     return [
-        _mailbox(profile, servers[name], secrets, profile.mailbox, "multidrop", route, rules, lambda _parts: filing, "")
+        _mailbox(profile, servers[name], secrets, profile.mailbox, filing.kind, route, rules, lambda _parts: filing, "")
         for name in profile.servers
     ]
 

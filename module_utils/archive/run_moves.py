@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_passes import Sighting
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PlacementRow, SourceFolder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MAILBOX
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import SETTLED, State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import FOLLOW
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import FolderPass
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
@@ -25,7 +25,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreE
 
 STAYS = "moved from {}, stays there"
 FOLLOWS = "moved from {}"
-_KEPT = (State.ARCHIVED, State.COPY)
 
 
 @dataclass
@@ -173,4 +172,4 @@ class Moves:
 
 
 def _is_here(sight: Sighting, place: Place) -> bool:
-    return sight.uidvalidity == place.uidvalidity and sight.state in _KEPT
+    return sight.uidvalidity == place.uidvalidity and sight.state in SETTLED

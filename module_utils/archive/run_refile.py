@@ -20,7 +20,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing impor
     unknown_addresses,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_headers import HEADER_LIMIT, header_block
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import SETTLED, State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_filter import Sieve
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_tools import Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored
@@ -72,7 +72,7 @@ class Refiling:
             self.tools.committer.commit()
 
     def _is_due(self, row: StoredMessage) -> bool:
-        if row.uidvalidity != self.origin.uidvalidity or row.state not in (State.ARCHIVED, State.COPY):
+        if row.uidvalidity != self.origin.uidvalidity or row.state not in SETTLED:
             return False
         if row.reason.startswith(CAUGHT) and self.filing.needs_header and reopened(row.state, row.reason, self.filing):
             return True
