@@ -15,6 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evid
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mailboxes import MailboxPasses, MailboxTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_passes import PassTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_receipts import ReceiptTables
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import INSERT_OBJECT
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
     PLACEMENT_COLUMNS,
     Batch,
@@ -31,7 +32,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_veri
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError, StoreError
 
-_INSERT_OBJECT = "INSERT INTO objects(digest, size, stored_size) VALUES (?, ?, ?)"
 # Not "OR IGNORE", which would swallow a NULL as well.
 _INSERT_PLACEMENT = (
     f"INSERT INTO placements({PLACEMENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(folder_id, digest) DO NOTHING"
@@ -54,6 +54,7 @@ _PUT_MESSAGE = (
     f" reason = iif(excluded.state = {int(State.VANISHED)} AND excluded.reason = '', reason, excluded.reason),"
     " attempts = excluded.attempts"
 )
+_STORED = "json_extract(summary, '$.stored_bytes') > 0"
 _REMOVE_PLACEMENT = "DELETE FROM placements WHERE folder_id = ? AND digest = ?"
 # Another route has not seen what this one files; its own next pass files that from the store.
 _STALE_ROUTES = "UPDATE folder_routes SET complete = 0 WHERE folder_id = ? AND route <> ? AND complete"
@@ -171,7 +172,7 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, MailboxTables
         return refused
 
     def _commit_batch(self, batch: Batch) -> list[Refused]:
-        self._db.executemany(_INSERT_OBJECT, batch.objects)
+        self._db.executemany(INSERT_OBJECT, batch.objects)
         before = self._db.total_changes
         self._db.executemany(_INSERT_PLACEMENT, batch.placements)
         placed = self._db.total_changes - before
@@ -226,10 +227,20 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, MailboxTables
             statement = "UPDATE runs SET finished = ?, outcome = ?, summary = ? WHERE id = ?"
             self._db.execute(statement, (int(time.time()), outcome, json.dumps(summary), run_id))
 
-    def last_runs(self, count: int = 10) -> list[Run]:
+    def last_runs(self, count: int) -> list[Run]:
         """The newest first."""
         rows = self.rows("SELECT id, started, finished, outcome, summary FROM runs ORDER BY id DESC LIMIT ?", (count,))
         return [Run(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
+
+    def grown_since(self, since: int) -> list[tuple[int, int, int]]:
+        """(when it ended, objects, stored bytes) of runs that ended from ``since`` on and stored anything, failed ones too."""
+        figures = "finished, json_extract(summary, '$.objects'), json_extract(summary, '$.stored_bytes')"
+        return [tuple(row) for row in self.rows(f"SELECT {figures} FROM runs WHERE finished >= ? AND {_STORED}", (since,))]
+
+    def first_grown(self) -> int | None:
+        """When the first run ended that stored anything."""
+        found: int | None = self.row(f"SELECT min(finished) FROM runs WHERE {_STORED}")[0]
+        return found
 
     def totals(self) -> Totals:
         """Figures of the whole archive."""
@@ -238,17 +249,6 @@ class Catalog(UserTables, SourceTables, ReceiptTables, PassTables, MailboxTables
     def totals_data(self) -> dict[str, int]:
         """The same as plain data, with the number of archive users."""
         return {**dataclasses.asdict(self.totals()), "users": len(self.users())}
-
-    def get_meta(self, key: str) -> str | None:
-        """A value of the table meta."""
-        row = self.row("SELECT value FROM meta WHERE key = ?", (key,))
-        return None if row is None else str(row[0])
-
-    def set_meta(self, key: str, value: str) -> None:
-        """Keep a value in the table meta."""
-        with self.transaction():
-            statement = "INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value"
-            self._db.execute(statement, (key, value))
 
     # For the repair after an unclean end
 

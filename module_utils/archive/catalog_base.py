@@ -239,6 +239,21 @@ class Database:
             if self._as_opened():
                 return found
 
+    def get_meta(self, key: str) -> str | None:
+        """A value of the table meta."""
+        row = self.row("SELECT value FROM meta WHERE key = ?", (key,))
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep a value in the table meta."""
+        with self.transaction():
+            self.put_meta(key, value)
+
+    def put_meta(self, key: str, value: str) -> None:
+        """The same, but only within a transaction."""
+        statement = "INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value"
+        self._db.execute(statement, (key, value))
+
     def close(self) -> None:
         """Close the connection. In a forked child it only forgets it: closing there would drop the parent's locks."""
         if os.getpid() == self._pid:

@@ -77,8 +77,7 @@ class EvidenceTables(Database):
     def declared(self, event: str, run_id: int, owner: str, declaration: t.Any) -> None:
         """Note a declaration of the operator when it is not what the last run was given."""
         key, text = f"declared:{event}", json.dumps(declaration, sort_keys=True)
-        if self.row("SELECT 1 FROM meta WHERE key = ? AND value = ?", (key, text)) is None:
+        if self.get_meta(key) != text:
             with self.transaction():
-                statement = "INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value"
-                self._db.execute(statement, (key, text))
+                self.put_meta(key, text)
                 self.note(event, run=run_id, by=owner, declared=declaration)

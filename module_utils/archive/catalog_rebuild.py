@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import schema
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import PUT_LOST
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import (
     Batch,
     ObjectRow,
@@ -55,17 +56,13 @@ _PUT_RUN = (
     " finished = excluded.finished, outcome = excluded.outcome, summary = excluded.summary"
     " WHERE finished IS NULL AND excluded.finished IS NOT NULL"
 )
-_PUT_LOST = (
-    "INSERT INTO lost(digest, size, declared, declared_by, reason) VALUES (?, ?, ?, ?, ?) ON CONFLICT(digest) DO UPDATE SET"
-    " declared = excluded.declared, declared_by = excluded.declared_by, reason = excluded.reason, found = NULL"
-)
 STATEMENTS = {
     "archived": _PUT_ARCHIVED,
     "quarantined": _PUT_QUARANTINED,
     "deleted": _PUT_DELETED,
     "receipt": _PUT_RECEIPT,
     "run": _PUT_RUN,
-    "lost": _PUT_LOST,
+    "lost": PUT_LOST,
     "found": "UPDATE lost SET found = ? WHERE digest = ?",
     "told": "INSERT OR IGNORE INTO told VALUES (?)",
 }

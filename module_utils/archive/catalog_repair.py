@@ -12,7 +12,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_evid
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import ObjectRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
-_LOST = (
+INSERT_OBJECT = "INSERT INTO objects(digest, size, stored_size) VALUES (?, ?, ?)"
+PUT_LOST = (
     "INSERT INTO lost(digest, size, declared, declared_by, reason) VALUES (?, ?, ?, ?, ?) ON CONFLICT(digest) DO UPDATE SET"
     " size = excluded.size, declared = excluded.declared, declared_by = excluded.declared_by, reason = excluded.reason,"
     " found = NULL"
@@ -96,7 +97,7 @@ class RepairTables(EvidenceTables):
             agreed = bool(rows) and self.row(_AGREED) is not None
             for some in in_parts(row.digest for row in rows):
                 self._db.execute(f"DELETE FROM objects WHERE digest IN ({marks(some)})", some)
-            self._db.executemany("INSERT INTO objects(digest, size, stored_size) VALUES (?, ?, ?)", rows)
+            self._db.executemany(INSERT_OBJECT, rows)
             if agreed:
                 self._db.execute(_COUNT_AGAIN)
             for event, keys in notes:
@@ -105,7 +106,7 @@ class RepairTables(EvidenceTables):
     def adopt_object(self, row: ObjectRow, why: str) -> None:
         """Give an object its first row. Its file is durable."""
         with self.transaction():
-            self._db.execute("INSERT INTO objects(digest, size, stored_size) VALUES (?, ?, ?)", row)
+            self._db.execute(INSERT_OBJECT, row)
             counted = "objects = objects + 1, bytes = bytes + ?, stored_bytes = stored_bytes + ?"
             self._db.execute(f"UPDATE totals SET {counted}", (row.size, row.stored_size))
             self.note("adopted", digest=row.digest.hex(), size=row.size, why=why)
@@ -119,7 +120,7 @@ class RepairTables(EvidenceTables):
         now = int(time.time())
         with self.transaction():
             for digest, size in sizes.items():
-                self._db.execute(_LOST, (digest, size, now, by, reason))
+                self._db.execute(PUT_LOST, (digest, size, now, by, reason))
                 self.note("lost", by=by, digest=digest.hex(), size=size, reason=reason)
 
     def found_again(self, sizes: t.Mapping[bytes, int], by: str) -> None:

@@ -8,22 +8,13 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, forecast, run_passes
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import DAY
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
-
-if t.TYPE_CHECKING:
-    from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import Database
 
 Data = dict[str, t.Any]
 
-# Every run that stored anything says so in its summary, one that failed as well.
-_GROWN = (
-    "SELECT finished, json_extract(summary, '$.objects'), json_extract(summary, '$.stored_bytes') FROM runs"
-    " WHERE finished >= ? AND json_extract(summary, '$.stored_bytes') > 0"
-)
-_FIRST = "SELECT min(finished) FROM runs WHERE json_extract(summary, '$.stored_bytes') > 0"
 
-
-def read(root: str, catalog: Database, reserve: int) -> forecast.Forecast:
+def read(root: str, catalog: Catalog, reserve: int) -> forecast.Forecast:
     """The forecast of an archive, of which ``reserve`` bytes must stay free; raises StoreError and CatalogError."""
     now = int(time.time())
     try:
@@ -32,8 +23,8 @@ def read(root: str, catalog: Database, reserve: int) -> forecast.Forecast:
         raise filesystem.os_failure(error, root) from error
     kept = filesystem.MINIMUM_INODES if reserve else 0
     room = forecast.Room(free.bytes - reserve, None if free.inodes is None else free.inodes - kept)
-    runs = [forecast.Grown(*row) for row in catalog.rows(_GROWN, (now - forecast.WINDOW_DAYS * forecast.DAY,))]
-    return forecast.forecast(runs, catalog.row(_FIRST)[0], room, now)
+    runs = [forecast.Grown(*row) for row in catalog.grown_since(now - forecast.WINDOW_DAYS * DAY)]
+    return forecast.forecast(runs, catalog.first_grown(), room, now)
 
 
 def told(outcome: Data, root: str, reserve: int, least_days: int, profiles: t.Collection[str] = ()) -> Data:

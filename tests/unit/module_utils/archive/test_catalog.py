@@ -192,9 +192,9 @@ def test_a_folder_of_another_user_is_not_taken_for_ones_own(catalog: Catalog, pa
 
 def test_runs_and_meta_are_kept(catalog: Catalog) -> None:
     run = catalog.begin_run({"profiles": ["all"]})
-    assert catalog.last_runs()[0].finished is None
+    assert catalog.last_runs(9)[0].finished is None
     catalog.end_run(run, "done", {"messages": 3})
-    last = catalog.last_runs()[0]
+    last = catalog.last_runs(9)[0]
     assert (last.id, last.outcome, last.summary, last.finished is None) == (run, "done", {"messages": 3}, False)
     assert catalog.get_meta("key") is None
     catalog.set_meta("key", "1")
