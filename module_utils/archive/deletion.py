@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Filing
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_headers import header_block
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filters import (
-    DAY,
     Facts,
     MessageFilter,
     header_reason,
     lasting_reason,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import DAY, State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import DeleteRules
 
 # Why messages that are old enough stay on the server. A whole folder or mailbox:

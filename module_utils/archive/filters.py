@@ -16,8 +16,8 @@ import typing as t
 from dataclasses import astuple, dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_headers import decode_words, fields
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import DAY
 
-DAY = 86_400
 FILTER = "filter: "
 LONGEST = 300  # characters of a reason
 # A server compares the date of its own time zone (RFC 3501, section 6.4.4): up to 14 hours before UTC, up to 12 behind it, and

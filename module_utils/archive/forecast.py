@@ -6,9 +6,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass
 
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import DAY
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_table import size_text
 
-DAY = 86_400
 WINDOW_DAYS = 30
 # Before so many days nobody knows what of it is the first import.
 LEAST_DAYS = 14

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import deletion
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import REASON_CHARACTERS
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_protocol import (
     Delete,
     Deleted,
@@ -37,7 +38,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
 )
 
 TICK_SECONDS = 1.0
-REASON_CHARACTERS = 500
 CUT_SHORT = "; what was deleted by then is found out by the next run"
 DAMAGED = "{count} messages stay on the server, because the archive was damaged: {first}. What can be repaired is; run again"
 

@@ -11,8 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import DIRECTORIES
-
-DAY = 86_400
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import DAY
 
 
 @dataclass(frozen=True)
