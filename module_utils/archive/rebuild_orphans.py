@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import typing as t
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     snapshot,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rebuild import RebuiltCatalog
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_verify import FolderRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem import os_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter
@@ -38,12 +36,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.spread impor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import held, inodes_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import values_of
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
 REPORT, ADOPT, REMOVE = "report", "adopt", "remove"
 GROUP = 100_000  # rows of so many objects are in memory at a time
 _WHY = "the catalog did not know it"
-_VALUES = [value.name for value in dataclasses.fields(UserValues)]
 
 
 @dataclass
@@ -215,7 +213,7 @@ class Orphans:
             self._adopt_objects(catalog, found, store)
         known = {user.tree: user for user in catalog.users(deleted=True)}
         trees = rebuild_take.trees_on_disk(root)
-        values = {tree: UserValues(**{name: getattr(user, name) for name in _VALUES}) for tree, user in known.items()}
+        values = {tree: values_of(user) for tree, user in known.items()}
         telling = rebuild_ledger.Telling(catalog, self._intact, History(trees, values), self.report)
         if store is not None:
             store.sync(Written(rebuild_ledger.files(root), {layout.EVIDENCE}))

@@ -30,10 +30,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_tree
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_users import ToldUser
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import Written
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import PROFILE
 
 SomeCatalog = t.TypeVar("SomeCatalog", bound=RebuiltCatalog)
-# Who is known by the tree alone: archive_users takes such a user for whoever comes under the name, and deletes none.
-ORIGIN = "profile"
 STEP = 5_000  # placements in one transaction
 
 
@@ -67,7 +66,8 @@ def put_users(
     """Make users as they are told, and one for each tree that nobody told of; return tree -> user id."""
     made = {user.tree: catalog.put_user(user.values, user.tree, user.deleted) for user in told}
     for tree, (name, reason) in rebuild_names.owners((tree for tree in trees if tree not in made), names).items():
-        made[tree] = catalog.put_user(UserValues(name, ORIGIN), tree, None)
+        # Known by the tree alone: archive_users takes such a user for whoever comes under the name, and deletes none.
+        made[tree] = catalog.put_user(UserValues(name, PROFILE), tree, None)
         if reason:
             report.tell(Problem("user_name", f"{layout.MAIL}/{tree}", f"{reason} (it is now {name})"))
     for user in told:

@@ -10,7 +10,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import DIRECTORY, Entry, Scope, Wish, lowered
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 
-_OUT_OF_SCOPE = "is not in the scope any more"
+OUT_OF_SCOPE = "is not in the scope any more"
 _NEEDED = ("id", "login", "address")
 Id = tuple[str, str]  # a server, and the id that it gives to an account
 
@@ -76,7 +76,7 @@ def _account(server: str, entry: Entry, wish: Wish) -> Account:
         kerio_login=f"{login}@{domain}",
     )
     why_not = _why_not(entry, _names(values), wish)
-    elsewhere = why_not == _OUT_OF_SCOPE and wish.elsewhere.takes(server, entry)
+    elsewhere = why_not == OUT_OF_SCOPE and wish.elsewhere.takes(server, entry)
     return Account(values, domain, str(entry.get("home_server") or ""), why_not, elsewhere)
 
 
@@ -87,7 +87,7 @@ def _names(values: UserValues) -> set[str]:
 def _why_not(entry: Entry, names: set[str], wish: Wish) -> str:
     if wish.not_users & names:
         return "is in not_users"
-    return "" if wish.scope.takes(entry) else _OUT_OF_SCOPE
+    return "" if wish.scope.takes(entry) else OUT_OF_SCOPE
 
 
 def scope_warnings(wish: Wish) -> list[str]:

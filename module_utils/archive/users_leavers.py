@@ -7,7 +7,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_directory import Account, domains_of
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_directory import OUT_OF_SCOPE, Account, domains_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_match import Match
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import (
     Entry,
@@ -107,7 +107,7 @@ def leavers(users: t.Iterable[User], accounts: t.Iterable[Account], matches: t.I
         if identity in persons:
             why = f"is {persons[identity].name}, whose mailbox is on {persons[identity].server}"
         elif identity in accounts_by_id:
-            why = accounts_by_id[identity].why_not or "is not in the scope any more"
+            why = accounts_by_id[identity].why_not or OUT_OF_SCOPE
         elif user.server in wish.gone.servers:
             why = f"the server {user.server} is gone"
         elif domain_of(user) in wish.gone.domains:
