@@ -33,6 +33,8 @@ def main(arguments: list[str]) -> int:
         tell(f"ansible-test sanity passed: {', '.join(sanity.run(collection, BUILD / 'sanity-home'))}")
         for line in smoke.run(BUILD, file):
             tell(line)
+        if wanting := tarball.unpublished():
+            tell(f"not for publishing yet: fill in {', '.join(wanting)} in galaxy.yml (docs/release.md)")
     except tarball.PackagingError as error:
         print(f"dist: {error}", file=sys.stderr)
         return 1

@@ -68,6 +68,19 @@ def test_versions_are_the_same_everywhere() -> None:
     assert "" not in versions
 
 
+def test_what_is_wanting_for_publishing_is_told_and_no_address_is_made_up(tmp_path: Path) -> None:
+    galaxy = tmp_path / "galaxy.yml"
+    text = (tarball.COLLECTION / "galaxy.yml").read_text(encoding="utf-8")
+    galaxy.write_text(text, encoding="utf-8")
+    assert tarball.unpublished(galaxy) == ["repository"]
+    galaxy.write_text(f"{text}repository: https://git.kerio-archive.invalid/mailops\n", encoding="utf-8")
+    assert tarball.unpublished(galaxy) == []
+    for key in ("repository", "issues"):
+        galaxy.write_text(f"{text}{key}: https://git.example.com/mailops\n", encoding="utf-8")
+        with pytest.raises(tarball.PackagingError, match=f"{key}: .* is an address that nobody has"):
+            tarball.unpublished(galaxy)
+
+
 def test_it_holds_all_and_nothing_else(file: Path) -> None:
     assert tarball.faults(file) == []
     with tarfile.open(file) as tar:
