@@ -19,7 +19,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_proto
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_watch import Baseline, reappeared, take_baseline
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.deletion import Candidate, Receipt
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, ImapError, ProtocolError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, ImapError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import expunge
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import fetch as imap_fetch
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
@@ -35,10 +35,9 @@ NO_UIDPLUS = (
     "Say dedicated: true under delete if the mailbox is for archiving alone, or take delete out of the profile",
 )
 
-
 OTHERS_GONE = (
-    "{count} messages that somebody else had marked as deleted went together with those that were to go",
-    "If nobody expunged the folder at that moment, the server does not keep to UID EXPUNGE: take delete out of the profiles",
+    "{count} of the messages that somebody else had marked as deleted went together with those that were to go",
+    "Take delete out of the profiles, unless somebody expunged the folder just then: the server does not keep to UID EXPUNGE",
 )
 
 
@@ -106,11 +105,9 @@ class Deleter:
         order = self._order
         status = imap_fetch.select(self._conn, order.folder)
         if status.uidvalidity != order.uidvalidity:
-            raise ProtocolError(
-                self._subject,
-                f"its UIDVALIDITY changed from {order.uidvalidity} to {status.uidvalidity}, nothing is deleted",
-                "Run again; the folder is read anew then",
-            )
+            # The connection is sound, so that the other folders of the mailbox go on.
+            cause = f"its UIDVALIDITY changed from {order.uidvalidity} to {status.uidvalidity}, so no more is deleted in it"
+            raise ImapError(self._subject, cause, "Run again; the folder is read anew then")
 
     # Which messages may go
 

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import deletion
 from tests.faults import imap_script as script
 from tests.faults.consistency import told
-from tests.faults.deletion_scene import ALL, DAYS, INBOX, archived, of
+from tests.faults.deletion_scene import ALL, DAYS, INBOX, Scene, archived, of
 from tests.faults.imap_script import Command
 from tests.faults.imap_state import DELETED, TRASH
 from tests.faults.raw_run import ALICE
@@ -146,7 +146,7 @@ REFUSALS: dict[str, tuple[str, script.Action, str]] = {
     "the folder is read only": (
         "SELECT",
         script.edit(lambda answer: answer.replace(b"READ-WRITE", b"READ-ONLY")),
-        "not writable",
+        "the server opens it for reading only",
     ),
 }
 
@@ -224,3 +224,38 @@ def test_a_message_that_was_moved_when_the_run_was_cut_short_is_not_called_delet
         assert report.deleted == 5, told(report)
         assert scene.states()[1] == 8
         assert 1 not in scene.receipts()
+
+
+def test_a_folder_that_became_another_one_since_it_was_read_loses_nothing_and_stops_no_other(tmp_path: Path) -> None:
+    """UIDs of one numbering mean other messages under the next."""
+    with Scene(tmp_path / "a") as scene:
+        scene.folder("Projects").add(mail(50))
+        scene.archive()
+        scene.script.on("SELECT", script.before(lambda _command: scene.inbox.renumber(7)), folder="INBOX", times=1)
+        report = scene.go()
+        folder = f"127.0.0.1:{scene.server.port}, mailbox {ALICE}, folder INBOX"
+        cause = "its UIDVALIDITY changed from 1 to 7, so no more is deleted in it"
+        assert of(report).error == f"{folder}: {cause}. Run again; the folder is read anew then."
+        assert (of(report, "Projects").error, of(report, "Projects").deleted, report.deleted) == ("", 1, 1)
+        assert (scene.inbox.uids(), scene.folder("Projects").uids(), scene.unmarked()) == (sorted(ALL), [], True)
+        assert not scene.go().problems()
+        scene.age()
+        assert scene.go().deleted == 6
+
+
+def test_a_new_message_in_deleted_items_that_cannot_be_read_leaves_open_what_became_of_ours(tmp_path: Path) -> None:
+    """It has the size of the one that went: perhaps the server moved it instead."""
+    with archived(tmp_path / "a") as scene:
+        alike = mail(1).replace(b"Text", b"Test")
+        scene.script.on("UID EXPUNGE", script.before(lambda _command: scene.trash.add(alike)), times=1)
+        scene.script.on("UID FETCH", script.no("broken index"), folder=TRASH, where=lambda command: command.bodies)
+        report = scene.go()
+        cause = "a new message of the size of a deleted one cannot be read: NO broken index"
+        remedy = "Look whether deleted messages are in Deleted Items"
+        assert of(report).error == f"127.0.0.1:{scene.server.port}, mailbox {ALICE}: {cause}. {remedy}."
+        assert report.deleted == 0
+        assert (set(scene.inbox.uids()), scene.receipts()) == (ALL - {1}, {1: None})
+        scene.script.clear()
+        assert scene.go().deleted == 6
+        assert scene.inbox.uids() == []
+        assert all(scene.receipts().values())

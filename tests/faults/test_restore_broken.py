@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import restore_folder
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import restore_folder, restore_source
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore import LANDING, LANDING_SILENT, PAUSES, Restore
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_find import Finder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_report import Report
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_source import Content, Source
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import LoginRefusedError, NetworkError, StoreError
 from tests.faults.imap_script import Action, Chunk, Command, bad, before, bye, close, cut, edit, hang, no, raw
-from tests.faults.restore_scene import ALICE, ALL, INBOX, PROJECTS, Scene, body_of, causes, counts, make_archive, once
+from tests.faults.restore_scene import ALICE, ALL, INBOX, PROJECTS, Scene, body_of, causes, counts, make_archive, object_of, once
 
 
 @pytest.fixture(scope="module")
@@ -318,3 +319,33 @@ def test_a_killed_restore_goes_on_without_duplicates_and_the_ledger_knows_of_it(
     assert (report.total("there"), report.total("failed")) == (got, 0)
     assert scene.held() == once()
     assert Counter(entry["outcome"] for entry in scene.entries()[noted:]) == {"begun": 2, "done": 1}
+
+
+def test_a_message_that_rots_while_it_is_sent_costs_the_connection_and_nothing_else(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large one is read twice: to be compared, and to be sent."""
+    path = object_of(scene.root, INBOX[2])
+    whole = path.read_bytes()
+    content = Source.content
+
+    def compared(source: Source, digest: bytes) -> Content:
+        found = content(source, digest)
+        if digest.hex() == path.name:
+            path.write_bytes(whole[:-1])
+        return found
+
+    monkeypatch.setattr(restore_source, "IN_MEMORY", 0)
+    scene.server.without("LITERAL+")
+    path.chmod(0o640)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(Source, "content", compared)
+            report = scene.restore(choice=Choice(include=("INBOX",)))
+    finally:
+        path.write_bytes(whole)
+    assert causes(report) == [("INBOX", "damaged", 1)]
+    assert report.failures[0].cause.startswith("the object is damaged (")
+    assert Counter(scene.bodies(b"INBOX")) == Counter(INBOX[:2] + INBOX[3:])
+    assert len([entry for entry in scene.server.log if entry.verb == "LOGIN"]) == 2
+    finish(scene, without=ALL - len(INBOX) + 1)
