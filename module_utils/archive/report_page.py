@@ -36,7 +36,7 @@ MOST_FOLDERS = 10_000
 # What a page must not have, whatever a server calls its folders: control characters, halves of surrogate pairs, and what turns
 # the direction of the text around it.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-_LONG_WORD = re.compile(r"\S{20,}")
+_LONG_WORD = re.compile(r"\S{16,}")
 _JOINT = re.compile(r"(?<=\w)(?=[.:/]\w)|(?<=@)(?=\w)")
 _HAPPENED = ("new", "copies", "left", "gone", "deleted", "folders")
 

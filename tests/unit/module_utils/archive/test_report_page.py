@@ -287,6 +287,15 @@ def test_a_check_says_that_it_was_one(facts: Facts) -> None:
     assert "nothing was changed" in told and "would change" in told
 
 
+def test_the_docs_name_every_key_of_the_json(facts: Facts) -> None:
+    told = (Path(TEMPLATE).parents[1] / "docs" / "report.md").read_text(encoding="utf-8")
+    _, report = read(facts)
+    host = report["archive_hosts"]["archive1.example.com"]
+    parts = (report, report["counts"], report["servers"]["mail1"], host, host["archive"], host["growth"][0], host["stale"][0])
+    unnamed = {key for part in parts for key in part if f"`{key}`" not in told and f'"{key}"' not in told}
+    assert unnamed == set() and len(parts[0]) == 10
+
+
 def test_the_reader_of_this_test_finds_what_is_wrong(facts: Facts) -> None:
     report = report_data.report_of(facts, 3)
     whole = report_page.render(report, TEMPLATE)
