@@ -29,6 +29,7 @@ SAME = {
     "plugins/module_utils": "module_utils",
     "plugins/action": "action_plugins",
     "plugins/callback": "callback_plugins",
+    "plugins/filter": "filter_plugins",
     "plugins/doc_fragments": "doc_fragments",
     "roles": "roles",
     "playbooks": "playbooks",
@@ -41,13 +42,6 @@ FORBIDDEN_NAMES = re.compile(
 )
 # Passwords of the lab and the tests, encrypted variables, and private keys.
 FORBIDDEN_TEXTS = re.compile(rb"not-a-secret|\$ANSIBLE_VAULT;|-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}")
-
-
-# What Ansible Galaxy takes no collection without, and a build does not ask for.
-ASKED_FOR = ("repository",)
-ADDRESSES = (*ASKED_FOR, "documentation", "homepage", "issues")
-# Of documentation: nobody can be there.
-NOBODY = re.compile(r"//([^/]+\.)?example(\.(com|org|net))?(/|:|$)")
 
 
 class PackagingError(Exception):
@@ -82,7 +76,6 @@ def stage(build: Path) -> Path:
 
 def pack(build: Path) -> Path:
     """Build the collection below ``build``; return the file."""
-    unpublished()
     versions = released()
     if len(set(versions.values())) != 1:
         raise PackagingError(f"the versions differ: {versions}")
@@ -103,17 +96,6 @@ def released() -> dict[str, str]:
         "CHANGELOG.md": _first(r"^## (\d+\.\d+\.\d+)", ROOT / "CHANGELOG.md"),
         "README.md": _first(r"^tar -xzf mailops-kerio-(\d+\.\d+\.\d+)\.tar\.gz", COLLECTION / "README.md"),
     }
-
-
-def unpublished(galaxy: Path = COLLECTION / "galaxy.yml") -> list[str]:
-    """Return what is to be filled in before the collection is published. Raises PackagingError for an address that nobody has."""
-    told = yaml.safe_load(galaxy.read_text(encoding="utf-8"))
-    for key in ADDRESSES:
-        if NOBODY.search(told.get(key) or ""):
-            raise PackagingError(
-                f"galaxy.yml, {key}: {told[key]} is an address that nobody has. Give the true one, or leave it out"
-            )
-    return [key for key in ASKED_FOR if not told.get(key)]
 
 
 def _first(pattern: str, path: Path) -> str:

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "kerio": {"job", "plan", "preflight"},
     "imap": {"preflight"},
     "archive": {"imap", "job", "plan"},
+    "site": set(),
     "library": {"runner", "plan", "kerio", "archive", "imap", "job"},
 }
 
@@ -50,6 +51,7 @@ PURE = [
     "imap/sasl.py",
     "imap/preflight_facts.py",
     *(f"kerio/{name}.py" for name in ("cfg_preflight_facts", "preflight_by_hand", "preflight_facts")),
+    *sorted(f"site/{path.name}" for path in (UTILS / "site").glob("*.py")),
     *sorted(f"archive/{path.name}" for path in (UTILS / "archive").glob("users*.py") if path.name != "users_sync.py"),
 ]
 INPUT_OUTPUT = {

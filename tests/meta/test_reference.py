@@ -13,7 +13,7 @@ from jinja2 import nodes
 from tests.reference import playbooks
 from tests.reference.markup import REFERENCE
 from tests.reference.pages import pages
-from tests.reference.sources import MODULES, PLAYBOOKS, ROLES, ROOT, load_file, playbook_options, role_options
+from tests.reference.sources import FILTERS, MODULES, PLAYBOOKS, ROLES, ROOT, load_file, playbook_options, role_options
 
 OWN_ROWS = re.compile(r"(?<!\\)\|")
 
@@ -28,8 +28,8 @@ def test_the_pages_are_in_step() -> None:
     assert [path for path in there | wanted() if there.get(path) != wanted().get(path)] == [], "say `make reference`"
 
 
-def test_every_module_role_and_playbook_has_a_page() -> None:
-    names = [("modules", MODULES), ("roles", ROLES), ("playbooks", PLAYBOOKS)]
+def test_every_module_role_playbook_and_filter_has_a_page() -> None:
+    names = [("modules", MODULES), ("roles", ROLES), ("playbooks", PLAYBOOKS), ("filters", FILTERS)]
     assert {f"docs/reference/{kind}/{name}.md" for kind, found in names for name in found} < set(wanted())
 
 

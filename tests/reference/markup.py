@@ -40,7 +40,7 @@ class Markup:
         return f"[{text}]({posixpath.relpath(str(target), str(self.page.parent))})"
 
     def entry(self, kind: str, name: str) -> str:
-        """Return a link to the page of a module, role or playbook."""
+        """Return a link to the page of a module, role, filter or playbook."""
         return self.link(f"`{name}.yml`" if kind == "playbooks" else f"`{name}`", REFERENCE / kind / f"{name}.md")
 
     def paragraphs(self, text: str | list[str]) -> list[str]:
@@ -89,7 +89,7 @@ class Markup:
 
     def _plugin(self, fqcn: str, kind: str) -> str:
         name = fqcn.removeprefix("mailops.kerio.")
-        known = {"module": sources.MODULES, "role": sources.ROLES}.get(kind, ())
+        known = {"module": sources.MODULES, "role": sources.ROLES, "filter": sources.FILTERS}.get(kind, ())
         return self.entry(f"{kind}s", name) if name in known else code(fqcn)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import jinja2
 
-from tests.reference import playbooks, sources
+from tests.reference import filters, playbooks, sources
 from tests.reference.markup import REFERENCE, Markup, Row, code, rows
 
 TEMPLATES = jinja2.Environment(  # noqa: S701 - Markdown, not HTML
@@ -39,6 +39,7 @@ def pages() -> dict[str, str]:
         str(variables): _rendered("variables", {"variables": _variables(Markup(variables))}),
         **{str(_page("modules", name)): _rendered("module", _module(name)) for name in sources.MODULES},
         **{str(_page("roles", name)): _rendered("role", _role(name)) for name in sources.ROLES},
+        **{str(_page("filters", name)): _rendered("filter", _filter(name)) for name in sources.FILTERS},
         **{str(_page("playbooks", name)): _rendered("playbook", _playbook(name)) for name in sources.PLAYBOOKS},
     }
 
@@ -62,6 +63,10 @@ def _index(markup: Markup) -> dict[str, t.Any]:
             (markup.entry("roles", name), markup.cell(sources.entry_point(name)["short_description"])) for name in sources.ROLES
         ],
         "playbooks": [(markup.entry("playbooks", name), _first_sentence(markup, name)) for name in sources.PLAYBOOKS],
+        "filters": [
+            (markup.entry("filters", name), markup.cell(sources.filter_plugin(name).document["short_description"]))
+            for name in sources.FILTERS
+        ],
     }
 
 
@@ -87,6 +92,19 @@ def _module(name: str) -> dict[str, t.Any]:
             for row in rows(returns, markup)
         ],
         "sample": _sample(returns),
+    }
+
+
+def _filter(name: str) -> dict[str, t.Any]:
+    document, examples, returns = sources.filter_plugin(name)
+    markup = Markup(_page("filters", name), "filter", name)
+    return {
+        "name": name,
+        "short": markup.cell(document["short_description"]),
+        "description": markup.paragraphs(document["description"]),
+        "options": list(rows(document["options"], markup)),
+        "examples": examples,
+        "returns": markup.cell(returns["_value"]["description"]),
     }
 
 
@@ -144,6 +162,7 @@ def _read_files() -> dict[Path, str]:
     if not _FILES:
         folders = [sources.ROOT / "roles" / role / part for role in sources.ROLES for part in ROLE_FILES]
         files = [file for folder in (*folders, playbooks.FOLDER) for file in folder.rglob("*") if file.is_file()]
+        files += filters.SITE.glob("*.py")
         _FILES.update({file: file.read_text(encoding="utf-8") for file in sorted(files) if file.name != "options.yml"})
     return _FILES
 

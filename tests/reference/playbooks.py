@@ -12,7 +12,8 @@ from pathlib import Path
 import jinja2
 from jinja2 import nodes
 
-from tests.reference.sources import MODULES, ROLES, ROOT, Json, load_file, playbook_options
+from tests.reference import filters
+from tests.reference.sources import MODULES, ROLES, ROOT, Json, load_file, playbook_options, role_options
 
 FOLDER = ROOT / "playbooks"
 # Their values are expressions without braces around them.
@@ -138,7 +139,8 @@ def names(text: str) -> set[str]:
     own = {name.name for name in found if name.ctx == "load"} - {name.name for name in found if name.ctx != "load"}
     attributes = {node.attr for node in template.find_all(nodes.Getattr)}
     constants = {node.value for node in template.find_all(nodes.Const) if isinstance(node.value, str)}
-    return own | {name for name in attributes | constants if name in known}
+    behind = frozenset().union(*(filters.constants(node.name) for node in template.find_all(nodes.Filter)))
+    return own | {name for name in attributes | constants if name in known} | (behind & {*known, *role_options()})
 
 
 @functools.cache

@@ -13,6 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MODULES = tuple(sorted(path.stem for path in (ROOT / "library").glob("*.py")))
 ROLES = tuple(sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir()))
+FILTERS = tuple(sorted(path.stem for path in (ROOT / "filter_plugins").glob("*.yml")))
 PLAYBOOKS = tuple(sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml")))
 # What a module adds to what its fragments say of these.
 LISTS = ("notes", "requirements", "seealso")
@@ -67,6 +68,12 @@ def module(name: str) -> Module:
         # Its own come first; what it says itself counts.
         document[key] = {**document.get(key, {}), **_merged([*parts, document], key)}
     return Module(document, own["EXAMPLES"].strip("\n"), load(own["RETURN"]))
+
+
+def filter_plugin(name: str) -> Module:
+    """Return the documentation of a filter."""
+    own = load_file(ROOT / "filter_plugins" / f"{name}.yml")
+    return Module(own["DOCUMENTATION"], own["EXAMPLES"].strip("\n"), own["RETURN"])
 
 
 def _merged(parts: list[Document], key: str) -> Document:

@@ -12,10 +12,11 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import users, users_rights, users_sync
+from ansible_collections.mailops.kerio.plugins.module_utils.site import users as site_users
+from ansible_collections.mailops.kerio.plugins.module_utils.site.reading import Reader
 from ansible_collections.mailops.kerio.plugins.modules import archive_users
 from tests.unit.module_utils.archive.users_scene import ROOT, Data, Scene, directory, person, scene
 from tests.unit.playbooks.templating import ROOT as CHECKOUT
-from tests.unit.playbooks.templating import evaluate
 
 __all__ = ["scene"]
 TEXT = (CHECKOUT / "docs" / "users.md").read_text(encoding="utf-8")
@@ -135,6 +136,7 @@ def test_a_server_without_a_directory_is_unread_under_its_own_name(
     servers: dict[str, t.Any] = {"mail1": {}, "mail2": {"kerio_connect_name": "two"}}
     for name in read:
         servers[name] = {**servers[name], "kerio_connect_directory": {"server": servers[name].get("kerio_connect_name", name)}}
-    given = {"archive_servers_named": ["mail1", "mail2"], "hostvars": servers}
-    assert [found["server"] for found in evaluate("users.yml", "archive_users_directories", **given)] == directories
-    assert evaluate("users.yml", "archive_users_unread", **given) == unread
+    found = site_users.sources(
+        Reader({**servers, "archive1": {}}), {"kerio_servers": list(servers), "archive_hosts": ["archive1"]}, "archive1"
+    )
+    assert ([one["server"] for one in found["directories"]], found["unread"]) == (directories, unread)

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 import pytest
 
-from tests.unit.playbooks.templating import PLAYBOOKS, evaluate
+from ansible_collections.mailops.kerio.plugins.module_utils.site import relations
+from ansible_collections.mailops.kerio.plugins.module_utils.site.reading import Reader
 
 READS_MAIL1 = {"archive_profiles": [{"name": "a", "method": "multiple_mailboxes", "servers": ["mail1"]}]}
 READS_MAIL2 = {"archive_profiles": [{"name": "b", "method": "multiple_mailboxes", "servers": "mail2"}]}
@@ -17,10 +17,8 @@ READS_ALL = {"archive_profiles": [{"name": "c", "method": "multiple_mailboxes"}]
 
 def side(hosts: dict[str, t.Any], servers: dict[str, t.Any] | None = None, **values: t.Any) -> dict[str, t.Any]:
     names = {"kerio_servers": ["mail1", *(servers or {})], "archive_hosts": list(hosts)}
-    known = {"mail1": {}, **hosts, **(servers or {})}
-    given = {"groups": names if hosts else {"kerio_servers": names["kerio_servers"]}, "hostvars": known}
-    found: dict[str, t.Any] = evaluate("relations.yml", "kerio_connect_archive", **given, inventory_hostname="mail1", **values)
-    return found
+    groups = names if hosts else {"kerio_servers": names["kerio_servers"]}
+    return relations.archive_side(Reader({"mail1": values, **hosts, **(servers or {})}), groups, "mail1")
 
 
 @pytest.mark.parametrize(
@@ -94,40 +92,21 @@ def test_other_servers_come_with_the_domains_that_are_declared_of_them() -> None
     ]
 
 
-def test_archive_mailboxes_of_servers_and_of_single_domains_are_nobodys() -> None:
-    servers: dict[str, t.Any] = {
-        "mail1": {
-            "kerio_connect_archiving": {
-                "remote_address": "archive@example.com",
-                "domains": [
-                    {"name": "a.example", "remote_address": "keep@a.example"},
-                    {"name": "b.example", "remote_address": ""},
-                ],
-            }
-        },
-        "mail2": {"kerio_connect_archiving": {"enabled": True, "domains": [{"name": "c.example"}]}},
-        "mail3": {"kerio_connect_archiving": {"remote_address": "archive@example.com"}},
-        "mail4": {},
-    }
-    given = {"groups": {"kerio_servers": list(servers)}, "hostvars": servers, "archive_servers_named": list(servers)}
-    assert evaluate("servers.yml", "archive_mailboxes", **given) == ["archive@example.com", "keep@a.example"]
-    assert evaluate("servers.yml", "archive_mailboxes", groups={}, hostvars={}, inventory_hostname="archive1") == []
-
-
-def test_mail_is_read_from_the_host_of_the_administration_without_its_port() -> None:
-    given = {"mail1": "mail1.example.com:4041", "mail2": "[::1]:4041", "mail3": "::1", "mail4": "192.0.2.1"}
-    servers: dict[str, t.Any] = {name: {"kerio_connect_host": host} for name, host in given.items()}
-    servers["mail5"] = {"kerio_connect_host": "mail5:4041", "kerio_connect_imap_host": "imap.example.com"}
-    found = evaluate("servers.yml", "archive_servers", archive_servers_named=list(servers), hostvars=servers)
-    assert [server["host"] for server in found] == ["mail1.example.com", "::1", "::1", "192.0.2.1", "imap.example.com"]
-
-
 def test_what_is_read_of_archive_hosts_is_tried_before_servers_rely_on_it() -> None:
-    text = (PLAYBOOKS / "vars" / "relations.yml").read_text(encoding="utf-8")
-    body = text.split("kerio_connect_archive:")[1]
-    used = set(re.findall(r"attribute='(archive_\w+)'|(?:host|hostvars\[name\])\.(archive_\w+)", body))
-    read = {name for pair in used for name in pair if name} - {"archive_variables_wrong"}
-    assert read == set(evaluate("relations.yml", "archive_hosts_read"))
+    """Each variable is read of a host that has them all, and none that prepare.yml has not tried."""
+
+    class Watched(dict[str, t.Any]):
+        def __getitem__(self, key: str) -> t.Any:
+            read.add(key)
+            return super().__getitem__(key)
+
+    read: set[str] = set()
+    values = {"archive_profiles": [], "archive_users_scope": {}, "archive_interval_hours": 1, "archive_host_address": "a"}
+    host = Watched(
+        {**values, "archive_users_declared": [], "archive_users_excluded": [], "archive_profiles": READS_ALL["archive_profiles"]}
+    )
+    relations.archive_side(Reader({"mail1": {}, "archive1": host}), {"archive_hosts": ["archive1"]}, "mail1")
+    assert read == set(relations.READ_OF_ARCHIVE_HOSTS)
 
 
 @pytest.mark.parametrize("wrong", [False, True])
@@ -135,16 +114,3 @@ def test_an_archive_host_whose_variables_are_wrong_is_nothing_that_servers_rely_
     mark = {"archive_variables_wrong": True} if wrong else {}
     found = side({"archive1": {**READS_MAIL1, **mark, "inventory_hostname": "archive1"}})
     assert ("archive_hosts" in found, "profiles" in found) == (not wrong, not wrong)
-
-
-def test_of_a_server_whose_variables_are_wrong_the_name_alone_is_known() -> None:
-    wrong = {
-        "kerio_connect_name": "two",
-        "kerio_variables_wrong": True,
-        "kerio_connect_archiving": {"remote_address": "a@b.example"},
-    }
-    given = {"archive_servers_named": ["mail1", "mail2"], "hostvars": {"mail1": {}, "mail2": wrong}}
-    found = evaluate("servers.yml", "archive_servers", **given)
-    assert [(server["name"], server["host"]) for server in found] == [("mail1", "mail1"), ("two", "mail2")]
-    assert evaluate("servers.yml", "archive_mailboxes", **given) == []
-    assert side({}, {"mail2": wrong})["other_servers"] == []

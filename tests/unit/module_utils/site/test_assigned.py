@@ -6,9 +6,10 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible.parsing.dataloader import DataLoader
 
-from tests.unit.playbooks.templating import PLAYBOOKS, evaluate
+from ansible_collections.mailops.kerio.plugins.module_utils.site import assigned, reached, users
+from ansible_collections.mailops.kerio.plugins.module_utils.site.reading import Reader
+from tests.unit.playbooks.templating import evaluate
 
 HOSTS = ["archive1", "archive2", "archive3"]
 SERVERS: dict[str, t.Any] = {
@@ -22,20 +23,12 @@ SERVERS: dict[str, t.Any] = {
 }
 
 
-def load(file: str) -> dict[str, t.Any]:
-    found: dict[str, t.Any] = DataLoader().load_from_file(str(PLAYBOOKS / "vars" / file), trusted_as_template=True)
-    return found
+GROUPS = {"kerio_servers": list(SERVERS), "archive_hosts": HOSTS}
 
 
-def seen(file: str, name: str, host: str, **more: t.Any) -> t.Any:
-    """A variable as an archive host has it; those of servers.yml are there for the other files."""
-    hosts: dict[str, t.Any] = {one: {} for one in HOSTS}
-    given = {"groups": {"kerio_servers": list(SERVERS), "archive_hosts": HOSTS}, "hostvars": {**SERVERS, **hosts}}
-    given = {**given, "inventory_hostname": host, **more}
-    if file != "servers.yml":
-        for own in ("archive_taken_by", "archive_servers_named", "archive_servers_elsewhere"):
-            given.setdefault(own, evaluate("servers.yml", own, **given))
-    return evaluate(file, name, **given)
+def scope_of(host: str, **servers: t.Any) -> assigned.Scope:
+    reader = Reader({**SERVERS, **{one: {} for one in HOSTS}, **servers})
+    return assigned.scope(reader, GROUPS, host, ())
 
 
 @pytest.mark.parametrize(
@@ -47,39 +40,40 @@ def seen(file: str, name: str, host: str, **more: t.Any) -> t.Any:
     ],
 )
 def test_each_host_reads_its_servers_and_knows_no_password_of_others(host: str, own: list[str], elsewhere: list[str]) -> None:
-    servers = seen("servers.yml", "archive_servers", host)
+    scope = scope_of(host)
+    servers = reached.servers(Reader(SERVERS), scope["named"])
     assert [server["name"] for server in servers] == own
     assert ("not-a-secret-of-two" in str(servers)) is ("two" in own)
-    assert seen("servers.yml", "archive_servers_elsewhere", host) == elsewhere
-    assert seen("servers.yml", "archive_mailboxes", host) == (["archive@one.example"] if "mail1" in own else [])
+    assert scope["elsewhere"] == elsewhere
+    assert reached.mailboxes(Reader(SERVERS), scope["named"]) == (["archive@one.example"] if "mail1" in own else [])
+
+
+def test_names_that_several_servers_have_and_servers_that_cannot_be_read_are_left_out() -> None:
+    reader = Reader({**SERVERS, "mail3": {"kerio_variables_wrong": True}, **{one: {} for one in HOSTS}})
+    assert assigned.scope(reader, GROUPS, "archive1", {"two"})["left_out"] == ["two", "mail3"]
+    assert assigned.scope(reader, GROUPS, "archive3", {"two"})["left_out"] == ["mail3"]
 
 
 def test_directories_that_another_host_reads_are_neither_read_nor_unread_here() -> None:
     read = {name: {**values, "kerio_connect_directory": {"server": name}} for name, values in SERVERS.items() if name != "mail3"}
     hosts = {"archive1": {}, "archive2": {"archive_users_scope": {"domains": ["a.example"]}}, "archive3": {}}
-    more = {"hostvars": {**SERVERS, **read, **hosts}}
-    assert [one["server"] for one in seen("users.yml", "archive_users_directories", "archive3", **more)] == []
-    assert seen("users.yml", "archive_users_unread", "archive3", **more) == ["mail3"]
-    assert seen("users.yml", "archive_users_elsewhere", "archive3", **more) == {
-        "servers": ["mail1", "two"],
-        "scopes": [{"servers": ["mail3"]}, {"servers": ["mail3"], "domains": ["a.example"]}],
+    known = {**SERVERS, **read, **hosts}
+    assert users.sources(Reader(known), GROUPS, "archive3") == {
+        "directories": [],
+        "unread": ["mail3"],
+        "elsewhere": {
+            "servers": ["mail1", "two"],
+            "scopes": [{"servers": ["mail3"]}, {"servers": ["mail3"], "domains": ["a.example"]}],
+        },
     }
-    first = seen("users.yml", "archive_users_elsewhere", "archive1", **more)
-    assert first["scopes"] == [{"servers": ["two", "mail3"], "domains": ["a.example"]}, {"servers": ["mail3"]}]
+    first = users.sources(Reader(known), GROUPS, "archive1")
+    assert [directory["server"] for directory in first["directories"]] == ["mail1", "mail2"]
+    assert first["elsewhere"]["scopes"] == [{"servers": ["two", "mail3"], "domains": ["a.example"]}, {"servers": ["mail3"]}]
     # Of whom it is not known whom it takes, everybody stays.
     everybody = [{"servers": ["two", "mail3"]}, {"servers": ["mail3"]}]
     for odd in ({**hosts["archive2"], "archive_variables_wrong": True}, {"archive_users_scope": "a.example"}):
-        wrong = {"hostvars": {**more["hostvars"], "archive2": odd}}
-        assert seen("users.yml", "archive_users_elsewhere", "archive1", **wrong)["scopes"] == everybody
-
-
-def test_logins_are_asked_of_every_server() -> None:
-    # vars/access.yml comes behind vars/servers.yml, so that its own list counts.
-    both = {**load("servers.yml"), **load("access.yml"), "inventory_hostname": "archive3"}
-    hosts = {"groups": {"kerio_servers": list(SERVERS), "archive_hosts": HOSTS}, "hostvars": {**SERVERS, "archive3": {}}}
-    found = evaluate("access.yml", "archive_access_servers", **{**both, **hosts})
-    assert [server["name"] for server in found] == ["mail1", "two", "mail3"]
-    assert "not-a-secret" not in str(found)
+        found = users.sources(Reader({**known, "archive2": odd}), GROUPS, "archive1")
+        assert found["elsewhere"]["scopes"] == everybody
 
 
 PROFILES = [
@@ -101,27 +95,29 @@ PROFILES = [
     ],
 )
 def test_each_host_has_the_profiles_of_its_servers(host: str, only: t.Any, wanted: dict[str, t.Any]) -> None:
-    more = {"archive_profiles": PROFILES, "archive_only": only}
-    found = seen("servers.yml", "archive_profiles_here", host, **more)
+    given = {"groups": GROUPS, "hostvars": {**SERVERS, **{one: {} for one in HOSTS}}, "inventory_hostname": host}
+    given |= {"archive_profiles": PROFILES, "archive_only": only}
+    found = evaluate("servers.yml", "archive_profiles_here", **given)
     assert {profile["name"]: profile.get("servers") for profile in found} == wanted
-    assert seen("servers.yml", "archive_only_here", host, **more) == (["both"] if isinstance(only, str) else [])
+    assert evaluate("servers.yml", "archive_only_here", **given) == (["both"] if isinstance(only, str) else [])
 
 
 def test_a_host_without_a_server_has_nothing_to_do_and_one_without_servers_in_the_inventory_says_so() -> None:
-    more = {"archive_profiles": PROFILES[:1], "groups": {"kerio_servers": ["mail1"], "archive_hosts": HOSTS}}
-    assert seen("servers.yml", "archive_profiles_here", "archive2", **more) == []
-    nobody = {**more, "groups": {"archive_hosts": HOSTS}}
-    assert seen("servers.yml", "archive_profiles_here", "archive2", **nobody) == PROFILES[:1]
+    assert assigned.profiles(PROFILES[:1], ["mail1"], False) == []
+    assert assigned.profiles(PROFILES[:1], [], False) == PROFILES[:1]
 
 
 def test_acknowledged_messages_of_other_servers_are_left_out() -> None:
     entries = [{"server": "mail1", "uid": 1}, {"server": "mail3", "uid": 2}, "not one"]
-    assert seen("servers.yml", "archive_acknowledged_here", "archive3", archive_acknowledged=entries) == entries[1:]
+    assert assigned.acknowledged(entries, ["mail1", "two"]) == entries[1:]
 
 
-def wrong(server: str, hosts: t.Mapping[str, t.Any], **more: t.Any) -> str:
-    given = {"groups": {"kerio_servers": list(SERVERS), "archive_hosts": list(hosts)}, "hostvars": {**SERVERS, **hosts}}
-    return str(evaluate("relations.yml", "archive_takers_wrong", **given, inventory_hostname=server, **more)).strip()
+def wrong(server: str, hosts: t.Mapping[str, t.Any], **values: t.Any) -> str:
+    servers = {**SERVERS, server: values}
+    groups = {"kerio_servers": list(servers), "archive_hosts": list(hosts)}
+    reader = Reader({**servers, **hosts})
+    takers, declared = assigned.takers(reader, groups, server), "kerio_connect_archive_hosts" in values
+    return assigned.refusal(server, declared, takers, groups, assigned.Keepers(reader, groups))
 
 
 DELETES = {"name": "d", "method": "multidrop", "mailbox": "Archive@one.example", "delete": {"after_days": 7}}

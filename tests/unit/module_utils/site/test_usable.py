@@ -12,7 +12,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_module import master_passwords
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments
-from tests.unit.playbooks.templating import evaluate
+from ansible_collections.mailops.kerio.plugins.module_utils.site import assigned, prepare, reached, usable
+from ansible_collections.mailops.kerio.plugins.module_utils.site.reading import Reader
 
 Values = dict[str, t.Any]
 PASSWORD, OTHER = "not-a-secret-master", "not-a-secret-other"
@@ -20,29 +21,17 @@ PROFILES = [{"name": "all", "method": "multiple_mailboxes"}]
 
 
 def wrong(values: Values, others: dict[str, Values] | None = None, profiles: list[Values] | None = None) -> str:
+    """What is told of mail1, beside other servers and an archive host with these profiles."""
     servers = {"mail1": values, **(others or {"mail2": {}})}
-    given = {
-        "groups": {"kerio_servers": list(servers), "archive_hosts": ["archive1"]},
-        "hostvars": {**servers, "archive1": {"archive_profiles": PROFILES if profiles is None else profiles}},
-        "archive_hosts_known": ["archive1"],
-        "archive_taken_by": {"mail1": ["archive1"]},
-        "usable_server": "mail1",
-    }
-    given["kerio_doubles"] = evaluate("usable.yml", "usable_doubles", **given)
-    parts = ("usable_name", "usable_namesakes", "usable_passwords", "usable_unencrypted")
-    given |= {part: evaluate("usable.yml", part, **given) for part in parts}
-    return str(evaluate("usable.yml", "usable_wrong", **given))
+    groups = {"kerio_servers": list(servers), "archive_hosts": ["archive1"]}
+    reader = Reader({**servers, "archive1": {"archive_profiles": PROFILES if profiles is None else profiles}})
+    found = prepare.look(reader, groups, ["mail1"])["facts"].get("mail1", {})
+    return "; ".join(found.get("kerio_failures", [])).removeprefix("Its variables in the inventory cannot be used: ")
 
 
 def refused(values: Values) -> bool:
-    """Whether archive_run refuses what vars/servers.yml makes of it."""
-    server = evaluate(
-        "servers.yml",
-        "archive_servers",
-        archive_servers_named=["mail1"],
-        hostvars={"mail1": values},
-        inventory_hostname="archive1",
-    )
+    """Whether archive_run refuses what is made of it."""
+    server = reached.servers(Reader({"mail1": values}), ["mail1"])
     checked = ArgumentSpecValidator({"servers": arguments.servers()}).validate({"servers": server})
     if checked.error_messages:
         return True
@@ -120,22 +109,15 @@ def test_two_servers_of_one_name_are_told_of_each_other() -> None:
 @pytest.mark.parametrize("right", [True, False])
 def test_a_name_is_a_text(right: bool) -> None:
     for name in ("one", 5) if right else ("", " ", None, ["one"], "a\nb"):
-        given = {"hostvars": {"mail1": {"kerio_connect_name": name}}, "usable_server": "mail1"}
-        found = evaluate("usable.yml", "usable_name", **given)
-        assert (evaluate("usable.yml", "usable_name_wrong", usable_name=found) == "") is right, name
-    assert evaluate("usable.yml", "usable_name", hostvars={"mail1": {}}, usable_server="mail1") == "mail1"
+        assert (usable.name_wrong(Reader({"mail1": {"kerio_connect_name": name}}), "mail1") == "") is right, name
+    assert usable.name_wrong(Reader({"mail1": {}}), "mail1") == ""
 
 
 def test_who_is_left_out_is_in_no_profile() -> None:
     servers = {"mail1": {"kerio_variables_wrong": True, "kerio_connect_name": "one"}, "mail2": {}}
-    given: Values = {"hostvars": {**servers, "archive1": {}}, "inventory_hostname": "archive1"}
-    given["groups"] = {"kerio_servers": list(servers), "archive_hosts": ["archive1"]}
-    given["archive_profiles"] = [
-        *PROFILES,
-        {**PROFILES[0], "name": "1", "servers": "one"},
-        {**PROFILES[0], "servers": ["one", "mail2"]},
-    ]
-    for name in ("archive_servers", "archive_servers_left_out", "archive_servers_read", "archive_profiles_here"):
-        given[name] = evaluate("servers.yml", name, **given)
-    assert [server["name"] for server in given["archive_servers_read"]] == ["mail2"]
-    assert [profile.get("servers") for profile in given["archive_profiles_here"]] == [None, ["mail2"]]
+    groups = {"kerio_servers": list(servers), "archive_hosts": ["archive1"]}
+    scope = assigned.scope(Reader({**servers, "archive1": {}}), groups, "archive1", ())
+    assert (scope["named"], scope["left_out"]) == (["mail1", "mail2"], ["one"])
+    both = {**PROFILES[0], "servers": ["one", "mail2"]}
+    found = assigned.profiles([*PROFILES, {**PROFILES[0], "servers": "one"}, both], scope["left_out"], True)
+    assert [profile.get("servers") for profile in found] == [None, ["mail2"]]

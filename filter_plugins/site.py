@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filters of the playbooks: what is worked out from the variables and results of many hosts, by ``module_utils/site``.
+
+Each is documented in the YAML file of its name.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+import jinja2
+
+from ansible_collections.mailops.kerio.plugins.module_utils.site import assigned, prepare, reached, reading, relations, users
+
+Filter = t.Callable[..., t.Any]
+# Their input is hostvars.
+OF_HOSTS: dict[str, Filter] = {
+    "archive_scope": assigned.scope,
+    "archive_servers": reached.servers,
+    "archive_mailboxes": reached.mailboxes,
+    "archive_side": relations.archive_side,
+    "login_servers": reached.for_logins,
+    "archive_users": users.sources,
+    "prepared": prepare.look,
+}
+OTHERS: dict[str, Filter] = {
+    "archive_acknowledged": assigned.acknowledged,
+    "archive_profiles": assigned.profiles,
+    "archive_only": assigned.only,
+}
+
+
+def of_hosts(function: Filter) -> Filter:
+    """Give a function a reader of hostvars. What Ansible raises, or returns, for a variable that cannot be read is Jinja's."""
+
+    def read(hostvars: t.Any, *values: t.Any, **options: t.Any) -> t.Any:
+        return function(reading.Reader(hostvars, jinja2.UndefinedError, jinja2.Undefined), *values, **options)
+
+    return read
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Filter]:
+        return {**OTHERS, **{name: of_hosts(function) for name, function in OF_HOSTS.items()}}
