@@ -182,15 +182,11 @@ def outcome_of(report: RunReport, fail_on_errors: bool, *, check_mode: bool = Fa
     run = report.as_data()
     profiles = run.pop("profiles")
     failed = bool(report.problems()) and fail_on_errors
-    sentence = report.sentence()
     if check_mode:
         run["check"] = True
-        sentence = sentence.replace(" archived from", " would be archived from", 1)
-        sentence = sentence.replace("were deleted on the server", "would be deleted on the server", 1)
-        sentence = sentence.replace("old enough were spared", "old enough would be spared", 1)
     return {
         "changed": report.changed,
-        "msg": sentence,
+        "msg": report.sentence(check_mode=check_mode),
         "warnings": report.warnings,
         "failed": failed,
         "data": {

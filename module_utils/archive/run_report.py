@@ -21,6 +21,10 @@ LISTED_USERS = 200
 LISTED_WITHHELD = 20
 
 
+def _verb(count: int, check_mode: bool) -> str:
+    return "would be" if check_mode else "was" if count == 1 else "were"
+
+
 def _mailboxes(count: int) -> str:
     return f"{count:,} mailbox" if count == 1 else f"{count:,} mailboxes"
 
@@ -323,18 +327,19 @@ class RunReport:
         """One word: "ok", "problems" or "stopped"."""
         return "stopped" if self.stopped else "problems" if self.problems() else "ok"
 
-    def sentence(self) -> str:
-        """What happened, in one sentence that counts and names."""
+    def sentence(self, *, check_mode: bool = False) -> str:
+        """What happened, in check mode would, in one sentence that counts and names."""
         accounts = self.accounts()
         mailboxes = sum(len(profile.mailboxes) for profile in self.profiles)
-        known = f"{accounts.known:,} {'was' if accounts.known == 1 else 'were'} known"
-        text = f"{stuck_text.many(accounts.new, 'new message')} archived from {_mailboxes(mailboxes)}, {known}"
+        archived = "would be archived" if check_mode else "archived"
+        text = f"{stuck_text.many(accounts.new, 'new message')} {archived} from {_mailboxes(mailboxes)}"
+        text += f", {accounts.known:,} {_verb(accounts.known, check_mode=False)} known"
         for name in ("copies", "left", "excluded", "failed", "quarantined"):
             count = getattr(accounts, name)
             text += f", {count:,} {name}" if count else ""
         if self.placements and not accounts.new:
             text += f", {self.placements:,} filed from the archive"
-        text += self.deletion_text("were deleted on the server")
+        text += self._deletion_text(check_mode)
         if self.stopped:
             text += "; stopped on request before the end" + self._left_text()
         texts = [text for profile in self.profiles for text in (profile.window_text(), profile.left_out_text())]
@@ -348,15 +353,17 @@ class RunReport:
         left += [f"{self.not_begun:,} profile{'s' if self.not_begun > 1 else ''}"] if self.not_begun else []
         return f", {' and '.join(left)} left for the next run" if left else ""
 
-    def deletion_text(self, verb: str) -> str:
+    def _deletion_text(self, check_mode: bool) -> str:
         """The part of a sentence on deletion, "" when nothing was old enough."""
         spared = self.spared()
         if not self.deleted and not spared:
             return ""
         reasons = [f"{count:,}: {reason}" for reason, count in spared.most_common(NAMED_REASONS)]
         reasons += ["and others"] if len(spared) > NAMED_REASONS else []
-        kept = f" and {spared.total():,} that are old enough were spared ({', '.join(reasons)})" if spared else ""
-        return f", {self.deleted:,} {verb}{kept}"
+        count = spared.total()
+        old = f"{count:,} that {'is' if count == 1 else 'are'} old enough {_verb(count, check_mode)} spared"
+        kept = f" and {old} ({', '.join(reasons)})" if spared else ""
+        return f", {self.deleted:,} {_verb(self.deleted, check_mode)} deleted on the server{kept}"
 
     def closing_text(self) -> str:
         """The end of a sentence: what could not be read, and what did not work."""

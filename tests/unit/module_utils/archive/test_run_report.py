@@ -60,5 +60,8 @@ def test_one_is_one() -> None:
         "1 new message archived from 1 mailbox, 1 was known, 1 failed; "
         "1 problem: mail1 archive@example.com INBOX: 1 message could not be archived"
     )
+    assert (
+        report(1, flagged=1).sentence().endswith(", 1 was deleted on the server and 1 that is old enough was spared (1: flagged)")
+    )
     checked = outcome_of(told, fail_on_errors=True, check_mode=True)["msg"]
     assert checked.startswith("1 new message would be archived from 1 mailbox, 1 was known")
