@@ -145,7 +145,8 @@ class _Work:
         self._rights = Rights.of(self.store.root)
         self._files = Files(self.store, self.facts.unheard.__contains__, self._adopt)
         self._modes = {one.subject for one in self.result.found if one.kind == "object_mode"}
-        self._phases: t.Sequence[tuple[t.Mapping[str, t.Callable[[Step], None]], t.Callable[[list[Step]], None]]] = (
+        # What is done for each step, and then for all of them; that gives back those that hold.
+        self._phases: t.Sequence[tuple[t.Mapping[str, t.Callable[[Step], None]], t.Callable[[list[Step]], list[Step]]]] = (
             ({"set_mode": self._set_mode, "make_directory": self._make_directory}, _nothing),
             ({"restore_object": self._restore}, self._note_objects),
             ({"write_row": self._whole}, self._write_rows),
@@ -163,15 +164,16 @@ class _Work:
                 done = [step for step in steps if step.action in actions and self._did(actions[step.action], step)]
                 if done:
                     self._files.sync()
-                    commit(done)
+                    done = commit(done)
                     self.reporter.progress(f"{len(self.result.steps) + len(done):,}/{len(steps):,} steps done")
                 self.result.steps += done
         finally:
             self._files.sync()
 
     def _did(self, action: t.Callable[[Step], None], step: Step) -> bool:
-        if self.reporter.stop_requested:
-            return False
+        return not self.reporter.stop_requested and self._tried(action, step)
+
+    def _tried(self, action: t.Callable[[Step], None], step: Step) -> bool:
         try:
             action(step)
         except (StoreError, OSError) as error:
@@ -225,16 +227,27 @@ class _Work:
         if not self.catalog.object_rows([inside.digest]):
             self.catalog.adopt_object(ObjectRow(inside.digest, inside.size, inside.stored_size), f"it lay at {path}")
 
-    def _note_objects(self, done: list[Step]) -> None:
+    def _note_objects(self, done: list[Step]) -> list[Step]:
         for digest in {_digest(step) for step in done}:
             self._files.tidy(digest)
         self._files.sync()
-        notes = [("repaired", self._keys(step)) for step in done]
-        self.catalog.put_objects([], notes)
+        rows = self._rows(done)
+        self.catalog.put_objects([], self._notes(rows))
+        return list(rows)
 
-    def _keys(self, step: Step) -> dict[str, t.Any]:
-        row = self._row(_digest(step))
-        return {"by": self.asks.by, "digest": row.digest.hex(), "size": row.size, "done": step.action, "source": step.source}
+    def _write_rows(self, done: list[Step]) -> list[Step]:
+        rows = self._rows(done)
+        self.catalog.put_objects(list(rows.values()), self._notes(rows))
+        return list(rows)
+
+    def _rows(self, done: list[Step]) -> dict[Step, ObjectRow]:
+        """The rows of objects, each read once more after the sync; a step whose object is not whole any more is undone."""
+        rows: dict[Step, ObjectRow] = {}
+
+        def read(step: Step) -> None:
+            rows[step] = self._row(_digest(step))
+
+        return {step: rows[step] for step in done if self._tried(read, step)}
 
     def _row(self, digest: bytes) -> ObjectRow:
         names = self._files.whole_names(digest)
@@ -243,31 +256,40 @@ class _Work:
         inside = names[0][1]
         return ObjectRow(digest, inside.size, inside.stored_size)
 
-    def _write_rows(self, done: list[Step]) -> None:
-        rows = [self._row(_digest(step)) for step in done]
-        self.catalog.put_objects(rows, [("repaired", self._keys(step)) for step in done])
+    def _notes(self, rows: t.Mapping[Step, ObjectRow]) -> list[tuple[str, dict[str, t.Any]]]:
+        """What the ledger hears of them."""
+        notes = []
+        for step, row in rows.items():
+            keys = {"by": self.asks.by, "digest": row.digest.hex(), "size": row.size, "done": step.action, "source": step.source}
+            notes.append(("repaired", keys))
+        return notes
 
-    def _read_again(self, done: list[Step]) -> None:
+    def _read_again(self, done: list[Step]) -> list[Step]:
         asked = {_digest(step) for step in done}
         for one in self.facts.on_servers:
             if one.digest in asked and not one.waits:
                 self.catalog.read_again(one.folder_id, one.uidvalidity, one.run_id, {one.uid: ASKED_FOR})
+        return done
 
-    def _declare(self, done: list[Step]) -> None:
+    def _declare(self, done: list[Step]) -> list[Step]:
         sizes = {_digest(step): self._size(_digest(step)) for step in done}
         self.catalog.declare_lost(sizes, self.asks.by, self.asks.reason)
+        return done
 
     def _size(self, digest: bytes) -> int:
         """As far as the catalog knows it; 0 when it does not."""
         rows = self.facts.rows.get(digest, ())
         return next((row.size for row in rows), next((one.size for one in self.facts.on_servers if one.digest == digest), 0))
 
-    def _found(self, done: list[Step]) -> None:
-        self.catalog.found_again({_digest(step): self._row(_digest(step)).size for step in done}, self.asks.by)
+    def _found(self, done: list[Step]) -> list[Step]:
+        rows = self._rows(done)
+        self.catalog.found_again({row.digest: row.size for row in rows.values()}, self.asks.by)
+        return list(rows)
 
 
-def _nothing(_done: list[Step]) -> None:
+def _nothing(done: list[Step]) -> list[Step]:
     """A phase without rows."""
+    return done
 
 
 def _ready(_step: Step) -> None:

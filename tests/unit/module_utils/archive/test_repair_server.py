@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import typing as t
 from collections import Counter
@@ -18,6 +19,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify import Verification, Wish
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail
 from tests.unit.module_utils.archive.repair_scene import Inline, kinds, repaired, whole
+from tests.unit.module_utils.archive.verify_tampers import STRANGER
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
 
@@ -82,6 +84,21 @@ def test_an_object_and_its_placements_come_back_with_the_next_run(
     assert (after["messages"] == before["messages"]) is not bool(gone_from)
     again = archive.run()
     assert (again.changed, again.swept) == (False, None)
+
+
+def test_a_run_puts_no_link_in_the_place_of_another_message_that_is_nowhere_else(archive: Archive) -> None:
+    (one, other) = sorted((archive.root / "mail").rglob(f"cur/*.{shared(archive).name}_*"))
+    object_file = shared(archive)
+    remove(archive)
+    one.write_bytes(Compressor().compress(STRANGER))
+    repaired(archive.root, from_server=True)
+    report = archive.run()
+    path = str(one.relative_to(archive.root))
+    assert report.damaged == [path]
+    assert (other.samefile(object_file), one.samefile(object_file)) == (True, False)
+    assert hashlib.sha256(STRANGER).digest() in whole(archive.root)
+    assert repaired(archive.root).left == []
+    assert (one.samefile(object_file), hashlib.sha256(STRANGER).digest() in whole(archive.root)) == (True, True)
 
 
 def test_what_the_server_has_no_more_stays_damage(archive: Archive) -> None:
