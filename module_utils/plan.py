@@ -11,12 +11,16 @@ import json
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
+
 Values = t.Mapping[str, t.Any]
 
 # What a diff shows in place of a secret.
 HIDDEN = "(secret)"
 HIDDEN_NEW = "(new secret)"
 ACTIONS = ("create", "change", "delete")
+# A sentence names so many of the things that it is about.
+NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Plan:
         if not self.changes:
             return f"{self.subject}: nothing to change in {noun}"
         verb = "would change" if check_mode else "changed"
-        return f"{self.subject}: {verb} {noun} ({', '.join(self._touched())})"
+        return f"{self.subject}: {verb} {noun} ({some(self._touched(), NAMED)})"
 
     def _touched(self) -> list[str]:
         names: list[str] = []
@@ -94,7 +98,7 @@ class Plan:
                 names.append(f"{change.action} {change.key}")
             else:
                 names.extend(sorted(change.after))
-        return names if len(names) <= 8 else [*names[:8], f"{len(names) - 8} more"]
+        return names
 
 
 def settings_change(kind: str, current: Values, desired: Values, rules: Rules) -> Change | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import Fetched, examine, fetch, listing, search_uids
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import bytes_of
 from ansible_collections.mailops.kerio.plugins.module_utils.preflight import CANNOT_TELL, Finding, judged
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 if t.TYPE_CHECKING:
     from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
@@ -37,9 +38,7 @@ class Sample:
         """Judge one of the lists; a sample of nothing proves nothing."""
         if not self.messages and not odd:
             return CANNOT_TELL, "The mailbox has no message that could be looked at"
-        more = f" and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
-        shown = f"{what}: {', '.join(odd[:SHOWN])}{more}."
-        return judged(not odd, shown if odd else f"Of {self.messages} messages all are right.")
+        return judged(not odd, f"{what}: {some(odd, SHOWN)}." if odd else f"Of {self.messages} messages all are right.")
 
 
 def draw(conn: Connection, folders: t.Sequence[Folder], count: int) -> Sample:

@@ -13,6 +13,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope impor
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import ObjectKind
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Effect
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import ACTIONS, Change, Plan, item_changes
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 USERS = "users"
 # So many accounts are created or removed by one call.
@@ -230,7 +231,9 @@ class _Writer:
             self.done += [change for index, change in enumerate(batch) if index not in failed]
         named = [{**entry, "item": keys.get(entry["index"], which_item(entry["index"]))} for entry in error.details["errors"]]
         texts = [f"{entry['item']}: {with_code(entry['message'], entry['code'])}" for entry in named]
-        return ItemError(error.subject, accounts_plan.listed(texts, "; "), error.remedy, **{**error.details, "errors": named})
+        return ItemError(
+            error.subject, some(texts, accounts_plan.SHOWN, "; "), error.remedy, **{**error.details, "errors": named}
+        )
 
     def _prove(self, plan: Plan) -> None:
         """Read the touched domains again and compare; passwords cannot be."""
@@ -246,7 +249,7 @@ class _Writer:
         left = sorted(change.key for change in plan.changes if change.action == "delete" and change.key in found)
         if left:
             raise ApiError(
-                f"{self._server.name}: user {accounts_plan.listed(left)}",
+                f"{self._server.name}: user {some(left, accounts_plan.SHOWN)}",
                 "Users.remove was answered with success, but the account is still there",
                 "Look into the server's error log",
                 method="Users.remove",
@@ -255,7 +258,7 @@ class _Writer:
     def _tell(self, error: ArchiveToolError) -> None:
         """Add what was done before an error: the next run finds it done."""
         by_action = {action: [change.key for change in self.done if change.action == action] for action in ACTIONS}
-        told = [f"{_DONE[action]} {accounts_plan.listed(keys)}" for action, keys in by_action.items() if keys]
+        told = [f"{_DONE[action]} {some(keys, accounts_plan.SHOWN)}" for action, keys in by_action.items() if keys]
         if told:
             error.cause = f"{error.cause.rstrip('. ')}; done before: {', '.join(told)}"
             error.details["done"] = {_DONE[action]: keys for action, keys in by_action.items() if keys}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import addresses, kinds, settings
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import Change
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted, some
 
 Object = dict[str, t.Any]
 Options = t.Mapping[str, t.Any]
@@ -264,14 +265,9 @@ def warnings(where: str, changes: t.Iterable[Change]) -> list[str]:
     if not waiting:
         return []
     return [
-        f"{where}: password_reversible of {listed(waiting)} says how the next password is stored; the present one stays as it is "
-        "until it is set again (password with update_password: always does it in the same run)"
+        f"{where}: password_reversible of {some(waiting, SHOWN)} says how the next password is stored; the present one stays as "
+        "it is until it is set again (password with update_password: always does it in the same run)"
     ]
-
-
-def listed(texts: t.Sequence[str], between: str = ", ") -> str:
-    """Return the first texts, and how many more there are."""
-    return between.join(texts[:SHOWN]) + (f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
 
 
 @dataclass(frozen=True)
@@ -336,7 +332,7 @@ class Removals:
         _require(
             len(names) <= self.limit,
             f"{self.where}: users",
-            f"{len(names)} account{'' if len(names) == 1 else 's'} would be removed ({listed(names)}), and delete_limit is "
+            f"{counted(len(names), 'account')} would be removed ({some(names, SHOWN)}), and delete_limit is "
             f"{self.limit}; nothing was changed",
             "Declare the accounts that shall stay, or raise delete_limit",
         )

@@ -19,12 +19,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope impor
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.kinds import Field, ObjectKind, SettingsKind, Source
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc import Client, Effect
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc_transport import Endpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.plan import NAMED
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 Object = dict[str, t.Any]
 T = t.TypeVar("T")
 PAGE_SIZE = 1000
-# A message names so many of the things that a call was about.
-NAMED = 8
 # Without these nobody can log in.
 NEEDED = ("api_host", "api_user", "api_password")
 CREATE_IT = "Correct the name, or create the group on the server first"
@@ -250,8 +250,7 @@ class Server:
 
 
 def _with_items(text: str, items: t.Sequence[str]) -> str:
-    more = [f"{len(items) - NAMED} more"] if len(items) > NAMED else []
-    return f"{text} ({', '.join([*items[:NAMED], *more])})" if items else text
+    return f"{text} ({some(items, NAMED)})" if items else text
 
 
 def _done_beside(error: ArchiveToolError, method: str, items: t.Sequence[str]) -> list[str]:

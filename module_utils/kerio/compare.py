@@ -20,13 +20,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio import (
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Object, Server
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.compare_state import LiveState
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations import Finding
-from ansible_collections.mailops.kerio.plugins.module_utils.plan import Change, Plan
+from ansible_collections.mailops.kerio.plugins.module_utils.plan import NAMED, Change, Plan
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted, some
 
 Options = t.Mapping[str, t.Any]
 Declarer = t.Callable[[Server, t.Any, Options], Plan]
 # What stands for the existence of an object.
 STATE, PRESENT, ABSENT = "state", "present", "absent"
-SHOWN = 8
 
 
 def _users(server: Server, users: t.Sequence[Options], params: Options) -> Plan:
@@ -71,13 +71,12 @@ class Comparison:
         """``mail1: 2 settings differ (archiving.enabled, users.a@example.com.enabled); 1 relation is violated``."""
         rows = self.differences()
         names = [".".join(filter(None, (row["kind"], row["key"], row["option"]))) for row in rows]
-        shown = names if len(names) <= SHOWN else [*names[:SHOWN], f"{len(names) - SHOWN} more"]
         verb = "differs" if len(rows) == 1 else "differ"
-        texts = [f"{_counted(len(rows), 'setting')} {verb} ({', '.join(shown)})"] if rows else []
+        texts = [f"{counted(len(rows), 'setting')} {verb} ({some(names, NAMED)})"] if rows else []
         open_findings = [finding for finding in self.findings if not finding.accepted]
         if open_findings:
             count = len(open_findings)
-            texts.append(f"{_counted(count, 'relation')} {'is' if count == 1 else 'are'} violated")
+            texts.append(f"{counted(count, 'relation')} {'is' if count == 1 else 'are'} violated")
         return f"{self.name}: {'; '.join(texts) or 'everything is as declared'}"
 
     def as_result(self) -> Object:
@@ -160,7 +159,3 @@ def _apart(server: t.Any, declared: t.Any) -> tuple[t.Any, t.Any]:
         return server, declared
     names = [name for name in declared if declared[name] != server.get(name)]
     return {name: server.get(name) for name in names}, {name: declared[name] for name in names}
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CfgError
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 # What XML 1.0 does not allow even as a character reference.
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -76,10 +77,10 @@ class Document:
             raise CfgError(self.label, cause, remedy, hits=places)
         lists = sorted({hit.listed for hit in hits if hit.listed is not None})
         if lists and all(hit.listed for hit in hits):
-            cause = f"{selector} is part of the list {', '.join(lists)}: {_shortened(places)}"
+            cause = f"{selector} is part of the list {', '.join(lists)}: {some(places, _SHOWN_HITS)}"
             raise CfgError(self.label, cause, "Name a variable of a table; list items belong to the admin API", hits=places)
         if len(hits) > 1:
-            cause = f"{selector} occurs {len(hits)} times: {_shortened(places)}"
+            cause = f"{selector} occurs {len(hits)} times: {some(places, _SHOWN_HITS)}"
             remedy = "Give the path of the one that is meant" if selector.path is None else "Remove the duplicate by hand"
             raise CfgError(self.label, cause, remedy, hits=places)
         if hits[0].value is None:
@@ -124,12 +125,7 @@ class Document:
             return ""
         name = selector.path.rpartition("/")[2]
         places = [f"{variable.path} (line {variable.line})" for variable in self.variables if variable.name == name]
-        return f"; there is {_shortened(places)}" if places else ""
-
-
-def _shortened(places: list[str]) -> str:
-    more = len(places) - _SHOWN_HITS
-    return ", ".join(places[:_SHOWN_HITS]) + (f" and {more} more" if more > 0 else "")
+        return f"; there is {some(places, _SHOWN_HITS)}" if places else ""
 
 
 @dataclass

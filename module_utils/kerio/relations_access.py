@@ -13,9 +13,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_stat
     Problem,
     State,
     Unclear,
+    few,
     profiles_here,
-    some,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 DIGEST_METHODS = ("CRAM-MD5", "DIGEST-MD5")
 
@@ -56,7 +57,7 @@ def hosts_are_excepted(state: State) -> Found:
     if group:
         yield from _admits(state, f"{where} {group!r}", group, then)
     else:
-        hosts = some([host.name for host in state.archive_hosts])
+        hosts = few([host.name for host in state.archive_hosts])
         if hosts:
             cause = f"anti-hammering is on and excepts no address: {hosts} is not excepted, {then}"
             yield Problem(where, cause, "Set it to a group that holds the archive host")
@@ -146,18 +147,15 @@ def digest_methods(state: State) -> Found:
         off = ", ".join(f"{name}: false" for name in on)
         yield Problem(
             f"{state.server}: security_policy.authentication_methods",
-            f"{' and '.join(on)} {'is' if len(on) == 1 else 'are'} on, and cannot work for {_count(without)} whose password is "
-            f"in a directory or stored as SHA ({some(without)}), so these cannot log in wherever a program prefers such a method",
+            f"{' and '.join(on)} {'is' if len(on) == 1 else 'are'} on, and cannot work for "
+            f"{counted(len(without), 'account')} whose password is in a directory or stored as SHA ({few(without)}), so these "
+            "cannot log in wherever a program prefers such a method",
             f"Switch off what cannot work (security_policy: {{authentication_methods: {{{off}}}}})",
         )
 
 
 def _needs_plain(account: t.Any) -> bool:
     return account.from_directory or account.reversible is False
-
-
-def _count(names: t.Sequence[str]) -> str:
-    return f"{len(names)} account{'' if len(names) == 1 else 's'}"
 
 
 def _methods(state: State, names: t.Sequence[str], switched: bool) -> list[str]:

@@ -22,9 +22,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_stat
     State,
     Unclear,
     copies_of,
+    few,
     names_in,
     profiles_here,
-    some,
 )
 
 NOBODYS = "give the archive mailbox an account of its own that is nobody's"
@@ -66,7 +66,7 @@ def _one_account(copies: Copies) -> Found:
         way = next(end.way for end in copies.ends if end.kind == PUBLIC_FOLDER)
         yield Problem(copies.where, f"it {way}, so whoever may see the folder may read all mail", f"Instead, {NOBODYS}")
     if len(copies.accounts) > 1:
-        names = some([account.address for account in copies.accounts])
+        names = few([account.address for account in copies.accounts])
         yield Problem(
             copies.where,
             f"it {copies.ends[0].way}, so {len(copies.accounts)} accounts get the copies of all mail ({names})",
@@ -128,7 +128,7 @@ def gets_other_mail(state: State) -> Found:
         if others and not somebodys:
             yield Problem(
                 copies.where,
-                f"beside the copies, mail to {some(others)} comes into the archive mailbox {account.address}",
+                f"beside the copies, mail to {few(others)} comes into the archive mailbox {account.address}",
                 "Take these addresses away from it: that mail is read as if it had been archived",
             )
 
@@ -170,7 +170,7 @@ def has_a_limit(state: State) -> Found:
 def forwards(state: State) -> Found:
     for copies, account in _alone(state):
         if account.forwarding != NO_FORWARDING:
-            targets = some(list(account.forwards_to)) or "elsewhere"
+            targets = few(list(account.forwards_to)) or "elsewhere"
             kept = "and keeps a copy" if account.forwarding == "UForwardDeliver" else "and may keep nothing"
             yield Problem(
                 copies.where,
@@ -222,7 +222,7 @@ def read_by_its_profile(state: State) -> Found:
         if not {mailbox, state.people.by_own_name(mailbox)} & {name for account in accounts for name in account.names}:
             yield Problem(
                 f"{state.server}: profile {profile.get('name')}",
-                f"it reads the mailbox {mailbox}, but the copies go to {some([account.address for account in accounts])}",
+                f"it reads the mailbox {mailbox}, but the copies go to {few([account.address for account in accounts])}",
                 "Correct mailbox of the profile or archiving.remote_address, or say in its servers which ones it reads",
             )
 

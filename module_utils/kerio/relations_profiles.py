@@ -13,9 +13,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_stat
     Problem,
     State,
     Unclear,
+    few,
     profiles_here,
-    some,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 # What clean-out empties, by its option, as operators know it.
 CLEANED = {
@@ -33,7 +34,7 @@ def envelope(state: State) -> Found:
     if profiles and not state.advanced.get("insert_x_envelope_to"):
         yield Problem(
             f"{state.server}: advanced_options.insert_x_envelope_to",
-            f"it is off, and the multidrop profile {some(profiles)} files by the recipients that the server notes: BCC "
+            f"it is off, and the multidrop profile {few(profiles)} files by the recipients that the server notes: BCC "
             "recipients and members of lists would not be found",
             "Set it to true; mail that came before has no such note",
         )
@@ -69,7 +70,7 @@ def clean_out(state: State) -> Found:
         if short:
             days = min(account.clean_out[name] for account in short if account.clean_out)
             yield _removed(
-                f"{state.server}: clean-out of {some([account.address for account in short])}",
+                f"{state.server}: clean-out of {few([account.address for account in short])}",
                 name,
                 days,
                 interval,
@@ -84,7 +85,7 @@ def _removed(where: str, name: str, days: t.Any, interval: float) -> Problem:
     least = math.ceil(2 * interval / 24)
     return Problem(
         where,
-        f"the server removes {CLEANED[name]} for good after {days} day{'' if days == 1 else 's'}, and archiving runs every "
+        f"the server removes {CLEANED[name]} for good after {counted(days, 'day')}, and archiving runs every "
         f"{interval:g} hours: mail may be gone before it is archived, at the latest when one run fails",
         f"Set it to {least} days or more, or run more often",
     )

@@ -7,9 +7,12 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_people import Account, End, People
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 Options = t.Mapping[str, t.Any]
 MULTIDROP = "multidrop"
+# A sentence names so many of the things that it is about.
+SHOWN = 3
 # The service that each way of access uses.
 IMAP_SERVICES = {"IMAP": "IMAP", "IMAP-TLS": "IMAP", "IMAP-SSL": "Secure IMAP"}
 
@@ -125,7 +128,6 @@ def names_in(value: t.Any) -> frozenset[str]:
     return frozenset(str(name).strip().lower() for name in _listed(value or ()))
 
 
-def some(names: t.Sequence[str], most: int = 3) -> str:
+def few(names: t.Sequence[str]) -> str:
     """Return the first names and how many more there are."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    return some(names, SHOWN)

@@ -111,7 +111,7 @@ def test_sentence_is_one_and_short() -> None:
     assert Plan("mail1").sentence("users") == "mail1: nothing to change in users"
     sentence = Plan("mail1", tuple(changes)).sentence("users", check_mode=True)
     assert sentence.startswith("mail1: would change users (create u00, ")
-    assert sentence.endswith("create u07, 12 more)")
+    assert sentence.endswith("create u07 and 12 more)")
 
 
 @given(PLAIN_VALUES)

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What sentences of all parts have in common: counts with their nouns, and lists that do not grow without an end. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 account``, ``1,204 accounts``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def some(texts: t.Sequence[str], most: int, between: str = ", ") -> str:
+    """Return the first texts and how many more there are: ``a, b and 12 more``."""
+    more = f"{' ' if between == ', ' else between}and {len(texts) - most:,} more" if len(texts) > most else ""
+    return between.join(texts[:most]) + more
