@@ -27,6 +27,7 @@ description:
     steps to do by hand.
 extends_documentation_fragment:
   - mailops.kerio.job
+  - mailops.kerio.kerio_host
 attributes:
   check_mode:
     description: Looks at the file and at the start time of the process; nothing is stopped or written.
@@ -35,10 +36,6 @@ attributes:
     description: Shows the managed variables only, because the file holds secrets.
     support: full
 options:
-  path:
-    description: The file; a symbolic link is followed.
-    type: path
-    default: /opt/kerio/mailserver/mailserver.cfg
   permanent_delete:
     description:
       - Whether a message that an IMAP client deletes is gone for good once the client expunges it (C(AutoExpungeOnDelete) V(0))
@@ -67,31 +64,6 @@ options:
         description: The text; a boolean is written as V(1) or V(0).
         type: raw
         required: true
-  service:
-    description: How the service is controlled and recognised.
-    type: dict
-    default: {}
-    suboptions:
-      name:
-        description:
-          - Name of its systemd unit. By default C(kerio-connect.service) when the host runs systemd and has it, else the init
-            script.
-        type: str
-      script:
-        description: Path of its init script, called with C(start) and C(stop). By default C(/etc/init.d/kerio-connect).
-        type: path
-      process:
-        description: Path of the server's program. By default C(mailserver) beside O(path).
-        type: path
-      watchdog:
-        description:
-          - Name or path of the program that revives a dead server. It must be gone too for the service to count as stopped.
-        type: str
-        default: kerio-connect-watchdog
-      pid_file:
-        description: The file with the number of the server's process.
-        type: path
-        default: /var/run/kms.pid
   ready:
     description: Where the started server must answer.
     type: dict
@@ -114,14 +86,6 @@ options:
           - Seconds that the started server may take. After a start command that failed there must be a process within 10 seconds.
         type: int
         default: 300
-  stop_timeout:
-    description:
-      - Seconds that the stop may take. The service's own script gives up after 300 and kills the server.
-      - A systemd unit kills the server after its own C(TimeoutStopSec), by default 90 seconds. When that is more than 30 seconds
-        shorter than this option, the unit is given this time for the stop of the edit, by a setting in C(/run/systemd/system)
-        that is taken away again, and a warning says how to raise it for good.
-    type: int
-    default: 330
   start_timeout:
     description: Seconds that the start command may take.
     type: int
@@ -140,8 +104,6 @@ options:
     description: How many backups named C(mailserver.cfg.kerio-archive.<time>) stay beside the file.
     type: int
     default: 5
-requirements:
-  - python >= 3.8 on the Kerio Connect host
 author:
   - The kerio-archive authors (@mailops)
 """
@@ -214,7 +176,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils import job_attend, r
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_module, service
 
 ARGUMENTS = {
-    "path": {"type": "path", "default": "/opt/kerio/mailserver/mailserver.cfg"},
     "permanent_delete": {"type": "bool"},
     "variables": {
         "type": "list",

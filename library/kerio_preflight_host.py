@@ -17,38 +17,8 @@ description:
   - Runs on the Kerio Connect host, with the rights to read the file. The playbook C(preflight.yml) of this collection runs it,
     and docs/before-going-live.md lists all facts.
 extends_documentation_fragment:
+  - mailops.kerio.kerio_host
   - mailops.kerio.attributes.info
-options:
-  path:
-    description: The file; a symbolic link is followed.
-    type: path
-    default: /opt/kerio/mailserver/mailserver.cfg
-  service:
-    description: How the service is controlled and recognised, as for M(mailops.kerio.kerio_mailserver_cfg).
-    type: dict
-    default: {}
-    suboptions:
-      name:
-        description: Name of its systemd unit.
-        type: str
-      script:
-        description: Path of its init script.
-        type: path
-      process:
-        description: Path of the server's program. By default C(mailserver) beside O(path).
-        type: path
-      watchdog:
-        description: Name or path of the program that revives a dead server.
-        type: str
-        default: kerio-connect-watchdog
-      pid_file:
-        description: The file with the number of the server's process.
-        type: path
-        default: /var/run/kms.pid
-  stop_timeout:
-    description: Seconds that a stop and the proof of it may take.
-    type: int
-    default: 330
 seealso:
   - module: mailops.kerio.kerio_mailserver_cfg
   - module: mailops.kerio.kerio_preflight
@@ -101,14 +71,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_preflight, service
 
-ARGUMENTS = {
-    "path": {"type": "path", "default": "/opt/kerio/mailserver/mailserver.cfg"},
-    **service.ARGUMENTS,
-}
-
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=service.ARGUMENTS, supports_check_mode=True)
     runner.run(module, lambda: runner.Outcome(**cfg_preflight.look(module.params, platform.system())))
 
 

@@ -28,8 +28,9 @@ DEFAULT_UNIT = "kerio-connect.service"
 DEFAULT_SCRIPT = "/etc/init.d/kerio-connect"
 DEFAULT_PID_FILE = "/var/run/kms.pid"
 DEFAULT_WATCHDOG = "kerio-connect-watchdog"
-# Options of every module that deals with the service.
+# Options of every module that runs on a Kerio Connect host; ``doc_fragments/kerio_host.py`` documents them.
 ARGUMENTS: dict[str, t.Any] = {
+    "path": {"type": "path", "default": "/opt/kerio/mailserver/mailserver.cfg"},
     "service": {
         "type": "dict",
         "default": {},

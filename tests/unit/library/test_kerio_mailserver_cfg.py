@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.mailops.kerio.plugins.doc_fragments.job import ModuleDocFragment
+from ansible_collections.mailops.kerio.plugins.doc_fragments import job as job_fragment
+from ansible_collections.mailops.kerio.plugins.doc_fragments import kerio_host as host_fragment
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import service_unit
 from ansible_collections.mailops.kerio.plugins.modules import kerio_mailserver_cfg
@@ -260,8 +261,10 @@ def compare(documented: dict[str, t.Any], spec: dict[str, t.Any], where: str) ->
 
 def test_documentation_is_what_the_module_takes() -> None:
     module = importlib.import_module("ansible_collections.mailops.kerio.plugins.modules.kerio_mailserver_cfg")
-    shared = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
-    documented = {**yaml.safe_load(module.DOCUMENTATION)["options"], **shared}
+    texts = [one.ModuleDocFragment.DOCUMENTATION for one in (job_fragment, host_fragment)]
+    documented = {
+        name: option for text in (module.DOCUMENTATION, *texts) for name, option in yaml.safe_load(text)["options"].items()
+    }
     compare(documented, module.ARGUMENTS, "kerio_mailserver_cfg")
     assert yaml.safe_load(module.RETURN).keys() >= {
         "variables",
