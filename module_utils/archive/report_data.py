@@ -9,7 +9,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_types import MULTIPLE
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.report_words import outcome
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import LISTED_ADDRESSES
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.stuck_text import told_of
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_stuck import told_of
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.arguments import UNENCRYPTED, UNVERIFIED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.stuck_text import many
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_stuck import many
 
 Data = dict[str, t.Any]
 

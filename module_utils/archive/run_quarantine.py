@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import stuck_text
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_stuck
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import StoredMessage
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
@@ -29,7 +29,7 @@ class Acknowledged(t.NamedTuple):
 
     def __str__(self) -> str:
         """The entry as inventory data."""
-        return "{" + ", ".join(f"{key}: {stuck_text.quoted(value)}" for key, value in self._asdict().items()) + "}"
+        return "{" + ", ".join(f"{key}: {run_stuck.quoted(value)}" for key, value in self._asdict().items()) + "}"
 
 
 def parse_acknowledged(raw: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[Acknowledged, ...]:
@@ -61,11 +61,11 @@ def tell(catalog: Catalog, mailboxes: t.Iterable[Mailbox], acknowledged: t.Colle
                     report.quarantined.append(_text(row, key))
             more = len(report.quarantined) - TOLD_OF
             if more > 0:
-                report.quarantined[TOLD_OF:] = [f"{stuck_text.many(more, 'more message')} could not be archived in many attempts"]
+                report.quarantined[TOLD_OF:] = [f"{run_stuck.many(more, 'more message')} could not be archived in many attempts"]
 
 
 def _text(row: StoredMessage, key: Acknowledged) -> str:
-    return stuck_text.quarantined(row.uidvalidity, row.uid, row.attempts, row.reason, str(key))
+    return run_stuck.quarantined(row.uidvalidity, row.uid, row.attempts, row.reason, str(key))
 
 
 def useless(catalog: Catalog, acknowledged: t.Iterable[Acknowledged]) -> list[str]:

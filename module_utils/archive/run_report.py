@@ -7,7 +7,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import stuck_text
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_stuck
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Accounts
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
 
@@ -123,11 +123,11 @@ class MailboxReport:
         where = self.where
         found = [Problem(profile, where, self.error)] if self.error and not (self.blocked or self.withheld) else []
         for folder in self.folders:
-            place = stuck_text.place(where, folder.name)
+            place = run_stuck.place(where, folder.name)
             if folder.error and folder.error != STOPPED:
                 found.append(Problem(profile, place, printable(folder.error)))
             if folder.accounts.failed:
-                found.append(Problem(profile, place, stuck_text.failed(folder.accounts.failed)))
+                found.append(Problem(profile, place, run_stuck.failed(folder.accounts.failed)))
             found += [Problem(profile, place, text) for text in folder.quarantined]
         return found
 
@@ -332,7 +332,7 @@ class RunReport:
         accounts = self.accounts()
         mailboxes = sum(len(profile.mailboxes) for profile in self.profiles)
         archived = "would be archived" if check_mode else "archived"
-        text = f"{stuck_text.many(accounts.new, 'new message')} {archived} from {_mailboxes(mailboxes)}"
+        text = f"{run_stuck.many(accounts.new, 'new message')} {archived} from {_mailboxes(mailboxes)}"
         text += f", {accounts.known:,} {_verb(accounts.known, check_mode=False)} known"
         for name in ("copies", "left", "excluded", "failed", "quarantined"):
             count = getattr(accounts, name)

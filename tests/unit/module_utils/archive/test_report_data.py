@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import info_people, report_chart, report_data, stuck_text
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import info_people, report_chart, report_data, run_stuck
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mailboxes import MailboxPass
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
@@ -141,7 +141,7 @@ def test_a_mailbox_is_quiet_when_all_its_messages_in_quarantine_are_known() -> N
 
 def test_failures_that_say_no_more_than_the_list_of_messages_are_marked() -> None:
     where = "mail1 alice@example.com INBOX: "
-    texts = ["down", where + stuck_text.quarantined(1, 7, 5, "NO", "x"), where + stuck_text.quarantined(1, 8, 5, "NO", "x")]
+    texts = ["down", where + run_stuck.quarantined(1, 7, 5, "NO", "x"), where + run_stuck.quarantined(1, 8, 5, "NO", "x")]
     messages = [{**UID_7, "state": "quarantined"}, {**UID_7, "uid": 8, "state": "quarantined"}]
     archive = {"failed_messages": messages}
     assert keeper(failures=texts, archive=archive)["message_failures"] == [1, 2]

@@ -8,7 +8,7 @@ import typing as t
 import pytest
 import yaml
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import stuck_text
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_stuck
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_quarantine import Acknowledged, parse_acknowledged
 
 Data = dict[str, t.Any]
@@ -16,8 +16,8 @@ Data = dict[str, t.Any]
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 messages"), (1, "1 message"), (2, "2 messages"), (4310, "4,310 messages")])
 def test_one_is_one(count: int, text: str) -> None:
-    assert stuck_text.many(count, "message") == text
-    assert stuck_text.failed(count) == f"{text} could not be archived"
+    assert run_stuck.many(count, "message") == text
+    assert run_stuck.failed(count) == f"{text} could not be archived"
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_a_failure_that_only_names_listed_messages_is_found() -> None:
     odd = "x could not be archived in \x01"
     failures = [
         "mail1: nothing answers",
-        f"{where}: {stuck_text.quarantined(1, 7, 1, 'NO internal error', 'entry')}",
-        f"{where}: {stuck_text.quarantined(1, 77, 5, 'NO internal error', 'entry')}",
-        f"{where}: {stuck_text.failed(2)}",
-        f"mail1 alice@example.com Sent: {stuck_text.failed(2)}",
-        f"{stuck_text.place('mail1 alice@example.com', odd)}: {stuck_text.quarantined(1, 7, 2, 'NO', 'entry')}",
+        f"{where}: {run_stuck.quarantined(1, 7, 1, 'NO internal error', 'entry')}",
+        f"{where}: {run_stuck.quarantined(1, 77, 5, 'NO internal error', 'entry')}",
+        f"{where}: {run_stuck.failed(2)}",
+        f"mail1 alice@example.com Sent: {run_stuck.failed(2)}",
+        f"{run_stuck.place('mail1 alice@example.com', odd)}: {run_stuck.quarantined(1, 7, 2, 'NO', 'entry')}",
     ]
     assert "UID 7 could not be archived in 1 attempt: NO" in failures[1] and "in 5 attempts: NO" in failures[2]
     listed = [message(7, "quarantined"), message(8, "failed"), message(9, "failed"), message(8, "failed", "Sent")]
     # UID 77 is not listed, nor one of the two of Sent, and what cannot be told apart is not left out.
-    assert stuck_text.told_of(failures, [*listed, message(7, "quarantined", odd)]) == [1, 3]
+    assert run_stuck.told_of(failures, [*listed, message(7, "quarantined", odd)]) == [1, 3]
