@@ -13,7 +13,6 @@ import errno
 import functools
 import inspect
 import itertools
-from pathlib import Path
 
 import pytest
 
@@ -27,15 +26,7 @@ from tests.unit.errors.values import HOLE
 
 # Its words are one table, tried below with every number of an error; a place hands over what failed, and Linux the rest.
 OF_THE_SYSTEM = "os_failure"
-# Places whose error is made by no test that runs in this process, with the reason; a list that may only become shorter.
-UNPROVOKED = Path(__file__).with_name("unprovoked.txt")
-MOST_UNPROVOKED = 27
 SAMPLE = "x"
-
-
-def unprovoked() -> dict[str, str]:
-    lines = UNPROVOKED.read_text(encoding="utf-8").splitlines()
-    return dict(line.split(" | ") for line in lines if line and not line.startswith("#"))
 
 
 def test_every_class_has_a_kind_of_its_own() -> None:
@@ -45,12 +36,10 @@ def test_every_class_has_a_kind_of_its_own() -> None:
 
 
 def test_every_place_that_makes_an_error_is_known_with_what_provokes_it() -> None:
-    listed, bare = error_watch.listed(), unprovoked()
+    listed = error_watch.listed().keys()
     there = {key for key, site in sites.sites().items() if site.callee != OF_THE_SYSTEM}
-    assert not listed.keys() & bare.keys()
-    assert len(bare) <= MOST_UNPROVOKED
-    assert sorted(there - listed.keys() - bare.keys()) == [], "give each of these a test, and list it in provoked.txt"
-    assert sorted((listed.keys() | bare.keys()) - there) == [], "take these out of provoked.txt and unprovoked.txt"
+    assert sorted(there - listed) == [], "give each of these a test, and list it in provoked.txt"
+    assert sorted(listed - there) == [], "take these out of provoked.txt"
 
 
 def test_every_class_is_provoked() -> None:
