@@ -26,4 +26,6 @@ options:
     type: list
     elements: str
     default: []
+requirements:
+  - cryptography, for O(ledger_key) (the role archive_host installs it)
 """

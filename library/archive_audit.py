@@ -18,12 +18,9 @@ description:
   - Nothing is written and no lock is taken, so that it may go on beside M(mailops.kerio.archive_run), and on a backup that is
     mounted read-only.
 extends_documentation_fragment:
+  - mailops.kerio.archive
   - mailops.kerio.attributes.info
 options:
-  root:
-    description: Folder of the archive.
-    type: path
-    required: true
   events:
     description: Only these; all unless given.
     type: list

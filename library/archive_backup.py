@@ -17,6 +17,7 @@ description:
   - The copy is checked. A catalog that is damaged fails the module, and the last good snapshot stays.
   - What to copy and how to restore it is in C(docs/backup.md).
 extends_documentation_fragment:
+  - mailops.kerio.archive
   - mailops.kerio.attributes
 attributes:
   check_mode:
@@ -25,11 +26,7 @@ attributes:
   diff_mode:
     description: The figures of both snapshots.
     support: full
-options:
-  root:
-    description: Folder of the archive.
-    type: path
-    required: true
+options: {}
 seealso:
   - module: mailops.kerio.archive_verify
 author:

@@ -30,6 +30,7 @@ description:
     says so. Nothing is ever taken away there.
   - It needs this archive for itself. While a run goes on it ends without a change and says so.
 extends_documentation_fragment:
+  - mailops.kerio.archive
   - mailops.kerio.job
   - mailops.kerio.service
   - mailops.kerio.ledger
@@ -74,9 +75,6 @@ options:
   by:
     description: Who has it done, for the ledger. O(job_owner) unless it is given.
     type: str
-requirements:
-  - zstandard
-  - cryptography (with O(ledger_key))
 seealso:
   - module: mailops.kerio.archive_verify
   - module: mailops.kerio.archive_run

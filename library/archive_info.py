@@ -13,13 +13,10 @@ version_added: 0.1.0
 description:
   - Reads the catalog of an archive and returns what it holds. Nothing is written, and a run that goes on is not disturbed.
 extends_documentation_fragment:
+  - mailops.kerio.archive
   - mailops.kerio.attributes.info
   - mailops.kerio.forecast
 options:
-  root:
-    description: Folder of the archive.
-    type: path
-    required: true
   runs:
     description: How many of the last runs to return.
     type: int
@@ -37,7 +34,7 @@ author:
 EXAMPLES = r"""
 - name: Ensure the figures of the archive are known
   mailops.kerio.archive_info:
-    root: /srv/archive
+    root: /srv/archive/kerio
     runs: 1
   register: archive
 """

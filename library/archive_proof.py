@@ -103,7 +103,7 @@ checkpoint:
   description: The newest checkpoint, with its signatures. All proofs end with it.
   returned: success
   type: str
-  sample: "archive1.example.com/srv/archive\n20852\nCsUYapGG...\n\n\u2014 archive1.example.com/srv/archive owlg7cQJ...\n"
+  sample: "archive1.example.com/srv/archive/kerio\n20852\nCsUYapGG...\n\n\u2014 archive1.example.com/srv/archive/kerio owlg7...\n"
 consistency:
   description: The proof that the ledger only grew since O(since); empty without that.
   returned: success

@@ -20,6 +20,7 @@ description:
   - What comes back and what does not stands in C(docs/rebuild.md).
   - Nothing else may work on the archive meanwhile. While a run holds its lock the module ends without doing anything and says so.
 extends_documentation_fragment:
+  - mailops.kerio.archive
   - mailops.kerio.job
   - mailops.kerio.service
   - mailops.kerio.attributes
@@ -33,10 +34,6 @@ attributes:
     description: Returns the state before, the figures after, and the first 100 of the files that are taken, linked or removed.
     support: full
 options:
-  root:
-    description: Folder of the archive.
-    type: path
-    required: true
   what:
     description:
       - V(catalog) makes a new catalog because it is gone or unreadable. The old one is kept beside it as

@@ -19,6 +19,7 @@ description:
     message is damaged in the archive, refused or not given back by the server, or comes back with another content.
   - The archive is only read. O(root) may be a backup of it that is mounted read-only.
 extends_documentation_fragment:
+  - mailops.kerio.archive
   - mailops.kerio.imap
   - mailops.kerio.attributes
 attributes:
@@ -53,6 +54,8 @@ options:
     description: How many messages. All are taken when the archive has fewer.
     type: int
     default: 50
+requirements:
+  - imapclient (the role archive_host installs it)
 seealso:
   - module: mailops.kerio.archive_backup
   - module: mailops.kerio.archive_verify

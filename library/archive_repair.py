@@ -24,6 +24,7 @@ description:
   - It needs the archive for itself. While a run goes on it ends without a change and says so; behind one that did not end cleanly
     it fails until M(mailops.kerio.archive_run) has cleared up.
 extends_documentation_fragment:
+  - mailops.kerio.archive
   - mailops.kerio.job
   - mailops.kerio.service
   - mailops.kerio.attributes
@@ -35,10 +36,6 @@ attributes:
     description: The first 100 findings before and after.
     support: full
 options:
-  root:
-    description: Folder of the archive.
-    type: path
-    required: true
   backups:
     description:
       - Folders on this host that are copies of O(root), the best first, from which objects may be restored. A mounted snapshot

@@ -25,6 +25,7 @@ description:
     asked for was appended, was there already, or failed; the figures in RV(restored) add up.
   - It uses one connection. C(bandwidth) of O(servers) limits what it sends as well as what it fetches.
 extends_documentation_fragment:
+  - mailops.kerio.archive
   - mailops.kerio.imap_servers
   - mailops.kerio.job
   - mailops.kerio.service
@@ -37,10 +38,6 @@ attributes:
     description: The touched folders with the number of their messages.
     support: full
 options:
-  root:
-    description: Folder of the archive.
-    type: path
-    required: true
   user:
     description: Archive user whose mail is restored, by name or address; one who has left, by name.
     type: str
@@ -122,6 +119,8 @@ options:
     description: Whether messages that could not be restored fail the module. Otherwise look at RV(failures).
     type: bool
     default: true
+requirements:
+  - imapclient (the role archive_host installs it)
 seealso:
   - module: mailops.kerio.archive_rehearse
   - module: mailops.kerio.archive_repair

@@ -34,6 +34,7 @@ description:
   - B(Copies.) The same message with other trace headers, such as the archive mailbox's copy of what the mailbox has, is stored
     but not filed again.
 extends_documentation_fragment:
+  - mailops.kerio.archive
   - mailops.kerio.imap_servers
   - mailops.kerio.forecast
   - mailops.kerio.job
@@ -173,9 +174,7 @@ options:
     type: int
     default: 7
 requirements:
-  - cryptography (with O(ledger_key))
-  - imapclient
-  - zstandard
+  - imapclient (the role archive_host installs it)
 seealso:
   - module: mailops.kerio.archive_store
   - module: mailops.kerio.archive_users
@@ -187,7 +186,7 @@ author:
 EXAMPLES = r"""
 - name: Ensure all mail is archived
   mailops.kerio.archive_run:
-    root: /srv/archive
+    root: /srv/archive/kerio
     servers:
       - name: mail1
         host: mail1.example.com
@@ -202,11 +201,11 @@ EXAMPLES = r"""
         mailbox: archive@example.com
         unknown_addresses: leave
     passwords:
-      journal: "{{ vault_archive_mailbox_password }}"
+      journal: "{{ vault_kerio_archive_mailbox_password }}"
 
 - name: Ensure one mailbox is archived into the tree of a successor
   mailops.kerio.archive_run:
-    root: /srv/archive
+    root: /srv/archive/kerio
     servers:
       - name: mail1
         host: mail1.example.com
@@ -223,7 +222,7 @@ EXAMPLES = r"""
 
 - name: Ensure everything that the servers have is in the archive, as far as it is to be
   mailops.kerio.archive_run:
-    root: /srv/archive
+    root: /srv/archive/kerio
     servers:
       - name: mail1
         host: mail1.example.com
@@ -317,7 +316,7 @@ checkpoint:
   description: The newest checkpoint of the ledger, to be kept elsewhere; empty when there is none that can be trusted.
   returned: when the run has ended
   type: str
-  sample: "archive1.example.com/srv/archive\n20852\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n"
+  sample: "archive1.example.com/srv/archive/kerio\n20852\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n"
 run:
   description:
     - The counts of the whole run, its C(outcome), C(placements), C(objects), and all C(errors).

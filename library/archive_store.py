@@ -50,13 +50,13 @@ extends_documentation_fragment:
 seealso:
   - module: mailops.kerio.archive_users
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
 - name: Ensure that the archive exists and its file system is fit for it
   mailops.kerio.archive_store:
-    root: /srv/archive
+    root: /srv/archive/kerio
     owner: kerio-archive
     group: vmail
     reserve: 20480
@@ -68,7 +68,7 @@ archive:
   returned: success
   type: dict
   sample:
-    root: /srv/archive
+    root: /srv/archive/kerio
     format: kerio-archive 1
     objects: 81211
     bytes: 2100311004

@@ -238,13 +238,13 @@ seealso:
   - module: mailops.kerio.kerio_directory_info
   - module: mailops.kerio.archive_store
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
 - name: Ensure that the archive has the users of both servers
   mailops.kerio.archive_users:
-    root: /srv/archive
+    root: /srv/archive/kerio
     directories: ["{{ mail1.directory }}", "{{ mail2.directory }}"]
     scope:
       domains: [example.com]
@@ -254,7 +254,7 @@ EXAMPLES = r"""
 
 - name: Ensure that an auditor reads every archive, and that Bob reads Alice's
   mailops.kerio.archive_users:
-    root: /srv/archive
+    root: /srv/archive/kerio
     directories: ["{{ mail1.directory }}"]
     users:
       - name: auditor
@@ -266,7 +266,7 @@ EXAMPLES = r"""
 
 - name: Ensure that the users of mail1 are those of mail2 now, which took its place and knows them under other ids
   mailops.kerio.archive_users:
-    root: /srv/archive
+    root: /srv/archive/kerio
     directories: ["{{ mail2.directory }}"]
     gone:
       servers: [mail1]

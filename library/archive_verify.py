@@ -20,6 +20,7 @@ description:
   - It may run beside M(mailops.kerio.archive_run). What is found is looked at once more, and what an unfinished run has not
     committed is no damage.
 extends_documentation_fragment:
+  - mailops.kerio.archive
   - mailops.kerio.job
   - mailops.kerio.service
   - mailops.kerio.attributes
@@ -31,10 +32,6 @@ attributes:
     description: The module changes nothing, so there is nothing to compare.
     support: N/A
 options:
-  root:
-    description: Folder of the archive.
-    type: path
-    required: true
   within_days:
     description:
       - Read a share of the objects, so large that all of them are read within so many days. It grows with the time since the last

@@ -42,7 +42,7 @@ seealso:
   - module: mailops.kerio.kerio_archiving
   - module: mailops.kerio.kerio_info
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
@@ -50,7 +50,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_advanced_options:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     insert_x_envelope_to: true
 """
 

@@ -92,7 +92,7 @@ seealso:
   - module: mailops.kerio.kerio_advanced_options
   - module: mailops.kerio.kerio_info
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
@@ -100,7 +100,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_archiving:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     enabled: true
     remote_address: archive@example.com
     local_messages: true
@@ -112,7 +112,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_archiving:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     per_domain: true
     domains:
       - name: example.org

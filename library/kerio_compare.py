@@ -117,7 +117,7 @@ seealso:
   - module: mailops.kerio.kerio_archiving
   - module: mailops.kerio.kerio_master_authentication
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
@@ -125,7 +125,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_compare:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     archiving:
       enabled: true
       remote_address: archive@example.com
@@ -146,7 +146,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_archiving:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     enabled: true
     remote_address: archive@example.com
     relayed_messages: true

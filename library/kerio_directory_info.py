@@ -25,7 +25,7 @@ extends_documentation_fragment:
 seealso:
   - module: mailops.kerio.kerio_info
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
@@ -33,7 +33,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_directory_info:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     server_name: mail1
   register: mail1
 """

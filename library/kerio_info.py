@@ -36,7 +36,7 @@ seealso:
   - module: mailops.kerio.kerio_security_policy
   - module: mailops.kerio.kerio_compare
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
@@ -44,7 +44,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_info:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
   register: today
 
 - name: Ensure that today's settings can be pasted into the inventory

@@ -79,7 +79,7 @@ seealso:
   - module: mailops.kerio.kerio_master_authentication
   - module: mailops.kerio.kerio_info
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
@@ -87,7 +87,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_ip_address_groups:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     groups:
       - name: Archive hosts
         entries:
@@ -99,7 +99,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_ip_address_groups:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     groups:
       - name: Offices
         entries:

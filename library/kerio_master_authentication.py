@@ -54,7 +54,7 @@ extends_documentation_fragment:
 seealso:
   - module: mailops.kerio.kerio_info
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
@@ -71,7 +71,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_master_authentication:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     enabled: true
     ip_address_group: Archive host
     password: "{{ vault_kerio_master_password }}"

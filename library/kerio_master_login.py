@@ -33,7 +33,7 @@ extends_documentation_fragment:
 seealso:
   - module: mailops.kerio.kerio_master_authentication
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""

@@ -25,7 +25,7 @@ seealso:
   - module: mailops.kerio.kerio_preflight_imap
   - module: mailops.kerio.kerio_info
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""

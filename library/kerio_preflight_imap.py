@@ -70,6 +70,8 @@ options:
   clock_ahead:
     description: Seconds by which the server's clock is ahead of the controller's, as M(mailops.kerio.kerio_preflight) says.
     type: float
+requirements:
+  - imapclient (the role archive_host installs it)
 seealso:
   - module: mailops.kerio.kerio_preflight
   - module: mailops.kerio.kerio_master_login

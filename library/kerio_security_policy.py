@@ -78,7 +78,7 @@ seealso:
   - module: mailops.kerio.kerio_master_authentication
   - module: mailops.kerio.kerio_info
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
@@ -86,7 +86,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_security_policy:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     authentication_methods:
       CRAM-MD5: false
       DIGEST-MD5: false

@@ -67,7 +67,7 @@ seealso:
   - module: mailops.kerio.kerio_ip_address_groups
   - module: mailops.kerio.kerio_info
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
@@ -75,7 +75,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_services:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     services:
       - name: Secure IMAP
         running: true
@@ -90,7 +90,7 @@ EXAMPLES = r"""
   mailops.kerio.kerio_services:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     services:
       - name: IMAP
         ip_address_group: Archive hosts

@@ -113,7 +113,7 @@ seealso:
   - module: mailops.kerio.kerio_directory_info
   - module: mailops.kerio.kerio_archiving
 author:
-  - mailops (@mailops)
+  - The kerio-archive authors (@mailops)
 """
 
 EXAMPLES = r"""
@@ -121,20 +121,20 @@ EXAMPLES = r"""
   mailops.kerio.kerio_users:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     users:
       - address: archive@example.com
         full_name: Archive
         in_global_address_list: false
         disk_limit_mb: 0
         item_limit: 0
-        password: "{{ vault_kerio_archive_password }}"
+        password: "{{ vault_kerio_archive_mailbox_password }}"
 
 - name: Ensure that a domain has exactly these accounts
   mailops.kerio.kerio_users:
     api_host: mail1.example.com
     api_user: Admin
-    api_password: "{{ vault_kerio_api_password }}"
+    api_password: "{{ vault_kerio_admin_password }}"
     whole_domains: [example.org]
     delete_limit: 2
     users:
