@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_stuck import many
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 Data = dict[str, t.Any]
 
@@ -36,7 +36,7 @@ def worth_a_mail(report: Data, when: str) -> bool:
 
 def look(report: Data) -> list[str]:
     """What to look at beside failures, one line for each kind."""
-    counts, days = report["counts"], many(report["stale_days"], "day")
+    counts, days = report["counts"], counted(report["stale_days"], "day")
     return [f"{counts[key]:,} {words[counts[key] != 1].format(days)}" for key, words in ATTENTION.items() if counts[key]]
 
 
@@ -45,7 +45,7 @@ def sentence(report: Data) -> str:
     counts = report["counts"]
     kinds = [(counts[kind], noun) for kind, noun in (("servers", "server"), ("archive_hosts", "archive host"))]
     failed = [_of_all(count["failed"], count["all"], noun) for count, noun in kinds if count["failed"]]
-    fine = [many(count["all"], noun) for count, noun in kinds[report["playbook"] != "site" :] if count["all"]]
+    fine = [counted(count["all"], noun) for count, noun in kinds[report["playbook"] != "site" :] if count["all"]]
     text = f"{' and '.join(failed)} failed" if failed else f"{' and '.join(fine) or 'no host'} ok"
     text = f"{text[0].upper()}{text[1:]}, {_archived(report)}"
     first, *others = [""] if failed else look(report) or [""]
@@ -53,16 +53,16 @@ def sentence(report: Data) -> str:
 
 
 def _of_all(count: int, total: int, noun: str) -> str:
-    return f"the {noun}" if total == 1 else f"{count:,} of {many(total, noun)}"
+    return f"the {noun}" if total == 1 else f"{count:,} of {counted(total, noun)}"
 
 
 def _archived(report: Data) -> str:
     counts, hosts = report["counts"], report["archive_hosts"].values()
     verb = "would be archived" if report["check"] else "archived"
     if any(host["run"] for host in hosts):
-        return f"{many(counts['new'], 'new message')} {verb}" if counts["new"] else f"nothing new {verb}"
+        return f"{counted(counts['new'], 'new message')} {verb}" if counts["new"] else f"nothing new {verb}"
     if any(host["archive"].get("totals") for host in hosts):
-        return f"{many(counts['objects'], 'message')} in the archive"
+        return f"{counted(counts['objects'], 'message')} in the archive"
     return f"nothing {verb}" if report["playbook"] == "site" else "no archive could be read"
 
 

@@ -10,6 +10,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import StoredMessage
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 if t.TYPE_CHECKING:
     from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Mailbox
@@ -61,7 +62,7 @@ def tell(catalog: Catalog, mailboxes: t.Iterable[Mailbox], acknowledged: t.Colle
                     report.quarantined.append(_text(row, key))
             more = len(report.quarantined) - TOLD_OF
             if more > 0:
-                report.quarantined[TOLD_OF:] = [f"{run_stuck.many(more, 'more message')} could not be archived in many attempts"]
+                report.quarantined[TOLD_OF:] = [f"{counted(more, 'more message')} could not be archived in many attempts"]
 
 
 def _text(row: StoredMessage, key: Acknowledged) -> str:

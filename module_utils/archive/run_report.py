@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_stuck
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Accounts
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 NAMED_PROBLEMS = 3
 NAMED_REASONS = 3
@@ -332,7 +333,7 @@ class RunReport:
         accounts = self.accounts()
         mailboxes = sum(len(profile.mailboxes) for profile in self.profiles)
         archived = "would be archived" if check_mode else "archived"
-        text = f"{run_stuck.many(accounts.new, 'new message')} {archived} from {_mailboxes(mailboxes)}"
+        text = f"{counted(accounts.new, 'new message')} {archived} from {_mailboxes(mailboxes)}"
         text += f", {accounts.known:,} {_verb(accounts.known, check_mode=False)} known"
         for name in ("copies", "left", "excluded", "failed", "quarantined"):
             count = getattr(accounts, name)

@@ -8,14 +8,10 @@ import typing as t
 from collections import Counter
 
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 Data = dict[str, t.Any]
 REMEDY = "Repair it on the server, or accept it with this entry in the list of what is acknowledged"
-
-
-def many(count: int, noun: str) -> str:
-    """``1 message``, ``1,234 messages``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def place(mailbox: str, folder: str) -> str:
@@ -25,12 +21,12 @@ def place(mailbox: str, folder: str) -> str:
 
 def failed(count: int) -> str:
     """Of a folder, some messages of which failed."""
-    return f"{many(count, 'message')} could not be archived"
+    return f"{counted(count, 'message')} could not be archived"
 
 
 def quarantined(uidvalidity: int, uid: int, attempts: int, reason: str, entry: str) -> str:
     """Of one message; ``entry`` accepts it."""
-    return f"{_of_message(uidvalidity, uid)} in {many(attempts, 'attempt')}: {reason}. {REMEDY}: {entry}"
+    return f"{_of_message(uidvalidity, uid)} in {counted(attempts, 'attempt')}: {reason}. {REMEDY}: {entry}"
 
 
 def _of_message(uidvalidity: int, uid: int) -> str:
