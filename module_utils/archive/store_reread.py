@@ -53,6 +53,7 @@ class _DiskFile(io.RawIOBase):
     """A file read piece by piece into aligned memory. ``direct`` 0: the cached pages, made clean before, are dropped first."""
 
     def __init__(self, path: str, direct: int, memory: mmap.mmap) -> None:
+        self._descriptor = -1  # the interpreter closes also what could not be opened
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | direct)
         self._memory = memory
         self._at = 0
@@ -91,6 +92,6 @@ class _DiskFile(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        if not self.closed:
+        if not self.closed and self._descriptor >= 0:
             os.close(self._descriptor)
         super().close()

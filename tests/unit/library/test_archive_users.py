@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import typing as t
@@ -106,7 +107,7 @@ def test_who_left_within_a_day_counts_for_the_limits(root: Path) -> None:
     assert not run(root, person("ann"), person("ben"), delete=True)["failed"]
     refused = run(root, person("ann"), delete=True)
     assert refused["failed"] and "1 left in the last 24 hours, and 1 may be within 24 hours" in refused["msg"]
-    with sqlite3.connect(root / "catalog.sqlite3") as database:
+    with contextlib.closing(sqlite3.connect(root / "catalog.sqlite3")) as database, database:
         database.execute("UPDATE users SET deleted = deleted - 86401 WHERE deleted IS NOT NULL")
     database.close()
     assert run(root, person("ann"), delete=True)["counts"]["delete"] == 1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -72,7 +73,7 @@ def waiting(root: Path) -> Counter[str]:
 
 
 def entries(root: Path) -> list[dict[str, t.Any]]:
-    with sqlite3.connect(root / layout.CATALOG_FILE) as db:
+    with contextlib.closing(sqlite3.connect(root / layout.CATALOG_FILE)) as db, db:
         found = [json.loads(row[0]) for row in db.execute("SELECT entry FROM evidence_waiting ORDER BY id")]
     db.close()
     return found

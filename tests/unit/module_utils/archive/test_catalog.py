@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
@@ -177,7 +178,7 @@ def test_folders_are_known_by_their_true_name(catalog: Catalog) -> None:
 def test_a_folder_of_another_user_is_not_taken_for_ones_own(catalog: Catalog, path: str) -> None:
     bob, ann = user_id(catalog), user_id(catalog, "ann@example.com")
     inbox = catalog.user_folder(bob, ("INBOX",))
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE user_folders SET user_id = ?", (ann,))
     db.close()
     with pytest.raises(CatalogError) as raised:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import sqlite3
@@ -123,7 +124,7 @@ def test_an_archive_that_is_older_than_the_ledger_is_taken_in(archive: Archive) 
     archive.run()
     for path in (archive.root / "evidence").iterdir():
         path.unlink()
-    with sqlite3.connect(archive.catalog_file) as database:
+    with contextlib.closing(sqlite3.connect(archive.catalog_file)) as database, database:
         database.execute("UPDATE evidence SET entries = 0, bytes = 0")
     database.close()
     archive.run(ledger=SIGNED)

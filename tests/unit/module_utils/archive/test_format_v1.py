@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import imaplib
@@ -254,7 +255,7 @@ def test_25_taken_trees(archive: Archive) -> None:
 
 
 def test_26_catalog_file(archive: Archive) -> None:
-    with sqlite3.connect(archive.root / "catalog.sqlite3") as other:
+    with contextlib.closing(sqlite3.connect(archive.root / "catalog.sqlite3")) as other, other:
         values = [other.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id", "journal_mode")]
     other.close()
     assert values == [5, 0x4B414331, "wal"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
@@ -124,7 +125,7 @@ def test_without_the_ledger_the_next_run_fetches_all_and_files_nothing_twice(sce
     scene.servers.folder("mail1", ALICE, LONG).add(mail(333))
     # archive_users would bring the addresses of the users again.
     for name in (ALICE, BOB):
-        with sqlite3.connect(scene.catalog_file) as database:
+        with contextlib.closing(sqlite3.connect(scene.catalog_file)) as database, database:
             database.execute("INSERT INTO user_addresses SELECT name, id, 0 FROM users WHERE name = ?", (name,))
     fetched = fetches(scene)
     new = scene.run(quarantine_after=1)
@@ -141,7 +142,7 @@ def test_a_name_that_was_cut_comes_back_with_the_next_message(scene: Archive) ->
     lose_ledger(scene)
     lose_catalog(scene)
     rebuilt(scene)
-    with sqlite3.connect(scene.catalog_file) as database:
+    with contextlib.closing(sqlite3.connect(scene.catalog_file)) as database, database:
         database.execute("INSERT INTO user_addresses SELECT name, id, 0 FROM users WHERE name = ?", (ALICE,))
     scene.run()
     names = [json.loads(name) for (name,) in scene.rows("SELECT name FROM user_folders")]

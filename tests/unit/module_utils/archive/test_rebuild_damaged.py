@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_an_entry_that_was_changed_is_not_believed_and_the_ledger_is_kept(small:
     lose_catalog(small)
     report = rebuilt(small)
     assert [problem.kind for problem in report.problems if problem.kind.startswith("ledger")] == ["ledger_changed"]
-    with sqlite3.connect(small.catalog_file) as database:  # what archive_users brings
+    with contextlib.closing(sqlite3.connect(small.catalog_file)) as database, database:  # what archive_users brings
         database.execute("INSERT INTO user_addresses SELECT name, id, 0 FROM users")
     small.run()
     assert is_whole(small, mail(8))

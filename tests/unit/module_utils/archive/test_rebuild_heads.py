@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import typing as t
@@ -37,13 +38,13 @@ def only_further(archive: Archive) -> Path:
 
 def forget(archive: Archive) -> None:
     """The catalog has nothing of the message."""
-    with sqlite3.connect(archive.catalog_file) as database:
+    with contextlib.closing(sqlite3.connect(archive.catalog_file)) as database, database:
         for table in ("placements", "source_messages", "objects"):
             database.execute(f"DELETE FROM {table} WHERE digest = ?", (DIGEST,))  # noqa: S608 - names of this file
 
 
 def clock_was_set(archive: Archive) -> None:
-    with sqlite3.connect(archive.catalog_file) as database:
+    with contextlib.closing(sqlite3.connect(archive.catalog_file)) as database, database:
         database.execute("UPDATE totals SET clock_stepped = 1")
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -55,7 +56,7 @@ def older(scene: Archive) -> t.Iterator[tuple[Archive, dict[str, t.Any]]]:
     scene.servers.folder("mail1", NEW, "Sub/cur").add(mail(800, to=NEW), mail(801, to=NEW))
     scene.servers.folder("mail1", ALICE).add(mail(802))
     scene.run(quarantine_after=1)
-    with sqlite3.connect(scene.catalog_file) as database:
+    with contextlib.closing(sqlite3.connect(scene.catalog_file)) as database, database:
         database.execute("UPDATE users SET created = 1, changed = 2")
         database.execute("UPDATE runs SET started = 3, finished = 4")
     wanted = {"rows": rows_of(scene), "substance": scene.substance()}
@@ -175,7 +176,7 @@ def test_removing_takes_damaged_objects_that_nothing_speaks_of(scene: Archive) -
     digest = bytes.fromhex(Path(spoken_of).name.partition(".")[2][:64])
     kept = scene.root / layout.object_path(digest)
     damage(kept)
-    with sqlite3.connect(scene.catalog_file) as database:
+    with contextlib.closing(sqlite3.connect(scene.catalog_file)) as database, database:
         database.execute("DELETE FROM objects WHERE digest = ?", (digest,))
     check = rebuilt(scene, "orphans", orphans="remove", check_mode=True)
     assert (check.done, obj.exists()) == ([OBJECT], True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 
@@ -65,7 +66,7 @@ def test_nothing_is_removed_by_a_catalog_that_is_older_than_the_ledger(small: Ar
 
 
 def test_nothing_is_removed_by_a_snapshot_before_a_run_has_accepted_it(small: Archive) -> None:
-    with sqlite3.connect(small.catalog_file) as database:
+    with contextlib.closing(sqlite3.connect(small.catalog_file)) as database, database:
         database.execute("INSERT INTO meta(key, value) VALUES (?, 'x')", (snapshot.META,))
     with pytest.raises(StoreError, match="may be older than the archive"):
         rebuilt(small, "orphans", orphans="remove")
@@ -74,7 +75,7 @@ def test_nothing_is_removed_by_a_snapshot_before_a_run_has_accepted_it(small: Ar
 
 
 def test_what_the_ledger_tells_of_is_no_leftover(small: Archive) -> None:
-    with sqlite3.connect(small.catalog_file) as database:
+    with contextlib.closing(sqlite3.connect(small.catalog_file)) as database, database:
         for table in ("placements", "source_messages", "objects"):
             database.execute(f"DELETE FROM {table} WHERE digest = ?", (DIGEST,))  # noqa: S608 - names of this file
     placement_of(small).unlink()

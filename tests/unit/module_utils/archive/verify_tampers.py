@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sqlite3
@@ -33,7 +34,7 @@ def content(path: Path, data: bytes) -> None:
 
 
 def sql(archive: Archive, statement: str, *values: t.Any) -> None:
-    with sqlite3.connect(archive.root / layout.CATALOG_FILE) as db:
+    with contextlib.closing(sqlite3.connect(archive.root / layout.CATALOG_FILE)) as db, db:
         db.execute(statement, values)
     db.close()
 
@@ -102,7 +103,7 @@ def second_name(archive: Archive) -> None:
 def corrupt_page(archive: Archive) -> None:
     archive.catalog.close()
     path = archive.root / layout.CATALOG_FILE
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         page = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'placements_copy'").fetchone()[0]
         size = db.execute("PRAGMA page_size").fetchone()[0]
