@@ -37,7 +37,8 @@ MOST_FOLDERS = 10_000
 # the direction of the text around it.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _LONG_WORD = re.compile(r"\S{16,}")
-_JOINT = re.compile(r"(?<=\w)(?=[.:/]\w)|(?<=@)(?=\w)")
+# Not within the figures of an IP address, or between a host and its port.
+_JOINT = re.compile(r"(?<=\w)(?=[.:/][^\W\d])|(?<=@)(?=\w)")
 _HAPPENED = ("new", "copies", "left", "gone", "deleted", "folders")
 
 
@@ -75,7 +76,7 @@ def render(report: Data, template: str) -> str:
         pointer=pointer,
     )
     view = {"report": printable(report), "sentence": report_words.sentence(report), "shown": SHOWN, "budget": _Budget()}
-    helpers = {one.__name__: one for one in (rows, charts, failing, causes, by_server, waiting, insecure, in_order)}
+    helpers = {one.__name__: one for one in (rows, charts, causes, by_server, waiting, insecure, in_order)}
     sizes = {"SLOT": SLOT, "GAP": GAP, "HEIGHT": HEIGHT, "LEAST_SLOTS": LEAST_SLOTS}
     try:
         return environment.get_template(path.name).render(**view, **helpers, **sizes)
@@ -104,12 +105,6 @@ def rows(mailboxes: t.Sequence[Data]) -> Rows:
     # Many that were not tried because of their server say less than one that has a cause of its own.
     found.trouble.sort(key=lambda row: bool(row.value.get("blocked")))
     return found
-
-
-def failing(report: Data) -> list[tuple[str, str, Data]]:
-    """The hosts that failed, those first without which others fail: (``servers`` or ``archive_hosts``, name, host)."""
-    kinds = ("servers", "archive_hosts")
-    return [(kind, name, host) for kind in kinds for name, host in report[kind].items() if host["failures"]]
 
 
 def causes(host: Data) -> list[tuple[int, str]]:
