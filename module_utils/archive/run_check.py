@@ -29,6 +29,7 @@ class Preview(Looker):
 
     def __init__(self, options: Options, reporter: progress.Reporter, imap: Imap | None = None) -> None:
         super().__init__(options, reporter, imap)
+        self._reconcile = options.reconcile()
         # What the run would have archived by then, so that a second profile over the same mailbox counts it as known.
         self._planned: dict[tuple[str, str, str, int], list[int]] = {}
         self._mailboxes: list[Mailbox] = []
@@ -51,12 +52,12 @@ class Preview(Looker):
             return
         options, people = self._options, KnownPeople(self._catalog.users())
         declared = Declared(options.profiles, options.servers, options.secrets, people)
-        plans = Planner(self._catalog, declared, options.reconcile().now).plans(self._mailboxes)
+        plans = Planner(self._catalog, declared, self._reconcile.now).plans(self._mailboxes)
         preview(self._imap, self._gate, self._catalog, plans)
 
     def _mailbox(self, found: Surveyed) -> None:
         mailbox = found.mailbox
-        changed = changed_folders(found, self._catalog, self._open_rows, self._options.reconcile())
+        changed = changed_folders(found, self._catalog, self._open_rows, self._reconcile)
         if changed:
             known = self._catalog.mailbox_folders(mailbox.server.name, mailbox.name, mailbox.route) if self._catalog else {}
             self._open(mailbox, changed, known)
@@ -83,7 +84,7 @@ class Preview(Looker):
         except ImapError as error:
             report.error = str(error)
             return report
-        rule, now = mailbox.profile.filter, self._options.reconcile().now
+        rule, now = mailbox.profile.filter, self._reconcile.now
         before: dict[int, State] = {}
         again: set[int] = set()
         matched, note = worker_filter.matched(self._imap, connection, rule, now)
