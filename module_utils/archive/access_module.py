@@ -21,7 +21,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish import INTEGRATED
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, StoreError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 
 # What Dovecot's configuration and its passwd-files would read as something else.
 _STATE = re.compile(r"/[\w@./+,-]+\Z", re.ASCII)
@@ -105,8 +105,6 @@ def _users(root: str, *, check_mode: bool) -> list[User]:
     """All users of the archive, leavers too. In check mode on a fresh host there is none yet."""
     if check_mode and not Path(root, layout.CATALOG_FILE).exists():
         return []
-    filesystem.check_root(root)
-    if not filesystem.check_format(root):
-        raise StoreError(root, "it holds no archive", "Create the archive with archive_store, or mount its disk")
+    filesystem.check_archive(root)
     with job_account.owning(Path(root).stat().st_uid), Catalog.of(root, readonly=True) as catalog:
         return catalog.users(deleted=True)

@@ -36,6 +36,7 @@ MEMORY_FILE_SYSTEMS = {0x01021994: "tmpfs", 0x858458F6: "ramfs"}
 LONGEST_NAME = 255
 MINIMUM_INODES = 10_000
 PROBE = ".probe"
+_NO_ARCHIVE = "Create the archive with archive_store, or mount its disk"
 
 _REMEDIES = {
     errno.ENOSPC: "Make room on that file system (blocks or inodes), then run again: what was committed is untouched",
@@ -83,7 +84,7 @@ def file_system_type(path: str) -> int:
     return int.from_bytes(buffer.raw[:width], "little") & 0xFFFFFFFF
 
 
-def check_root(root: str, missing: str = "Create the archive with archive_store, or mount its disk") -> None:
+def check_root(root: str, missing: str = _NO_ARCHIVE) -> None:
     """Raise unless ``root`` is an absolute path of a directory that this process can write to; ``missing`` is the remedy."""
     if not root.startswith("/"):
         raise InputError("root", f"{root!r} is not an absolute path", "Give the archive root as an absolute path")
@@ -98,6 +99,13 @@ def check_root(root: str, missing: str = "Create the archive with archive_store,
     if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
         code = errno.EROFS if os.statvfs(root).f_flag & os.ST_RDONLY else errno.EACCES
         raise os_failure(OSError(code, os.strerror(code), root), root)
+
+
+def check_archive(root: str) -> None:
+    """Raise unless ``root`` is an archive of our format, in which this process can write."""
+    check_root(root)
+    if not check_format(root):
+        raise StoreError(root, "it holds no archive", _NO_ARCHIVE)
 
 
 def check_format(root: str) -> bool:

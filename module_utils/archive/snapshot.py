@@ -80,9 +80,7 @@ def take(root: str, *, check_mode: bool = False) -> Taken:
 
     Raises StoreError, CatalogError (a damaged catalog does not replace a good snapshot) and BusyError.
     """
-    filesystem.check_root(root)
-    if not filesystem.check_format(root):
-        raise StoreError(root, "it holds no archive", "Create the archive with archive_store, or mount its disk")
+    filesystem.check_archive(root)
     source = Path(root, layout.CATALOG_FILE)
     if not source.exists():
         raise StoreError(str(source), "the archive has no catalog", "Restore the catalog from a backup")

@@ -92,9 +92,7 @@ class Store:
         ``reserve``: bytes that must stay free. ``began``: when the first Store of the run was opened (epoch seconds; None: now);
         an object that changed since and is not whole is no damage, but what a process left when it died.
         """
-        filesystem.check_root(root)
-        if not filesystem.check_format(root):
-            raise StoreError(root, "it holds no archive", "Create the archive with archive_store, or mount its disk")
+        filesystem.check_archive(root)
         filesystem.check_owner(root)
         filesystem.check_space(root, reserve)
         try:

@@ -18,7 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     users_wish,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, StoreError, UserPlanError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, UserPlanError
 
 _AS_GIVEN = ("directories", "users", "rights", "user_name", "delete", "delete_limit", "delete_limit_share")
 
@@ -71,9 +71,7 @@ def synchronise(root: str, desired: users.Wish, *, check_mode: bool, owner: str 
     """
     if check_mode and not Path(root, layout.CATALOG_FILE).exists():
         return users.plan_users(root, desired, [])  # archive_store would make the archive before
-    filesystem.check_root(root)
-    if not filesystem.check_format(root):
-        raise StoreError(root, "it holds no archive", "Create the archive with archive_store, or mount its disk")
+    filesystem.check_archive(root)
     with contextlib.nullcontext() if check_mode else store_lock.turn(root), Catalog.of(root, readonly=check_mode) as catalog:
         current = catalog.users(deleted=True)
         try:

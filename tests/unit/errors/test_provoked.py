@@ -167,7 +167,6 @@ CIRCLE = types.SimpleNamespace(group="Archive hosts", creates=[types.SimpleNames
 
 CASES: list[tuple[str, Make, str]] = [
     ("InputError", lambda _: access_module._passwords({"alice": 7}), "it is no text"),
-    ("StoreError", lambda path: access_module._users(str(path), check_mode=False), "it holds no archive"),
     ("InputError", lambda _: access_passwords._checked("alice", HASH.format(memory=65536) + " "), "a blank or a colon"),
     ("InputError", lambda _: access_passwords._checked("alice", HASH.format(memory=2**22)), "cannot have so much"),
     ("InputError", lambda _: access_state._account("owner", "nobody-of-this-name"), "there is no user"),
