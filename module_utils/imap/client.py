@@ -43,6 +43,7 @@ class WireIMAP4(imaplib.IMAP4):
 
     def readline(self) -> bytes:
         line = self._said_before.pop(0) if self._said_before else self.wire.read_line()
+        self.wire.answered()
         self._count(len(line))
         if not self._in_response and FREE_TEXT.match(line):
             # imaplib would take a text that ends with "{17}" for the header of a literal.

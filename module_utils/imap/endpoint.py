@@ -20,7 +20,7 @@ class Endpoint:
     """One IMAP service.
 
     ``ca_file`` None means the system's trust store. ``timeout`` (seconds) bounds the connect, the TLS handshake and every single
-    read, not a whole command.
+    answer, each as a whole, and leaves an answer a second more for each KiB of it that comes.
     """
 
     host: str

@@ -56,6 +56,7 @@ def expect_greeting(wire: Wire, endpoint: Endpoint) -> bytes:
     except NetworkError as error:
         raise who_is_silent(wire, endpoint, error) from None
     if re.match(rb"\* OK\b", line, re.IGNORECASE):
+        wire.answered()
         return wire.read_line()
     if re.match(rb"\* BYE\b", line, re.IGNORECASE):
         words = clean(line[5:])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ends an answer that has no end; a time-out bounds a single read only."""
+"""Ends what has no end: a server that says more and more, each of it in time, and never what it was asked for."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Protoc
 # Without anything that was waited for: more than the EXPUNGEs of a large folder that somebody empties, and what memory holds.
 MOST_RESPONSES = 100_000
 MOST_BYTES = 32 * 1024 * 1024
-# times the time-out of a read
+# times the time-out of an answer
 PATIENCE = 10
 
 
 class Guard:
-    """Counts what a server says since it last said what was waited for. ``timeout`` is that of the connection, in seconds."""
+    """Counts what a server says since it last said what was waited for.
 
-    def __init__(self, label: str, timeout: float | None) -> None:
+    ``timeout`` is that of the connection, in seconds; a server that says so meanwhile may work ``times`` as long.
+    """
+
+    def __init__(self, label: str, timeout: float | None, times: float = PATIENCE) -> None:
         self._label = label
-        self._seconds = PATIENCE * timeout if timeout else None
+        self._seconds = times * timeout if timeout else None
         self.progress()
 
     def progress(self) -> None:

@@ -142,7 +142,7 @@ class Dialogue:
 
     def _wait(self, tag: bytes) -> bytes | Result:
         """Return what the server says behind "+", or the tagged answer."""
-        guard = self._reader.guard()
+        guard = self._reader.guard(times=1)  # there is nothing that a server could be long at work on
         while True:
             response = self._reader.next()
             guard.count(self._reader.taken)

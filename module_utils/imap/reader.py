@@ -8,7 +8,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import NetworkError, ProtocolError
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.guard import Guard
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.guard import PATIENCE, Guard
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import OpenSink, StreamedBody
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import (
     FREE_TEXT,
@@ -101,6 +101,7 @@ class Reader:
         message.body = wire.view[body : body + size]
         wire.start += length
         self.taken = length
+        wire.answered()
         return message
 
     def next(self, stream_above: int = LONGEST, open_sink: OpenSink | None = None) -> Response:
@@ -125,6 +126,7 @@ class Reader:
             wire.make_room(scanned + 2)
         wire.start = stop + 2
         self.taken = stop + 2 - start
+        wire.answered()
         response = Response(data, wire.view, start, stop)
         if data[start] == 42 and _BYE.match(data, start, stop):  # "*"
             wire.bye = clean(response.text()[5:])
@@ -155,6 +157,7 @@ class Reader:
             body.sink.close()
             raise
         self.taken = len(text)
+        self.wire.answered()
         return Response(text, memoryview(text), 0, len(text) - 2, {at: body})
 
     def _rest(self, text: bytearray) -> None:
@@ -182,9 +185,9 @@ class Reader:
                 sink.close()
         return StreamedBody(size, sink)
 
-    def guard(self) -> Guard:
-        """Return what ends an answer without an end."""
-        return Guard(self.wire.label, self.wire.sock.gettimeout())
+    def guard(self, times: float = PATIENCE) -> Guard:
+        """Return what ends an answer without an end, after so many times the time-out."""
+        return Guard(self.wire.label, self.wire.sock.gettimeout(), times)
 
     def new_tag(self) -> bytes:
         """Return a tag that neither we nor imaplib (four letters A to P and a number) used on this connection."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     ProtocolError,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Endpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.patient_socket import PatientSocket
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.tls_stream import TlsStream
 
 RENEW = "Renew the certificate on the server"
@@ -73,7 +73,7 @@ def refuse_unreadable(path: str) -> None:
         raise InputError("ca_file", f"{path}: {error.strerror}", "Name a readable file of PEM certificates") from None
 
 
-def handshake(sock: socket.socket, context: ssl.SSLContext, endpoint: Endpoint) -> TlsStream:
+def handshake(sock: PatientSocket, context: ssl.SSLContext, endpoint: Endpoint) -> TlsStream:
     """Encrypt ``sock``, which is closed when the handshake fails."""
     try:
         return TlsStream(sock, context, endpoint.host)

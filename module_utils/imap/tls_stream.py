@@ -8,10 +8,13 @@ and its content, and returns after each; that is a third of what the client spen
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
-import time
 import typing as t
+
+if t.TYPE_CHECKING:
+    import socket
+
+    from ansible_collections.mailops.kerio.plugins.module_utils.imap.patient_socket import PatientSocket
 
 RECEIVED = 128 * 1024  # bytes at a time
 
@@ -19,7 +22,7 @@ RECEIVED = 128 * 1024  # bytes at a time
 class TlsStream:
     """As much of a socket as ``Wire`` needs, encrypted. Raises what the handshake raises; the caller closes the socket then."""
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str) -> None:
+    def __init__(self, sock: socket.socket | PatientSocket, context: ssl.SSLContext, host: str) -> None:
         self._sock = sock
         self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._received, self._to_send, server_hostname=host)
@@ -27,24 +30,10 @@ class TlsStream:
         self._shake_hands()
 
     def _shake_hands(self) -> None:
-        """The time-out of the socket bounds all of it: a server may send it byte by byte."""
-        seconds = self._sock.gettimeout()
-        end = time.monotonic() + seconds if seconds is not None else None
-        try:
-            self._exchange(end)
-        finally:
-            self._sock.settimeout(seconds)
-
-    def _exchange(self, end: float | None) -> None:
         while True:
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
-                if end is not None:
-                    left = end - time.monotonic()
-                    if left <= 0:
-                        raise TimeoutError("the handshake takes too long") from None
-                    self._sock.settimeout(left)
                 self._receive()
             except ssl.SSLError:
                 with contextlib.suppress(OSError):
@@ -96,11 +85,11 @@ class TlsStream:
         self._sock.setsockopt(level, option, value)
 
     def settimeout(self, seconds: float | None) -> None:
-        """Bound every single wait."""
+        """Give the next answer so much time, and those after it."""
         self._sock.settimeout(seconds)
 
     def gettimeout(self) -> float | None:
-        """What bounds every single wait."""
+        """How much time an answer has."""
         return self._sock.gettimeout()
 
     def getsockname(self) -> tuple[str, int]:

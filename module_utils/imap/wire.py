@@ -11,6 +11,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Networ
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import tls
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.endpoint import Endpoint
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.patient_socket import PatientSocket
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.tls_stream import TlsStream
 
 # for answers, and for a bulk transfer: to clear a megabyte costs more than all else that a short connection does
@@ -29,11 +30,13 @@ class Wire:
     """Bytes ``start`` to ``end`` of ``buffer`` have been received and not consumed.
 
     ``fill`` may move them, so offsets must be kept relative to ``start``. ``lost`` tells why reading ended ("closed", "timeout",
-    "error"), ``bye`` keeps the words of an untagged BYE. With ``pace`` no more is received than it allows.
+    "error"), ``bye`` keeps the words of an untagged BYE. With ``pace`` no more is received than it allows. The time-out of
+    ``sock`` bounds the whole of an answer: who has read one calls ``answered``.
     """
 
     def __init__(self, sock: socket.socket, label: str) -> None:
-        self.sock: socket.socket | TlsStream = sock
+        self._patient = PatientSocket(sock)
+        self.sock: PatientSocket | TlsStream = self._patient
         self.label = label
         self.encrypted = False
         self.lost = ""
@@ -55,8 +58,9 @@ class Wire:
                 "the server, or somebody between, sent plain text behind its answer to STARTTLS",
                 "Check who answers on this port, or use IMAP-SSL",
             )
-        self.sock = tls.handshake(t.cast("socket.socket", self.sock), context, endpoint)
+        self.sock = tls.handshake(self._patient, context, endpoint)
         self.encrypted = True
+        self.answered()
 
     def send(self, data: bytes) -> None:
         """Send all of ``data``; NetworkError when it cannot be sent."""
@@ -103,6 +107,10 @@ class Wire:
             pace.took(count)
         return count
 
+    def answered(self) -> None:
+        """Give the next answer all of the time: one has come whole."""
+        self._patient.renew()
+
     def keep_to(self, pace: Pace | None) -> None:
         """Receive at this pace from now on; the server must not send far ahead of it."""
         self.pace = pace
@@ -113,8 +121,9 @@ class Wire:
         """Return what an error of the operating system or of TLS means here."""
         if isinstance(error, TimeoutError):
             self.lost = "timeout"
-            seconds = self.sock.gettimeout()
-            return NetworkError(self.label, f"the server did not answer within {seconds:g} seconds", RETRY, silent=True)
+            what = "finish its answer" if self._patient.begun else "answer"
+            cause = f"the server did not {what} within {self.sock.gettimeout():g} seconds"
+            return NetworkError(self.label, cause, RETRY, silent=True)
         gone = isinstance(error, (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError))
         self.lost = "closed" if gone else "error"
         words = self.bye or (error.strerror if error.strerror and not isinstance(error, ssl.SSLError) else str(error))

@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import patient_tls
 from ansible_collections.mailops.kerio.plugins.module_utils.preflight import days_left
 
 
@@ -27,8 +28,12 @@ class Greeted:
 
 
 def greet(host: str, port: int, ca_file: str | None, timeout: float) -> Greeted:
-    """Ask for the start page; raises ``InputError`` for a CA file that cannot be used."""
+    """Ask for the start page; raises ``InputError`` for a CA file that cannot be used.
+
+    ``timeout`` (seconds) bounds each connect, and all that is then waited for.
+    """
     context = _context(ca_file)
+    patient_tls.bound(context, timeout)
     try:
         return _ask(host, port, context, timeout)
     except ssl.SSLCertVerificationError as error:

@@ -18,6 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     MissingLibraryError,
     NetworkError,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.kerio import patient_tls
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.envelope import API_HOST, API_PORT, Reply
 
 try:
@@ -52,7 +53,10 @@ class ConnectionRefusedByHostError(NetworkError):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the administration listens. ``name`` is what messages call the server; ``timeout`` is in seconds, for each wait."""
+    """Where the administration listens. ``name`` is what messages call the server.
+
+    ``timeout`` (seconds) bounds the connect, and then handshake and answer together, with a second more for each KiB that comes.
+    """
 
     name: str
     host: str
@@ -87,11 +91,15 @@ class Transport:
         self._session = requests.Session()
         # No proxy, netrc or CA bundle from the environment: the inventory alone says where the password goes.
         self._session.trust_env = False
-        if endpoint.validate_certs:
-            self._session.mount("https://", _adapter())
+        context = _context(endpoint.validate_certs)
+        self._patience = patient_tls.bound(context, endpoint.timeout)
+        adapter = requests.adapters.HTTPAdapter()
+        adapter.init_poolmanager(1, 1, ssl_context=context)
+        self._session.mount("https://", adapter)
 
     def exchange(self, method: str, payload: bytes, headers: t.Mapping[str, str]) -> Reply:
         """Post one request. Raises ``CertificateError`` or ``NetworkError`` naming the method."""
+        self._patience.renew()
         fixed = {"Content-Type": "application/json-rpc; charset=UTF-8", "Accept": "application/json-rpc"}
         try:
             with warnings.catch_warnings():
@@ -122,7 +130,8 @@ def explain(endpoint: Endpoint, method: str, error: Exception) -> NetworkError:
     if isinstance(error, requests.exceptions.ConnectTimeout):
         text = f"no connection within {endpoint.timeout:g} s"
         return NetworkError(endpoint.where, text, f"Check {API_HOST}, and that a firewall lets this host through to {API_PORT}")
-    if isinstance(error, requests.exceptions.Timeout):
+    # One that comes within the body is wrapped as a lost connection.
+    if isinstance(error, requests.exceptions.Timeout) or _underlying(error, TimeoutError) is not None:
         return _hang(endpoint, method)
     return _explain_system(endpoint, method, error)
 
@@ -201,13 +210,11 @@ def _innermost(error: BaseException) -> str:
     return min((text for text in words if text), key=len, default=str(error))
 
 
-def _adapter() -> requests.adapters.HTTPAdapter:
+def _context(verified: bool) -> ssl.SSLContext:
     """Return what verifies alike on all Pythons: 3.13 turned strict checks on, which some authorities fail (imap/tls.py)."""
-    context = create_urllib3_context()
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verified else ssl.CERT_NONE)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    adapter = requests.adapters.HTTPAdapter()
-    adapter.init_poolmanager(1, 1, ssl_context=context)
-    return adapter
+    return context
 
 
 def _verification(endpoint: Endpoint) -> bool | str:

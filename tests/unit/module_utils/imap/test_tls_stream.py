@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.patient_socket import PatientSocket
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.tls_stream import RECEIVED, TlsStream
 from tests.unit.module_utils.imap.certificates import Authority, trusting
 
@@ -184,7 +185,7 @@ def test_the_time_out_bounds_the_whole_handshake(authority: Authority) -> None:
     context = trusting(authority.ca_file)
     try:
         with pytest.raises(TimeoutError):
-            TlsStream(ours, context, "localhost")
+            TlsStream(PatientSocket(ours), context, "localhost")
         assert ours.gettimeout() == 0.3
     finally:
         ended.set()

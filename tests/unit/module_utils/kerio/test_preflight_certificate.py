@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.preflight_certificate import greet
 from ansible_collections.mailops.kerio.plugins.module_utils.preflight import days_left
+from tests.unit.dripping import LIMIT, MANY, Drip, drops
 from tests.unit.imap_script import Peer, Step, serving
 from tests.unit.module_utils.imap.certificates import Authority
 
@@ -50,6 +51,14 @@ def test_a_trusted_server_that_does_not_answer_has_shown_its_certificate(tmp_pat
     authority = Authority(tmp_path)
     with serving([Peer.wait_for_close], context=authority.server_context()) as server:
         found = greet("localhost", server.port, str(authority.ca_file), 0.5)
+    assert (round(found.days or 0), found.refusal, found.failure, found.ahead) == (30, "", "", None)
+
+
+def test_an_answer_by_drops_is_given_up_when_its_time_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, drip = Authority(tmp_path), Drip(monkeypatch, drops(b"HTTP/1.1 302 " + b"x" * MANY))
+    with serving([lambda peer: drip.send(peer.send)], context=authority.server_context()) as server:
+        found = greet("localhost", server.port, str(authority.ca_file), LIMIT)
+    assert drip.was_cut()
     assert (round(found.days or 0), found.refusal, found.failure, found.ahead) == (30, "", "", None)
 
 

@@ -35,6 +35,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio.rpc_transport 
     Endpoint,
     Transport,
 )
+from tests.unit.dripping import LIMIT, MANY, Drip, drops
 from tests.unit.module_utils.imap.certificates import Authority
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -249,6 +250,63 @@ def test_hang_names_method_and_remedy(certificates: dict[str, Path]) -> None:
         over.set()
     assert "full administration" in caught.value.remedy
     assert type(caught.value) is NetworkError
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n"
+
+
+@pytest.mark.parametrize(
+    ("at_once", "by_drops"),
+    [
+        (b"", b"HTTP/1.1 200 " + b"x" * MANY),
+        (HEAD, b"X-More: " + b"x" * MANY),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % MANY, b"x" * MANY),
+    ],
+    ids=["status", "headers", "body"],
+)
+@pytest.mark.parametrize("verified", [True, False])
+def test_an_answer_by_drops_is_given_up_when_its_time_is_spent(
+    certificates: dict[str, Path], monkeypatch: pytest.MonkeyPatch, at_once: bytes, by_drops: bytes, verified: bool
+) -> None:
+    drip = Drip(monkeypatch, drops(by_drops))
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(at_once)
+        with contextlib.suppress(OSError):
+            drip.send(connection.sendall)
+
+    trust = {"ca_file": str(certificates["good"])} if verified else {"validate_certs": False}
+    with raw(serve, certificates["good"]) as port, pytest.raises(NetworkError) as caught:
+        post(port, timeout=LIMIT, **trust)
+    assert drip.was_cut()
+    assert caught.value.subject == f"mail1 (127.0.0.1:{port}): Archive.get"
+    assert caught.value.cause == "no answer within 10 s; the server may have executed the call all the same"
+
+
+def test_a_handshake_by_drops_is_given_up_when_its_time_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A record of 16 KB. OpenSSL reads it in one call, by a clock of its own.
+    drip = Drip(monkeypatch, drops(b"\x16\x03\x03\x40\x00" + b"\x02" * MANY))
+
+    def serve(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            drip.send(connection.sendall)
+
+    with raw(serve) as port, pytest.raises(NetworkError, match=r"no answer within 0\.1 s"):
+        post(port, timeout=0.1)
+    assert drip.was_cut()
+
+
+def test_each_call_has_the_time_anew(certificates: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    drips = Drip(monkeypatch, [b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n", b'{"answer": 1}'])
+
+    def serve(connection: socket.socket) -> None:
+        while asked := connection.recv(65_536):
+            if asked.endswith(b"{}"):
+                drips.send(connection.sendall)
+
+    with raw(serve, certificates["good"]) as port:
+        replies = post(port, times=3, timeout=LIMIT, ca_file=str(certificates["good"]))
+    assert replies == [{"status": 200, "answer": 1}] * 3
 
 
 def test_silence_at_the_login_is_not_a_matter_of_rights() -> None:
