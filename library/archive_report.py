@@ -46,7 +46,7 @@ options:
     description: The template of the page, C(templates/report.html.j2) of this release. Required for a page and a mail.
     type: path
   summary:
-    description: Text of the mail; the outcome in a line unless given.
+    description: Text of the mail, the outcome in a line unless given. What to look at beside failures is told below it.
     type: str
   stale_days:
     description: A mailbox that no run went through to its end for so many days is told of.

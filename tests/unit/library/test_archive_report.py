@@ -19,7 +19,7 @@ DOWN = "mail1: nothing answers. Start the server, and run again."
 
 
 def facts(*, failed: bool = False, changed: bool = False) -> dict[str, t.Any]:
-    server = {**FINE, "failures": [DOWN] if failed else [], "changed": changed}
+    server = {**FINE, "failures": [DOWN] if failed else [], "changed": changed, "access": "IMAP"}
     return {"playbook": "site", "check": False, "started": NOW - 9, "finished": NOW, "servers": {"mail1": server}}
 
 
@@ -91,3 +91,7 @@ def test_a_mail_goes_when_it_is_due(when: str, failed: bool, changed: bool, mail
     assert len(sink.kept) == len(result["done"]) == len(check["done"]) == mails
     assert result["changed"] is bool(mails)
     assert "goes without TLS" in result["warnings"][0]
+    for kept in sink.kept:
+        # Who reads it on a telephone does not open the page.
+        body = kept.mail.get_body(("plain",))
+        assert body is not None and "look at:\n  1 option is insecure\n" in body.get_content()
