@@ -227,7 +227,7 @@ options:
       - An entry for a whole domain is for one run. Left in, it decides about every later name without asking.
     type: dict
     default: {}
-  owner:
+  by:
     description: Who has it done, such as user and host of the controller, for the ledger (M(mailops.kerio.archive_audit)).
     type: str
     default: ""
@@ -250,7 +250,7 @@ EXAMPLES = r"""
       domains: [example.com]
     not_users: [archive@example.com]
     delete: true
-    owner: "{{ lookup('ansible.builtin.pipe', 'echo $(id -un)@$(uname -n)') }}"
+    by: "{{ lookup('ansible.builtin.pipe', 'echo $(id -un)@$(uname -n)') }}"
 
 - name: Ensure that an auditor reads every archive, and that Bob reads Alice's
   mailops.kerio.archive_users:
@@ -356,13 +356,13 @@ OPTIONS = {
     "delete_limit_share": {"type": "int", "default": 10},
     "gone": {"type": "dict", "default": {}, "options": {"domains": LIST, "servers": LIST}},
     "reused_names": {"type": "dict", "default": {}},
-    "owner": TEXT,
+    "by": TEXT,
 }
 
 
 def work(module: AnsibleModule) -> runner.Outcome:
     wish = users_sync.wish(module.params)
-    given = {"check_mode": module.check_mode, "owner": module.params["owner"]}
+    given = {"check_mode": module.check_mode, "owner": module.params["by"]}
     plan = users_sync.synchronise(module.params["root"], wish, **given)
     data = {
         "counts": plan.shown.counts(),

@@ -53,7 +53,7 @@ def test_a_first_and_a_second_synchronisation(root: Path) -> None:
 
 
 def test_the_ledger_is_told_who_has_it_done(root: Path) -> None:
-    run(root, person("ann"), owner="admin@controller")
+    run(root, person("ann"), by="admin@controller")
     run(root, person("ann", full_name="Ann"))
     with Catalog.open(str(root / "catalog.sqlite3"), readonly=True) as catalog:
         waiting = [json.loads(text) for _number, text in catalog.evidence_waiting()]
