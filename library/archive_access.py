@@ -14,7 +14,7 @@ description:
   - Makes the files that the archive's Dovecot reads about users and rights from the catalog, tries them together with the
     configuration that the role C(archive_access) has made, and puts them in force.
   - The trial is a Dovecot of its own that listens on no port. Probes log in to it, open an archive and are refused. Only when all
-    of that is as it must be is anything in use touched. What failed stays below O(state) in C(next).
+    of that is as it must be is anything in use touched. What failed stays below O(state_dir) in C(next).
   - A lost right does not wait for that. When the trial fails, whoever may do less than before cannot log in until one succeeds,
     the sessions of such people end, and the error names them.
   - Whoever may do less than before cannot log in any more before anything else changes, and the sessions of such people end. At
@@ -33,7 +33,7 @@ attributes:
     description: Returns people and what they may do, and the names of files and homes; passwords and hashes are not shown.
     support: full
 options:
-  state:
+  state_dir:
     description: Directory of the archive's Dovecot. C(candidate) in it holds what is to be tried, C(live) what is in force.
     type: path
     default: /var/lib/kerio-archive-access
@@ -129,7 +129,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import acces
 
 ARGUMENTS = {
     "root": {"type": "path", "required": True},
-    "state": {"type": "path", "default": "/var/lib/kerio-archive-access"},
+    "state_dir": {"type": "path", "default": "/var/lib/kerio-archive-access"},
     "passwords": {"type": "dict", "default": {}, "no_log": True},
     "kick": {"type": "bool", "default": True},
     "owner": {"type": "str"},

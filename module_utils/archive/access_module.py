@@ -60,10 +60,10 @@ def declare(options: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.
 
 
 def _wanted(options: t.Mapping[str, t.Any], *, check_mode: bool) -> tuple[access_apply.Wanted, list[str]]:
-    state = Path(options["state"])
+    state = Path(options["state_dir"])
     if not _STATE.match(str(state)) or ".." in state.parts:
         cause = f"{str(state)!r} cannot stand in the files of Dovecot"
-        raise InputError("state", cause, "Give an absolute path of letters, digits and the signs . _ - + , @ /")
+        raise InputError("state_dir", cause, "Give an absolute path of letters, digits and the signs . _ - + , @ /")
     rights = access_state.rights_of(options["owner"], options["group"], options["mail_user"])
     passwords = _passwords(options["passwords"] or {})
     accounts, warnings = access_users.decide(_users(options["root"], check_mode=check_mode), list(passwords))

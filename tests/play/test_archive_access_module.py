@@ -20,7 +20,7 @@ def archive() -> t.Iterator[Scene]:
 
 
 def access(archive: Scene, *, check: bool = False, **more: t.Any) -> Step:
-    given = {"root": str(archive.root), "state": str(archive.state), "group": GROUP, "mail_user": READER}
+    given = {"root": str(archive.root), "state_dir": str(archive.state), "group": GROUP, "mail_user": READER}
     return Step("archive_access", {**given, "passwords": {"dora": PASSWORD}, **more}, check)
 
 

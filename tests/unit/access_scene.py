@@ -176,7 +176,7 @@ class Scene:
             store.sync()
 
     def declare(self, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
-        given = {"root": str(self.root), "state": str(self.state), "group": GROUP, "mail_user": READER}
+        given = {"root": str(self.root), "state_dir": str(self.state), "group": GROUP, "mail_user": READER}
         return run_module(archive_access.main, check=check, **{**given, "passwords": {"auditor": PASSWORD}, **options})
 
     def in_force(self) -> None:

@@ -373,7 +373,7 @@ def test_an_unreadable_record_ends_every_session(archive: Scene) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"state": "/var/lib/a:b"}, "cannot stand in the files of Dovecot"),
+        ({"state_dir": "/var/lib/a:b"}, "cannot stand in the files of Dovecot"),
         ({"passwords": {AUDITOR: ""}}, "it is empty"),
         ({"passwords": {AUDITOR: "$argon2id$nonsense"}}, "begins as an argon2id hash"),
         ({"passwords": {AUDITOR: PASSWORD, "AUDITOR": PASSWORD}}, "it is given twice"),
