@@ -160,8 +160,6 @@ errors:
   sample: []
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import report_module
 
@@ -190,7 +188,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = runner.DiscreetModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     secrets = [(module.params["mail"] or {}).get("password")]
     runner.run(module, lambda: runner.Outcome(**report_module.declare(module.params, module.check_mode)), secrets)
 

@@ -203,8 +203,6 @@ previous:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, restore_module
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments
@@ -233,7 +231,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = runner.DiscreetModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     secrets = restore_module.secrets_of(module.params)
     runner.run(module, lambda: runner.Outcome(**restore_module.declare(module.params, module.check_mode)), secrets)
 

@@ -348,8 +348,6 @@ error:
   type: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, run_module
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments
@@ -380,7 +378,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = runner.DiscreetModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     secrets = run_module.secrets_of(module.params)
     runner.run(module, lambda: runner.Outcome(**run_module.declare(module.params, module.check_mode)), secrets)
 

@@ -168,6 +168,7 @@ error:
   type: dict
 """
 
+import copy
 import platform
 
 from ansible.module_utils.basic import AnsibleModule
@@ -207,7 +208,8 @@ ONE_OF = [("permanent_delete", "variables")]
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_one_of=ONE_OF)
+    # A copy, because Ansible writes the defaults of suboptions into it.
+    module = AnsibleModule(argument_spec=copy.deepcopy(ARGUMENTS), supports_check_mode=True, required_one_of=ONE_OF)
     runner.run(module, lambda: runner.Outcome(**cfg_module.declare(module.params, module.check_mode, platform.system())))
 
 

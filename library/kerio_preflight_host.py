@@ -64,6 +64,7 @@ path:
   sample: /opt/kerio/mailserver/mailserver.cfg
 """
 
+import copy
 import platform
 
 from ansible.module_utils.basic import AnsibleModule
@@ -73,7 +74,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_pre
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=service.ARGUMENTS, supports_check_mode=True)
+    # A copy, because Ansible writes the defaults of suboptions into it.
+    module = AnsibleModule(argument_spec=copy.deepcopy(service.ARGUMENTS), supports_check_mode=True)
     runner.run(module, lambda: runner.Outcome(**cfg_preflight.look(module.params, platform.system())))
 
 

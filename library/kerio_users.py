@@ -189,7 +189,7 @@ def work(module: AnsibleModule, secrets: t.Sequence[str]) -> runner.Outcome:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={**arguments.connection(), **specs.USERS}, supports_check_mode=True)
+    module = runner.DiscreetModule(argument_spec={**arguments.connection(), **specs.USERS}, supports_check_mode=True)
     given = [module.params["api_password"], *(entry["password"] for entry in module.params["users"])]
     secrets = [secret for secret in given if secret]
     runner.run(module, lambda: work(module, secrets), secrets)

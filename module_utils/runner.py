@@ -6,15 +6,25 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError, SecretInResultError
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import Plan
 
-if t.TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
-
-
 # Below this a secret is likely to be part of something else.
 SHORT_SECRET = 6
+
+
+class DiscreetModule(AnsibleModule):  # type: ignore[misc]  # Ansible's class has no types
+    """For modules with secrets in lists or dictionaries: keeps those with a backslash or quotes out of the system log as well.
+
+    Every module writes its options there. Lists are written as Python writes them, with escapes, and Ansible looks in that for
+    the secret without them.
+    """
+
+    def _log_invocation(self) -> None:
+        self.no_log_values |= {repr(secret)[1:-1] for secret in self.no_log_values}
+        super()._log_invocation()
 
 
 @dataclass

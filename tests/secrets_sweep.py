@@ -2,7 +2,8 @@
 """Looks for the secrets of the tests in all that a session leaves or shows; a find fails the session.
 
 Looked at are the folders of the tests when a session ends and those of a lab when the lab does, what playbooks print and return,
-what tests capture, and twice a second the processes that the session has started: their command lines and environments.
+what modules write into the system log, what tests capture, and twice a second the processes that the session has started: their
+command lines and environments.
 """
 
 from __future__ import annotations

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import importlib
 import typing as t
-from unittest import mock
 
 import pytest
 import yaml
@@ -13,23 +11,16 @@ from ansible.module_utils import basic
 
 from tests.meta.test_house import MODULES
 from tests.reference import sources
+from tests.unit.library.module_run import begun
 
-PACKAGE = "ansible_collections.mailops.kerio.plugins"
 KEYS = ("type", "required", "default", "choices", "elements")
-
-
-class SpecSeen(Exception):  # noqa: N818 - it ends the module as soon as its spec is known
-    pass
 
 
 def spec_of(name: str) -> dict[str, t.Any]:
     """Return the argument spec that a module gives to Ansible."""
-    module = importlib.import_module(f"{PACKAGE}.modules.{name}")
-    with mock.patch.object(module, "AnsibleModule", side_effect=SpecSeen) as seen, pytest.raises(SpecSeen):
-        module.main()
-    assert seen.call_args.kwargs["supports_check_mode"] is True
-    spec: dict[str, t.Any] = seen.call_args.kwargs["argument_spec"]
-    return spec
+    told = begun(name)
+    assert told.arguments["supports_check_mode"] is True
+    return told.spec
 
 
 def compare(spec: dict[str, t.Any], options: dict[str, t.Any]) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from tests.lab import secret_marks
 from tests.lab.secret_marks import MARK
+from tests.play import quick
 from tests.secrets_sweep import LOOKS, OWN, TYPED, Sampler
 
 KEY = "-----BEGIN PRIVATE KEY-----\\nMC4CAQ"
@@ -51,6 +54,17 @@ def test_a_file_that_leaks_is_named_with_the_name_of_the_secret(found: list[str]
     expected |= {f"{folder}/control0/worktree/roles/scene.py: published"}
     assert set(found) == expected
     assert not any("0a1b" in line for line in found)
+
+
+def test_a_log_that_leaks_is_named(found: list[str], folder: Path) -> None:
+    """As a module writes it that a playbook of the tests has started."""
+    texts = [f"Invoked with servers=[{{'password': '{MARK}-a\\\\b'}}]", "Invoked with root=/nowhere"]
+    program = f"import syslog\nfor text in {texts!r}:\n    syslog.syslog(syslog.LOG_INFO, text)"
+    environment = {"PYTHONPATH": str(quick.START), quick.KEPT: str(folder / "kept")}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    secret_marks.look(folder)
+    (line,) = found
+    assert line.startswith(f"{folder}/system-log-") and line.endswith(": a")
 
 
 def test_an_output_that_leaks_is_named(found: list[str]) -> None:

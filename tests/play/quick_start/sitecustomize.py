@@ -14,6 +14,7 @@ def start() -> None:
         if hand_over.kind():
             hand_over.hand_over(hand_over.kind())
     import keep_code  # noqa: F401  which does it when it is imported
+    import note_log  # noqa: F401  as well
 
 
 start()

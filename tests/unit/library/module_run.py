@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import importlib
 import typing as t
 from unittest import mock
 
@@ -13,6 +15,36 @@ from ansible.module_utils.testing import patch_module_args
 
 class EndedError(Exception):
     """The module called exit_json or fail_json."""
+
+
+class BegunError(Exception):
+    """The module has told Ansible its options."""
+
+
+class Begun(t.NamedTuple):
+    """What a module hands to Ansible: the class, and its arguments."""
+
+    kind: type[basic.AnsibleModule]
+    arguments: dict[str, t.Any]
+
+    @property
+    def spec(self) -> dict[str, dict[str, t.Any]]:
+        """The options."""
+        return t.cast("dict[str, dict[str, t.Any]]", self.arguments["argument_spec"])
+
+
+def begun(name: str) -> Begun:
+    """Run a module, by its last name, until it has told Ansible its options."""
+    told: list[Begun] = []
+
+    def begin(module: basic.AnsibleModule, **arguments: t.Any) -> None:
+        told.append(Begun(type(module), arguments))
+        raise BegunError
+
+    main = importlib.import_module(f"ansible_collections.mailops.kerio.plugins.modules.{name}").main
+    with mock.patch.object(basic.AnsibleModule, "__init__", begin), contextlib.suppress(BegunError):
+        main()
+    return told[0]
 
 
 def run_module(main: t.Callable[[], None], *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
