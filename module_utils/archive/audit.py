@@ -16,6 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     evidence_read,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_read import Ledger
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, whole
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import EvidenceError, InputError
 
 EVENTS = (
@@ -97,13 +98,12 @@ def look(ledger: Ledger, wish: Wish, limit: int) -> Found:
 
 def declare(params: Data) -> Data:
     """Do what the module was asked for; the fields of ``runner.Outcome``."""
-    if not 0 <= params["limit"] <= MOST:
-        raise InputError("limit", f"{params['limit']} cannot be used", f"Give a whole number from 0 to {MOST}")
+    limit = option_of(params, "limit", whole(0, MOST))
     since = float("-inf") if params["since"] is None else point_in_time("since", params["since"])
     until = float("inf") if params["until"] is None else point_in_time("until", params["until"])
     wish = Wish(frozenset(params["events"]), since, until, params["about"].lower())
     with evidence_read.opened(params["root"]) as ledger:
-        found = look(ledger, wish, params["limit"])
+        found = look(ledger, wish, limit)
     signed = _signed(ledger.checkpoint, params["ledger_verifier_key"], found.problems)
     size = ledger.log.position.entries
     facts = {

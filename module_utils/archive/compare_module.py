@@ -9,12 +9,12 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.compare_folder import Wish
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, whole
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_compare import Compare
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import refuse_without_library
 
 # Its own job, so that it may go on beside a run.
@@ -26,10 +26,7 @@ Data = dict[str, t.Any]
 
 def wish_of(params: Data, *, keep: bool) -> Wish:
     """What the parameters ask for; raises ``InputError``."""
-    sample = params["compare_sample"]
-    if not 0 <= sample <= MOST_SAMPLE:
-        raise InputError("compare_sample", f"{sample} cannot be used", f"Give a whole number from 0 to {MOST_SAMPLE}")
-    return Wish(sample, params["compare_sizes"], keep)
+    return Wish(option_of(params, "compare_sample", whole(0, MOST_SAMPLE)), params["compare_sizes"], keep)
 
 
 def declare(params: Data, options: Options, check_mode: bool, about: Data, secrets: t.Sequence[str]) -> Data:

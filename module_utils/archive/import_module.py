@@ -12,6 +12,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_plan 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_report import LISTED, Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_source import OtherArchive
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.importing import Import, Wish, refuse_same
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, whole
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
@@ -31,11 +32,10 @@ def wish_of(params: Data, check_mode: bool) -> Wish:
     if choice == Choice():
         remedy = "Name users, domains or servers; a whole archive is moved by backup and restore (docs/backup.md)"
         raise InputError("users, domains, servers", "nobody is chosen", remedy)
-    if not 0 <= params["reserve"] <= _MOST_RESERVE:
-        raise InputError("reserve", f"{params['reserve']} cannot be used", f"Give a whole number from 0 to {_MOST_RESERVE}")
+    reserve = option_of(params, "reserve", whole(0, _MOST_RESERVE)) << 20
     refuse_same(params["root"], params["source"])
     ledger = evidence_options.ledger_of(params, params["by"] or params["job_owner"] or "")
-    return Wish(params["root"], params["source"], choice, params["reserve"] << 20, ledger, check_mode)
+    return Wish(params["root"], params["source"], choice, reserve, ledger, check_mode)
 
 
 @job_outcome.as_account

@@ -2,6 +2,7 @@
 """How the values of single keys are checked. Pure: no I/O.
 
 A check takes a raw value and returns what the profile holds; it raises ``NotAllowedError``, never anything else, whatever comes.
+``option_of`` is for those who have no profile: the options of a module, checked by the same.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_type
     Window,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_rights import ARCHIVE
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 
 Check = t.Callable[[t.Any], t.Any]
 
@@ -31,6 +33,14 @@ class NotAllowedError(Exception):
     def __init__(self, allowed: str, key: str = "", cause: str = "", value: t.Any = None) -> None:
         super().__init__(allowed)
         self.key, self.cause, self.value = key, cause, value
+
+
+def option_of(params: t.Mapping[str, t.Any], key: str, check: Check, unit: str = "") -> t.Any:
+    """The checked value of an option of a module. Raises ``InputError``; ``unit`` stands behind what is allowed."""
+    try:
+        return check(params[key])
+    except NotAllowedError as allowed:
+        raise InputError(key, f"{params[key]} cannot be used", f"Give {allowed}{unit}") from None
 
 
 def text(value: t.Any) -> str:

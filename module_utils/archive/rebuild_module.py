@@ -8,6 +8,7 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, rebuild
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, whole
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild import Wish
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_orphans import ADOPT, REMOVE, REPORT
@@ -34,9 +35,7 @@ _SENTENCES = {
 
 def wish_of(params: Data, check_mode: bool) -> Wish:
     """What the parameters ask for; raises ``InputError``."""
-    if not 0 <= params["processes"] <= MOST_PROCESSES:
-        cause = f"{params['processes']} cannot be used"
-        raise InputError("processes", cause, f"Give a whole number from 0 to {MOST_PROCESSES}")
+    option_of(params, "processes", whole(0, MOST_PROCESSES))
     for option, what, orphans in _BELONGS:
         if params[option] and (params["what"] != what or (orphans and params["orphans"] != orphans)):
             told = f"what: {what}" + (f" and orphans: {orphans}" if orphans else "")

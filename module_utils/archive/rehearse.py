@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout, snapshot
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, whole
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rehearse_compare import Came, compare
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_table import size_text, time_text
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
@@ -233,11 +234,10 @@ def _remove(wish: Wish, scratch: Scratch, report: Rehearsal, *, usable: bool) ->
 def declare(params: Data, check_mode: bool) -> Data:
     """Do what the module was asked for; the fields of ``runner.Outcome``."""
     require_zstandard()
-    if not 1 <= params["sample"] <= MOST_SAMPLE:
-        raise InputError("sample", f"{params['sample']} cannot be used", f"Give a whole number from 1 to {MOST_SAMPLE}")
+    sample = option_of(params, "sample", whole(1, MOST_SAMPLE))
     endpoint = arguments.endpoint(params)
     credentials = Credentials(params["mailbox"], params["password"], params["master"])
-    report = rehearse(Wish(params["root"], endpoint, credentials, params["folder"], params["sample"]), check_mode=check_mode)
+    report = rehearse(Wish(params["root"], endpoint, credentials, params["folder"], sample), check_mode=check_mode)
     return {
         "changed": False,
         "msg": report.sentence(check_mode=check_mode),

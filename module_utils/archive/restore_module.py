@@ -8,9 +8,10 @@ import re
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, profile_keys
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MASTER, SERVER_SECRETS, Server, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_filter import instant
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, whole
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore import Restore, Wish
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice
@@ -44,8 +45,7 @@ def wish_of(params: Data) -> Wish:
     """What the parameters ask for; raises ``InputError``."""
     servers = parse_servers(params["servers"])
     masters, others = master_passwords(params["servers"])
-    if not 0 <= params["read_back"] <= 100:
-        raise InputError("read_back", f"{params['read_back']} cannot be used", "Give a whole number from 0 to 100")
+    read_back = option_of(params, "read_back", whole(0, 100))
     return Wish(
         params["root"],
         params["user"],
@@ -56,7 +56,7 @@ def wish_of(params: Data) -> Wish:
         params["server"] or "",
         params["mailbox"] or "",
         _password(params),
-        params["read_back"],
+        read_back,
         params["by"] or params["job_owner"] or "",
     )
 
@@ -74,7 +74,7 @@ def _password(params: Data) -> str:
 
 
 def _choice(params: Data) -> Choice:
-    since, before = (_instant(params, key) for key in ("since", "before"))
+    since, before = (None if params[key] is None else option_of(params, key, instant) for key in ("since", "before"))
     if since is not None and before is not None and since >= before:
         raise InputError("since", "it is not earlier than before, so no message could be chosen", "Give an earlier date")
     digests = [text.strip().lower().rpartition("/")[2] for text in params["digests"]]
@@ -93,15 +93,6 @@ def _choice(params: Data) -> Choice:
         frozenset(map(bytes.fromhex, digests)),
         folder,
     )
-
-
-def _instant(params: Data, key: str) -> int | None:
-    if params[key] is None:
-        return None
-    try:
-        return instant(params[key])
-    except profile_keys.NotAllowedError as allowed:
-        raise InputError(key, f"{params[key]} cannot be used", f"Give {allowed}") from None
 
 
 def warnings_of(servers: t.Mapping[str, Server], report: Report) -> list[str]:

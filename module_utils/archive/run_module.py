@@ -18,6 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     run_test,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import SERVER_SECRETS, parse_profiles, parse_servers
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, whole
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
@@ -34,11 +35,11 @@ JOB = "archive_run"
 
 # The least and the most that the options for a whole run may be.
 LIMITS = {
-    "connections": (0, 10_000),
-    "processes": (0, 1000),
-    "reserve": (0, 1 << 30),
-    "quarantine_after": (1, 1_000_000),
-    "reconcile_days": (0, 36_500),
+    "connections": whole(0, 10_000),
+    "processes": whole(0, 1000),
+    "reserve": whole(0, 1 << 30),
+    "quarantine_after": whole(1, 1_000_000),
+    "reconcile_days": whole(0, 36_500),
 }
 
 Data = dict[str, t.Any]
@@ -53,9 +54,8 @@ def secrets_of(params: Data) -> list[str]:
 
 def options_of(params: Data) -> Options:
     """What the parameters ask for; raises ``InputError``."""
-    for key, (least, most) in LIMITS.items():
-        if not least <= params[key] <= most:
-            raise InputError(key, f"{params[key]} cannot be used", f"Give a whole number from {least} to {most}")
+    for key, check in LIMITS.items():
+        option_of(params, key, check)
     servers = parse_servers(params["servers"])
     masters, others = master_passwords(params["servers"])
     passwords = {name: str(password) for name, password in (params["passwords"] or {}).items()}

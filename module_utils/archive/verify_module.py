@@ -7,8 +7,9 @@ import functools
 import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_note, job_outcome, profile_keys
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_note, job_outcome
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_checkpoint import completed
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, size, whole
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
@@ -20,24 +21,18 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 JOB = "archive_verify"
 LEAST_RATE, MOST_RATE = 64 * 1024, 1 << 40
 # The least and the most that the options may be.
-LIMITS = {"within_days": (0, 36_500), "sample": (0, 1_000_000_000), "processes": (0, 1000)}
+LIMITS = {"within_days": whole(0, 36_500), "sample": whole(0, 1_000_000_000), "processes": whole(0, 1000)}
 
 Data = dict[str, t.Any]
 
 
 def wish_of(params: Data, *, keep: bool = True) -> Wish:
     """What the parameters ask for; raises ``InputError``."""
-    for key, (least, most) in LIMITS.items():
-        if not least <= params[key] <= most:
-            raise InputError(key, f"{params[key]} cannot be used", f"Give a whole number from {least} to {most}")
+    for key, check in LIMITS.items():
+        option_of(params, key, check)
     if params["within_days"] and params["sample"]:
         raise InputError("sample", "within_days is given as well", "Give one of both")
-    rate = 0
-    if params["rate"] is not None:
-        try:
-            rate = profile_keys.size(LEAST_RATE, MOST_RATE)(params["rate"])
-        except profile_keys.NotAllowedError as error:
-            raise InputError("rate", f"{params['rate']} cannot be used", f"Give {error} (per second)") from None
+    rate = 0 if params["rate"] is None else option_of(params, "rate", size(LEAST_RATE, MOST_RATE), " (per second)")
     known = Known(tuple(map(completed, params["ledger_checkpoints"])), tuple(params["ledger_verifier_keys"]))
     for key in known.keys:
         evidence_note.parse_verifier_key(key)
