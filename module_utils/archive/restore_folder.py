@@ -28,7 +28,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_repo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_tools import Session, Tools
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ImapError, NetworkError, StoreError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.append import Answer, Appender, Outgoing, limit
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import LOST as CHECK_NETWORK
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.connection import Connection
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import Listed, examine, listing, search_uids
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.selection import Folder
@@ -267,8 +266,8 @@ class FolderWork:
             session.appender.put(Outgoing(one.digest, content.size, content.pieces, one.date, flags))
         except StoreError as error:
             self._drop(one.digest, kinds.DAMAGED, error.cause)
-            cause = "the connection was given up, because a message changed while it was sent"
-            raise NetworkError(session.conn.name, cause, CHECK_NETWORK) from None
+            cause = f"the connection was given up, because {error.subject} changed while it was sent"
+            raise NetworkError(session.conn.name, cause, error.remedy) from None
 
     def _take(self, answers: t.Sequence[Answer], taken: int) -> int:
         for answer in answers[taken:]:

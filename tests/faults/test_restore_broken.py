@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import typing as t
 from collections import Counter
 from pathlib import Path
@@ -335,7 +336,15 @@ def test_a_message_that_rots_while_it_is_sent_costs_the_connection_and_nothing_e
             path.write_bytes(whole[:-1])
         return found
 
+    lost = restore_folder.FolderWork.lost
+    told: list[BaseException | None] = []
+
+    def loses(work: restore_folder.FolderWork) -> bool:
+        told.append(sys.exception())
+        return lost(work)
+
     monkeypatch.setattr(restore_source, "IN_MEMORY", 0)
+    monkeypatch.setattr(restore_folder.FolderWork, "lost", loses)
     scene.server.without("LITERAL+")
     path.chmod(0o640)
     try:
@@ -348,4 +357,7 @@ def test_a_message_that_rots_while_it_is_sent_costs_the_connection_and_nothing_e
     assert report.failures[0].cause.startswith("the object is damaged (")
     assert Counter(scene.bodies(b"INBOX")) == Counter(INBOX[:2] + INBOX[3:])
     assert len([entry for entry in scene.server.log if entry.verb == "LOGIN"]) == 2
+    cause = f"the connection was given up, because {path} changed while it was sent"
+    remedy = "Restore this file from a backup; a run that meets the same message on a server replaces it as well"
+    assert list(map(str, told)) == [f"127.0.0.1:{scene.server.port}: {cause}. {remedy}."]
     finish(scene, without=ALL - len(INBOX) + 1)
