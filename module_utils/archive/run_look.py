@@ -51,6 +51,8 @@ class Looker:
         self._server_errors: dict[str, ArchiveToolError] = {}
         self._catalog: Catalog | None = None
         self._filed: list[Filed] = []
+        # Of profiles that wait for archive users.
+        self._waiting: list[str] = []
         self.report = RunReport(warnings=options.warnings())
 
     def go(self) -> RunReport:
@@ -64,7 +66,7 @@ class Looker:
             for profile in self._options.chosen():
                 self.report.profiles.append(self._profile(profile))
             self._finish()
-            self.report.warnings += self._masters.warnings() + self.report.withheld_warnings()
+            self.report.warnings += [*waiting_warning(self._waiting), *self._masters.warnings(), *self.report.withheld_warnings()]
         self.report.miss(self._options.mailbox)
         self.report.seconds = watch.seconds
         return self.report
@@ -81,7 +83,7 @@ class Looker:
             if people.known or self.needs_users:
                 report.errors.append((f"profile {profile.name}", str(error)))
             else:
-                self.report.warnings.append(f"{error} Until then this profile finds nothing to archive.")
+                self._waiting.append(profile.name)
             return report
         report.left_out = without_privilege(profile, people.known)
         self.report.warnings += profile_warnings(profile, people.known)
@@ -128,3 +130,13 @@ class Looker:
 
     def _finish(self) -> None:
         """What is to be done after the last profile."""
+
+
+def waiting_warning(profiles: t.Sequence[str]) -> list[str]:
+    """A warning when there are profiles that wait for archive users: a check of site.yml makes none, a run does."""
+    if not profiles:
+        return []
+    return [
+        f"Of {', '.join(profiles)} it cannot be told what would be archived: there are no archive users yet. A run of site.yml"
+        " makes them before it archives; users.yml makes them alone. A check makes none"
+    ]

@@ -136,10 +136,13 @@ def test_check_mode_counts_and_writes_nothing(archive: Archive, servers: FakeSer
 def test_check_mode_before_there_is_an_archive(tmp_path: Path, servers: FakeServers) -> None:
     servers.folder("mail1", ALICE).add(mail(1))
     single = {"name": "one", "method": "single_mailbox", "mailbox": ALICE, "target_user": "alice", "credentials": "master"}
-    result = run_module(archive_run.main, check=True, **options(tmp_path / "none", profiles=[single, MULTIPLE]))
+    other = {**MULTIPLE, "name": "others"}
+    result = run_module(archive_run.main, check=True, **options(tmp_path / "none", profiles=[single, MULTIPLE, other]))
     assert not result["failed"]
     assert result["profiles"][0]["new"] == 1
-    assert any("archive_users" in warning for warning in result["warnings"])
+    (told,) = [warning for warning in result["warnings"] if "no archive users" in warning]
+    assert told.startswith(f"Of {MULTIPLE['name']}, others it cannot be told")
+    assert "A run of site.yml makes them before it archives" in told
     assert not (tmp_path / "none").exists()
 
 
