@@ -87,7 +87,7 @@ mailbox_text:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailops.kerio.plugins.module_utils import runner
+from ansible_collections.mailops.kerio.plugins.module_utils import master_password, runner
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments, login
 
 SAYS = {
@@ -101,7 +101,7 @@ NOT_TRIED = "check mode does not try the master password, because a wrong attemp
 
 def work(module: AnsibleModule) -> runner.Outcome:
     params = module.params
-    login.refuse_weak_master_password(params["password"])
+    master_password.refuse_weak("password", params["password"])
     endpoint = arguments.endpoint(params)
     if module.check_mode:
         found = login.MasterAnswer("cannot_tell", NOT_TRIED)

@@ -29,7 +29,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import refuse_without_library
-from ansible_collections.mailops.kerio.plugins.module_utils.imap.login import refuse_weak_master_password
+from ansible_collections.mailops.kerio.plugins.module_utils.master_password import refuse_weak
 
 JOB = "archive_run"
 
@@ -84,7 +84,7 @@ def master_passwords(servers: t.Sequence[Data]) -> tuple[dict[str, str], dict[st
     masters, others = ({entry["name"]: entry[key] for entry in servers if entry.get(key)} for key in SERVER_SECRETS)
     for name, other in others.items():
         subject = f"server {name}, key other_master_password"
-        refuse_weak_master_password(other, subject)
+        refuse_weak(subject, other)
         if name not in masters:
             raise InputError(subject, "there is no master_password beside it", "Give the server's password as master_password")
         if other == masters[name]:

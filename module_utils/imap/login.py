@@ -28,8 +28,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.reader import (
 
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]*")
 
-SHORTEST_MASTER_PASSWORD = 12
-
 HIDDEN = "***"
 CUT = "..."  # how ``response.clean`` ends what is too long
 LONGEST_SHOWN = 2  # characters of a secret's beginning, which may be any word's end
@@ -213,13 +211,6 @@ def refuse_unusable(endpoint: Endpoint, credentials: Credentials) -> None:
         raise InputError(endpoint.label, cause, "Choose a master password of ASCII characters")
     if any(character in credentials.user + credentials.password for character in "\0\r\n"):
         raise InputError(endpoint.label, "the user name or password contains a line break or NUL", "Correct the credentials")
-
-
-def refuse_weak_master_password(password: str, subject: str = "password") -> None:
-    """Raise InputError for what must not become a master password: it opens every mailbox."""
-    if len(password) < SHORTEST_MASTER_PASSWORD or not (password.isascii() and password.isprintable()):
-        cause = f"a master password needs at least {SHORTEST_MASTER_PASSWORD} printable ASCII characters"
-        raise InputError(subject, cause, "Choose a longer password of letters, digits and signs")
 
 
 def proves_wrong(error: LoginRefusedError) -> bool:

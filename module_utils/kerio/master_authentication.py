@@ -9,9 +9,9 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import declare, kinds
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.api import Server
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio.relations_access import open_to_all
+from ansible_collections.mailops.kerio.plugins.module_utils.master_password import refuse_weak
 from ansible_collections.mailops.kerio.plugins.module_utils.plan import Plan
 
-SHORTEST_PASSWORD = 12
 # What can be read back.
 COMPARED = ("enabled", "ip_address_group")
 STATES = ("right", "wrong", "cannot_tell", "unset")
@@ -24,7 +24,8 @@ def declare_master_authentication(server: Server, options: Options, check_mode: 
     The password cannot be read back. It is written in two cases: when master authentication goes from off to on, and when it is
     on and a login with the declared password was refused (``password_state: wrong``).
     """
-    check_password(server.name, options["password"])
+    if options["password"] is not None:
+        refuse_weak(f"{server.name}: the master password", options["password"])
     reading = server.read(kinds.MASTER_AUTHENTICATION)
     current = reading.options
     _refuse_any_address(server.name, options, current)
@@ -42,17 +43,6 @@ def compare_master_authentication(server: Server, options: Options) -> Plan:
     reading = server.read(kinds.MASTER_AUTHENTICATION)
     wanted = {name: options[name] for name in COMPARED}
     return declare.settle(server, kinds.MASTER_AUTHENTICATION, reading, wanted, True)
-
-
-def check_password(where: str, password: str | None) -> None:
-    """Raise ``InputError`` on a password that is short, or whose bytes in the digest would be a guess."""
-    subject, remedy = f"{where}: the master password", "Choose one of at least 12 printable ASCII characters"
-    if password is None:
-        return
-    if len(password) < SHORTEST_PASSWORD:
-        raise InputError(subject, f"it is shorter than {SHORTEST_PASSWORD} characters, and it opens every mailbox", remedy)
-    if not (password.isascii() and password.isprintable()):
-        raise InputError(subject, "it has characters outside printable ASCII, whose encoding in the login is not defined", remedy)
 
 
 def _outcome(options: Options, current: Options, name: str) -> t.Any:

@@ -10,13 +10,13 @@ import re
 import typing as t
 from collections.abc import Mapping
 
+from ansible_collections.mailops.kerio.plugins.module_utils.master_password import RULE, weakness
 from ansible_collections.mailops.kerio.plugins.module_utils.site import assigned, reached
 from ansible_collections.mailops.kerio.plugins.module_utils.site.reading import Json, Reader, Variables
 
 FLAGS = ("true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "1", "0")
 UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
 SHOWN = 60
-LONG_ENOUGH = re.compile("[ -~]{12,}")
 NAMED = re.compile(r"[^\r\n]*[^\s][^\r\n]*")
 
 Doubles = Mapping[str, t.Sequence[str]]
@@ -122,12 +122,12 @@ def _passwords(reader: Reader, known: Variables) -> str:
     """As docs/rotate-master-password.md says; nothing of a password is told."""
     variable = "kerio_connect_master_authentication"
     first, other = (str(reader.value(known, variable, key) or "") for key in ("password", "other_password"))
-    if first and not LONG_ENOUGH.fullmatch(first):
-        return f"{variable}.password is not at least 12 printable ASCII characters. Choose one that is"
+    if first and weakness(first):
+        return f"{variable}.password is not {RULE}. Choose one that is"
     if not other:
         return ""
-    if not LONG_ENOUGH.fullmatch(other):
-        cause = "is not at least 12 printable ASCII characters. Give the password that the server had before, or take it out"
+    if weakness(other):
+        cause = f"is not {RULE}. Give the password that the server had before, or take it out"
     elif not first:
         cause = "is there without a password beside it. Give the password that the server has as password"
     elif first == other:
