@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import typing as t
-from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
-from tests.docs import blocks
+from tests.docs import blocks, disasters
+from tests.docs.act import Act, next_yaml
 from tests.docs.blocks import Block
 from tests.docs.scene import Scene
 from tests.play.archive_site import send
@@ -24,22 +23,6 @@ KEEPER = "vault_kerio_archive_mailbox_password: another new one\n"
 SITE = "ansible-playbook -i inventory/mine playbooks/site.yml"
 PREFLIGHT = "ansible-playbook -i inventory/mine playbooks/preflight.yml -e preflight_report=preflight.json"
 PAGE_OF_REPORT = "ansible-playbook -i inventory/mine playbooks/report.yml -e site_report_html=archive.html"
-Step = t.Callable[[Scene, Block], None]
-
-
-@dataclass(frozen=True)
-class Act:
-    """``first`` and ``last``: around the page. ``before``: before commands with these words."""
-
-    first: Step | None = None
-    before: t.Mapping[str, Step] = field(default_factory=dict)
-    last: Step | None = None
-    variables: t.Callable[[Scene], t.Mapping[str, str]] = lambda _scene: {}
-
-
-def next_yaml(block: Block) -> str:
-    """The block in YAML that a page has behind this one."""
-    return next(one.text for one in blocks.page(block.page).blocks("yaml") if one.line > block.line)
 
 
 # -- docs/getting-started.md --------------------------------------------------------------------------------------
@@ -158,25 +141,6 @@ def write_message(scene: Scene, _block: Block) -> None:
     scene.run('zstdcat "$(find /srv/archive/kerio/objects -type f -print -quit)" > /home/auditor/invoice.eml')
 
 
-def lose_catalog(scene: Scene, _block: Block) -> None:
-    for path in scene.path("/srv/archive/kerio/").glob("catalog.sqlite3*"):
-        path.unlink()
-
-
-def write_backup(scene: Scene, _block: Block) -> None:
-    """A copy of the archive from which it could be repaired."""
-    shutil.copytree(scene.path("/srv/archive/kerio"), scene.path("/mnt/backup/archive/kerio"))
-
-
-def write_same(scene: Scene, block: Block) -> None:
-    said = [one.text for one in blocks.page(block.page).blocks("yaml") if "archive_users_reused_names" in one.text]
-    (scene.checkout / "same.yml").write_text(said[0], encoding="utf-8")
-
-
-def root_of(scene: Scene) -> dict[str, str]:
-    return {"ARCHIVE": scene.here("/srv/archive/kerio")}
-
-
 def write_login(scene: Scene, block: Block) -> None:
     """The play of the page, for a server that listens here."""
     server = scene.server(MAIL1)
@@ -226,19 +190,11 @@ ACTS = {
     "docs/adopt-and-drift.md": Act(first=undeclared, last=declared),
     "docs/backup.md": Act(before={"rehearse.yml": write_rehearsal}, last=drop_rehearsal),
     "docs/before-going-live.md": Act(first=write_preflight, last=drop_preflight),
-    "docs/disaster-recovery.md": Act(
-        before={
-            "archive_repair_backups": write_backup,
-            "what=catalog": lose_catalog,
-            "ansible-vault create": write_vault,
-            "@same.yml": write_same,
-        },
-        variables=root_of,
-    ),
+    "docs/disaster-recovery.md": disasters.DISASTERS,
     "docs/evidence.md": Act(before={"prove.yml": write_message}),
     "docs/export.md": Act(first=write_export),
     "docs/login.md": Act(first=write_login),
-    "docs/rebuild.md": Act(before={"what=catalog": lose_catalog}),
+    "docs/rebuild.md": Act(before={"what=catalog": disasters.lose_catalog}),
     "docs/several-archive-hosts.md": Act(first=two_archives, before={"import.yml": copy_archive}, last=one_archive),
 }
 # Pages go in this order, and then the others by their names.

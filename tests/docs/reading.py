@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from dataclasses import dataclass, field
 
 from tests.docs import acts, blocks, ties
-from tests.docs.acts import ACTS, Act
+from tests.docs.act import Act, Part
+from tests.docs.acts import ACTS
 from tests.docs.blocks import Block
 from tests.docs.scene import Scene
 
@@ -25,32 +28,52 @@ def documented() -> set[Words]:
 
 @dataclass
 class Reading:
-    """A playbook is not run again with the same options; nor as a check, where it was checked with others and runs with these."""
+    """A playbook is not run again with the same options; nor as a check, where it was checked with others and runs with these.
+
+    ``printed``: what was typed below the heading that was played last, and what came of it.
+    """
 
     scene: Scene
     checked: set[str] = field(default_factory=set)
     ran: set[Words] = field(default_factory=lambda: {words_of(acts.SITE)})
+    printed: list[tuple[str, str]] = field(default_factory=list)
 
     def play(self, page: str) -> None:
         """Run all commands of a page that no other test runs."""
         act, found = ACTS.get(page, Act()), blocks.page(page).blocks("sh")
         if act.first and found:
             act.first(self.scene, found[0])
-        for block in found:
-            self._block(act, block)
+        for heading, below in itertools.groupby(found, key=lambda block: block.heading):
+            self._below(act, act.parts.get(heading, Part({})), list(below))
         if act.last and found:
             act.last(self.scene, found[-1])
 
-    def _block(self, act: Act, block: Block) -> None:
+    def _below(self, act: Act, part: Part, found: list[Block]) -> None:
+        self.printed.clear()
+        if part.first:
+            part.first(self.scene, found[0])
+        for block in found:
+            self._block(act, block, part)
+        for words, said in part.says.items():
+            answers = [printed for typed, printed in self.printed if words in typed]
+            if said is not None and not any(re.search(said, printed) for printed in answers):
+                raise AssertionError("\n".join([f"{words}: no {said!r} in", *answers]))
+        if part.last:
+            part.last(self.scene, found[-1])
+
+    def _block(self, act: Act, block: Block, part: Part) -> None:
         waiting: list[str] = []
         for command in block.commands():
-            if ties.elsewhere(block, command) or self._known(command):
+            known = self._known(command)  # and noted
+            if ties.elsewhere(block, command) or (known and not part.needs(command)):
                 continue
             for words, step in act.before.items():
                 if words in command:
                     self._type(act, waiting)
                     step(self.scene, block)
             waiting.append(command)
+            if part.says and command.startswith("ansible"):
+                self._type(act, waiting)
         self._type(act, waiting)
 
     def _known(self, command: str) -> bool:
@@ -69,7 +92,8 @@ class Reading:
 
     def _type(self, act: Act, commands: list[str]) -> None:
         if commands:
-            self.scene.run("\n".join(commands), **act.variables(self.scene))
+            typed = "\n".join(commands)
+            self.printed.append((typed, self.scene.run(typed, **act.variables(self.scene))))
         commands.clear()
 
 

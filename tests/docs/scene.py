@@ -40,10 +40,11 @@ STAND_INS = {
     "ssh": 'shift; exec bash -c "$*"',
     "sudo": 'while [ "${1#-}" != "$1" ]; do case "$1" in -u|-p) shift;; esac; shift; done; exec "$@"',
     # Nothing is started; the unit is one that the roles make.
-    "systemctl": 'exec "{here}/units" "$@"',
+    "systemctl": 'echo "$*" >> "{here}.log"; exec "{here}/units" "$@"',
     # Of this folder's home, not of the account that tests.
     "ssh-keygen": 'touch "$HOME/known_hosts"; exec /usr/bin/ssh-keygen -f "$HOME/known_hosts" "$@"',
-    # There is no such group.
+    # Everything belongs to whoever tests. And there is no such group.
+    "chown": 'exec /usr/bin/chown -R "$(id -u):$(id -g)" "${@:3}"',
     "chgrp": 'exec /usr/bin/chgrp -R "$(id -g)" "${@:3}"',
     "journalctl": 'exec "{here}/units" "$@"',
     "units": 'for unit; do :; done; [[ "$unit" =~ ^kerio-archive-[a-z*-]+(\\.service|\\.timer)?$ ]]',
@@ -87,6 +88,11 @@ class Scene:
         return self.folder / "first.json"
 
     @property
+    def units(self) -> Path:
+        """What systemctl was told, if anything."""
+        return self.folder / "bin.log"
+
+    @property
     def _answers(self) -> Path:
         return self.folder / "answers.json"
 
@@ -108,6 +114,7 @@ class Scene:
         mail1 = self.server("mail1.example.com")
         self.places["/opt/kerio/mailserver/"] = f"{mail1.install}/"
         self.places["mail1.example.com:4040"] = f"{mail1.host}:{mail1.admin_port}"
+        self.places["mail3.example.net"] = "mail2.example.org"  # there is no third one
         for place in ("/tmp", "/srv", "/etc", "/var/lib", "/mnt", "/home", "/opt"):  # noqa: S108  not the real one
             self.places[f"{place}/"] = f"{self.folder}{place}/"
             (self.folder / place[1:]).mkdir(parents=True)
@@ -116,7 +123,7 @@ class Scene:
         self._start()
 
     def _check_out(self) -> None:
-        """A checkout, a repository with what commands need of it, and where that is pushed to."""
+        """A checkout, and where it is pushed to."""
         left_out = shutil.ignore_patterns("__pycache__", ".*", "build", "tests")
         shutil.copytree(ROOT, self.checkout, symlinks=True, ignore=left_out)  # what commands write is not written there
         shutil.copy(ROOT / ".gitignore", self.checkout)
@@ -128,7 +135,7 @@ class Scene:
         for words in (
             ["init", "--quiet", "--bare", f"{origin}/kerio-archive.git"],
             ["init", "--quiet"],
-            ["add", ".gitignore", "Makefile", "ansible.cfg", "inventory", "requirements.txt", "requirements-dev.txt"],
+            ["add", "."],
             ["commit", "--quiet", "--message", "Begin"],
             ["push", "--quiet", "--set-upstream", f"{origin}/kerio-archive.git", "main"],
         ):

@@ -34,6 +34,8 @@ def reading(lab_factory: Factory) -> t.Iterator[Reading]:
             scene.close()
 
 
+# A page may be some thirty playbooks.
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", order())
 def test_the_commands_of(page: str, reading: Reading) -> None:
     reading.play(page)

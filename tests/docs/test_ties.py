@@ -51,6 +51,15 @@ def test_acts_are_of_pages_and_commands_that_are_there() -> None:
     assert [page for page in acts.ORDER if not blocks.page(page).blocks("sh")] == []
 
 
+def test_parts_have_all_commands_below_their_headings() -> None:
+    """So a step that is taken out of such a page, or a new one, is noticed at once."""
+    for page, act in acts.ACTS.items():
+        for heading, part in act.parts.items():
+            found = [command for block in concerned(page, heading) for command in block.commands()]
+            assert [words for words in part.says if not any(words in command for command in found)] == []
+            assert [command for command in found if "--check" not in command and not part.has(command)] == []
+
+
 def test_what_one_command_does_for_another_is_in_the_pages() -> None:
     known = reading.documented()
     assert [less for less, more in acts.DONE_BY.items() if not {reading.words_of(less), reading.words_of(more)} <= known] == []
