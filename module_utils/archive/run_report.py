@@ -9,6 +9,12 @@ from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_stuck
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Accounts
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_problems import (
+    Problem,
+    Trouble,
+    counted_mailboxes,
+    told_once,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
 from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
@@ -24,10 +30,6 @@ LISTED_WITHHELD = 20
 
 def _verb(count: int, check_mode: bool) -> str:
     return "would be" if check_mode else "was" if count == 1 else "were"
-
-
-def _mailboxes(count: int) -> str:
-    return f"{count:,} mailbox" if count == 1 else f"{count:,} mailboxes"
 
 
 @dataclass
@@ -152,19 +154,6 @@ def joined(counts: t.Iterable[t.Mapping[str, int]]) -> Counter[str]:
     return total
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something that did not work; the next run tries it again."""
-
-    profile: str
-    where: str
-    message: str
-
-    def as_data(self) -> dict[str, str]:
-        """The plain data of the result."""
-        return {"profile": self.profile, "where": self.where, "message": self.message}
-
-
 @dataclass
 class ProfileReport:
     """One profile. ``errors`` concern a whole server or the profile itself: (where, message).
@@ -198,7 +187,8 @@ class ProfileReport:
         if self.outside:
             return f"profile {self.name}: {self.outside}"
         if self.closed and self.unfinished:
-            return f"profile {self.name}: its window closed at {self.closed}, {_mailboxes(self.unfinished)} left for the next run"
+            left = f"{counted_mailboxes(self.unfinished)} left for the next run"
+            return f"profile {self.name}: its window closed at {self.closed}, {left}"
         return ""
 
     def left_out_text(self) -> str:
@@ -223,15 +213,21 @@ class ProfileReport:
         """Messages that were old enough to be deleted and stayed, by reason."""
         return joined(mailbox.spared() for mailbox in self.mailboxes)
 
+    def troubles(self) -> list[Trouble]:
+        """What concerns more than one mailbox, with those that it stopped."""
+        blocked = {(mailbox.server, mailbox.mailbox) for mailbox in self.mailboxes if mailbox.blocked}
+        return [
+            Trouble(self.name, where, message, frozenset(name for server, name in blocked if server == where))
+            for where, message in self.errors
+        ]
+
+    def own_problems(self) -> list[Problem]:
+        """What did not work in single mailboxes."""
+        return [problem for mailbox in self.mailboxes for problem in mailbox.problems(self.name)]
+
     def problems(self) -> list[Problem]:
         """Everything that did not work, the server's troubles once."""
-        found = []
-        for where, message in self.errors:
-            blocked = sum(1 for mailbox in self.mailboxes if mailbox.blocked and mailbox.server == where)
-            found.append(Problem(self.name, where, message + (f" ({_mailboxes(blocked)} not read)" if blocked else "")))
-        for mailbox in self.mailboxes:
-            found += mailbox.problems(self.name)
-        return found
+        return told_once(self.troubles()) + self.own_problems()
 
     def as_data(self, *, mailboxes: bool = True) -> dict[str, t.Any]:
         """The plain data of the result, with or without that of each mailbox."""
@@ -274,8 +270,9 @@ class RunReport:
         return total
 
     def problems(self) -> list[Problem]:
-        """Everything that did not work."""
-        found = [problem for profile in self.profiles for problem in profile.problems()]
+        """Everything that did not work; what several profiles meet stands first, and once."""
+        found = told_once(trouble for profile in self.profiles for trouble in profile.troubles())
+        found += [problem for profile in self.profiles for problem in profile.own_problems()]
         return found + ([Problem("", "ledger", self.ledger_problem)] if self.ledger_problem else [])
 
     @property
@@ -286,13 +283,14 @@ class RunReport:
     def withheld_text(self) -> str:
         """The part of a sentence on them, "" when there are none."""
         count = len(self.withheld)
-        return f"; {_mailboxes(count)} of disabled users could not be read" if count else ""
+        return f"; {counted_mailboxes(count)} of disabled users could not be read" if count else ""
 
     def withheld_warnings(self) -> list[str]:
         """A warning for each of them, and one for those beyond the first."""
         told = [f"{where}: {words}" for where, words in self.withheld.items()]
         left = len(told) - LISTED_WITHHELD
-        more = [f"and {_mailboxes(left)} more of disabled users; the result has them with withheld: true"] if left > 0 else []
+        text = f"and {counted_mailboxes(left)} more of disabled users; the result has them with withheld: true"
+        more = [text] if left > 0 else []
         return told[:LISTED_WITHHELD] + more
 
     def miss(self, mailbox: str) -> None:
@@ -333,7 +331,7 @@ class RunReport:
         accounts = self.accounts()
         mailboxes = sum(len(profile.mailboxes) for profile in self.profiles)
         archived = "would be archived" if check_mode else "archived"
-        text = f"{counted(accounts.new, 'new message')} {archived} from {_mailboxes(mailboxes)}"
+        text = f"{counted(accounts.new, 'new message')} {archived} from {counted_mailboxes(mailboxes)}"
         text += f", {accounts.known:,} {_verb(accounts.known, check_mode=False)} known"
         for name in ("copies", "left", "excluded", "failed", "quarantined"):
             count = getattr(accounts, name)
@@ -350,7 +348,7 @@ class RunReport:
     def _left_text(self) -> str:
         """What a stop leaves for the next run."""
         mailboxes = sum(profile.unfinished for profile in self.profiles)
-        left = [_mailboxes(mailboxes)] if mailboxes else []
+        left = [counted_mailboxes(mailboxes)] if mailboxes else []
         left += [f"{self.not_begun:,} profile{'s' if self.not_begun > 1 else ''}"] if self.not_begun else []
         return f", {' and '.join(left)} left for the next run" if left else ""
 

@@ -65,3 +65,39 @@ def test_one_is_one() -> None:
     )
     checked = outcome_of(told, fail_on_errors=True, check_mode=True)["msg"]
     assert checked.startswith("1 new message would be archived from 1 mailbox, 1 was known")
+
+
+def blocked(server: str, *mailboxes: str) -> list[MailboxReport]:
+    return [MailboxReport(server, name, error="out of reach", blocked=True) for name in mailboxes]
+
+
+AWAY = "mail1.example.com:993: the host cannot be reached. Check the network."
+
+
+def test_what_one_server_says_is_told_once_with_all_that_it_stopped() -> None:
+    """Alice is read by two profiles; the second server says the same of itself, and the first one something else besides."""
+    odd = MailboxReport("mail3", "dora@example.com", error="no such mailbox")
+    told = RunReport(
+        [
+            ProfileReport("all", "multiple_mailboxes", [*blocked("mail1", "alice", "bob"), odd], [("mail1", AWAY)]),
+            ProfileReport("board", "multiple_mailboxes", blocked("mail1", "alice", "carol"), [("mail1", AWAY)]),
+            ProfileReport("late", "single_mailbox", [], [("mail1", AWAY)]),
+            ProfileReport("journal", "multidrop", blocked("mail2", "archive"), [("mail2", AWAY), ("mail1", "refused")]),
+        ]
+    )
+    assert [(problem.profile, problem.where, problem.message) for problem in told.problems()] == [
+        ("all, board, late", "mail1", f"{AWAY} (3 mailboxes of 2 profiles not read)"),
+        ("journal", "mail2", f"{AWAY} (1 mailbox not read)"),
+        ("journal", "mail1", "refused"),
+        ("all", "mail3 dora@example.com", "no such mailbox"),
+    ]
+    assert told.problem_text().startswith(f"; 4 problems: mail1: {AWAY} (3 mailboxes of 2 profiles not read); mail2: ")
+    assert told.as_data()["errors"] == [problem.as_data() for problem in told.problems()]
+    each = [[error["message"] for error in profile["errors"]] for profile in told.as_data()["profiles"]]
+    assert each[:2] == [[f"{AWAY} (2 mailboxes not read)", "no such mailbox"], [f"{AWAY} (2 mailboxes not read)"]]
+
+
+def test_what_a_profile_says_of_itself_names_no_mailboxes() -> None:
+    told = RunReport([ProfileReport(name, "multidrop", errors=[(f"profile {name}", "no user")]) for name in ("one", "two")])
+    assert [problem.message for problem in told.problems()] == ["no user", "no user"]
+    assert [problem.profile for problem in told.problems()] == ["one", "two"]
