@@ -47,7 +47,9 @@ options:
     type: bool
     default: false
   folder:
-    description: Name of the top folder that is made and removed again. It must not exist.
+    description:
+      - Name of the top folder that is made and removed again. It must not exist.
+      - It stays when it holds more messages than were put in, because somebody else uses it.
     type: str
     default: kerio-archive rehearsal
   sample:
