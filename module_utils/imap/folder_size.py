@@ -28,7 +28,9 @@ def folder_sizes(conn: Connection, folders: t.Sequence[Folder]) -> dict[str, int
         try:
             raw, items = parse_values(response.data, response.start + 9, response.end)
             told = dict(zip(items[::2], items[1::2], strict=True)) if isinstance(items, list) else {}
-            found[by_raw[raw]] = int(told[b"SIZE"])  # type: ignore[index, arg-type]  # what is no name and no number raises
+            size = told.get(b"SIZE")
+            if isinstance(raw, bytes) and isinstance(size, bytes):
+                found[by_raw[raw]] = int(size)
         except (MalformedError, LookupError, ValueError, TypeError):
             return
 
