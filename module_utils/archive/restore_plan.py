@@ -11,6 +11,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout impor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Server
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.selection import Folder, select_folders
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.target import ANY_KEYWORD
 
 AS_ARCHIVED = ""
 _KEYWORDS = {letter: name for letter, name in FLAG_NAMES.items() if not name.startswith("\\")}
@@ -66,7 +67,7 @@ def flags_of(letters: str, permanent: t.Container[str]) -> tuple[str, ...]:
     r"""The flags of a placement; keywords only if ``permanent`` (lower case) has them, or ``\*``."""
     flags = [name for letter, name in FLAG_NAMES.items() if letter in letters and letter not in _KEYWORDS]
     keywords = [name for letter, name in _KEYWORDS.items() if letter in letters]
-    return (*flags, *(name for name in keywords if name.lower() in permanent or "\\*" in permanent))
+    return (*flags, *(name for name in keywords if name.lower() in permanent or ANY_KEYWORD in permanent))
 
 
 def leaves_out(letters: str, flags: t.Sequence[str]) -> bool:
