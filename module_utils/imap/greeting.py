@@ -19,8 +19,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.imap.wire import Wir
 
 # seconds that a silent server gets to show what it is
 PROBE_TIME = 3.0
-# what the first bytes look like -> what answers, and what to do
 PORTS = "Use the port of the IMAP service (143, or 993 with IMAP-SSL)"
+# what the first bytes look like -> what answers, and what to do
 STRANGERS = (
     (rb"HTTP/|\s*<(?:!DOCTYPE|html)", "an HTTP server answers on this port", PORTS),
     (rb"[\x14-\x17]\x03", "this port speaks TLS from the first byte", "Use access IMAP-SSL for it, or port 143"),

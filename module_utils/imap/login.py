@@ -72,18 +72,18 @@ class Dialogue:
 
     def login(self, user: str) -> str:
         """LOGIN; what cannot be quoted goes as a literal, for which the server must ask. Return the server's words."""
-        return self._expect("LOGIN", lambda: self._command(b"LOGIN", user, self._password)).text
+        return self._expect("LOGIN", lambda: self._ask(b"LOGIN", user, self._password)).text
 
     def authenticate(self, name: str, user: str, host: str) -> str:
         """AUTHENTICATE by one of ``sasl.MECHANISMS``; return the server's words.
 
         The password is not part of the command, so that a server which does not have the mechanism never sees it.
         """
-        return self._expect("AUTHENTICATE", lambda: self._answer_challenges(name, user, host)).text
+        return self._expect("AUTHENTICATE", lambda: self._ask_authenticate(name, user, host)).text
 
     def masterauth(self) -> str:
         """X-MASTERAUTH; return the server's words."""
-        return self._expect("X-MASTERAUTH", self._answer_challenge).text
+        return self._expect("X-MASTERAUTH", self._ask_masterauth).text
 
     def setuser(self, user: str) -> str:
         """X-SETUSER; return the server's words."""
@@ -91,7 +91,7 @@ class Dialogue:
         self._reader.capabilities = frozenset()  # the mailbox may have others
         return self._expect("X-SETUSER", lambda: self._reader.run([b'X-SETUSER "%s"' % name])[0]).text
 
-    def _answer_challenge(self) -> Result:
+    def _ask_masterauth(self) -> Result:
         tag = self._reader.send(b"X-MASTERAUTH")
         challenge = self._wait(tag)
         if isinstance(challenge, Result):
@@ -103,7 +103,7 @@ class Dialogue:
         self._reader.wire.send(digest.encode() + b"\r\n")
         return self._until_tagged(tag)
 
-    def _answer_challenges(self, name: str, user: str, host: str) -> Result:
+    def _ask_authenticate(self, name: str, user: str, host: str) -> Result:
         mechanism = sasl.MECHANISMS[name]
         tag = self._reader.send(b"AUTHENTICATE " + name.encode())
         for number, step in enumerate(mechanism.steps(user, self._password, host)):
@@ -121,7 +121,7 @@ class Dialogue:
             self._reader.wire.send(answer + b"\r\n")
         return self._until_tagged(tag)
 
-    def _command(self, name: bytes, *arguments: str) -> Result:
+    def _ask(self, name: bytes, *arguments: str) -> Result:
         tag = self._reader.new_tag()
         line = tag + b" " + name
         for argument in arguments:

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Receiving no faster than a number of bytes per second."""
+"""Receiving or sending no faster than a number of bytes per second."""
 
 from __future__ import annotations
 
 import time
 import typing as t
 
-# Nothing is made up for when the server was slower than allowed for longer than this.
+# Nothing is made up for when the transfer was slower than allowed for longer than this.
 CREDIT_SECONDS = 0.25
 LEAST_BITE = 4096
 
 
 class Pace:
-    """Sleeps after each piece that was received for as long as it was too early. ``rate``, in bytes per second, may change."""
+    """Sleeps after each piece for as long as it was too early. ``rate``, in bytes per second, may change."""
 
     def __init__(self, rate: int, clock: t.Callable[[], float] = time.monotonic, sleep: t.Callable[[float], None] = time.sleep):
         self.rate = rate
@@ -22,11 +22,11 @@ class Pace:
 
     @property
     def bite(self) -> int:
-        """How much to receive at a time, so that no sleep is long."""
+        """How much to transfer at a time, so that no sleep is long."""
         return max(LEAST_BITE, self.rate // 20)
 
     def took(self, count: int) -> None:
-        """``count`` bytes were received."""
+        """``count`` bytes were transferred."""
         now = self._clock()
         self._due = max(self._due, now - CREDIT_SECONDS) + count / self.rate
         if self._due > now:
