@@ -11,7 +11,20 @@ import typing as t
 
 import jinja2
 
-from ansible_collections.mailops.kerio.plugins.module_utils.site import assigned, prepare, reached, reading, relations, users
+from ansible_collections.mailops.kerio.plugins.module_utils.site import (
+    adopt,
+    assigned,
+    drift,
+    failures,
+    preflight,
+    prepare,
+    reached,
+    reading,
+    relations,
+    summary,
+    summary_text,
+    users,
+)
 
 Filter = t.Callable[..., t.Any]
 # Their input is hostvars.
@@ -20,14 +33,25 @@ OF_HOSTS: dict[str, Filter] = {
     "archive_servers": reached.servers,
     "archive_mailboxes": reached.mailboxes,
     "archive_side": relations.archive_side,
+    "drift_servers": drift.servers,
     "login_servers": reached.for_logins,
     "archive_users": users.sources,
+    "preflight_servers": preflight.servers,
     "prepared": prepare.look,
+    "summary_facts": summary.facts,
+    "summary_hosts": summary.hosts,
 }
 OTHERS: dict[str, Filter] = {
+    "adopted_settings": adopt.settings,
     "archive_acknowledged": assigned.acknowledged,
     "archive_profiles": assigned.profiles,
     "archive_only": assigned.only,
+    "drift_verdict": drift.verdict,
+    "failure_cause": failures.cause,
+    "failure_with_remedy": failures.with_remedy,
+    "preflight_findings": preflight.findings,
+    "preflight_verdict": preflight.verdict,
+    "summary_text": summary_text.text,
 }
 
 

@@ -10,12 +10,10 @@ import typing as t
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.mailops.kerio.plugins.module_utils.site import failures
+
 Json = t.Any
 Variables = Mapping[str, Json]
-
-# What Ansible says of a variable, and what to do where it does not say so itself.
-UNDEFINED_ENDS = "is undefined"
-UNDEFINED_REMEDY = "Define it in the inventory, or give the vault that has it, and run again"
 
 
 class Reader:
@@ -84,8 +82,7 @@ class Reader:
     @staticmethod
     def told(error: Exception) -> str:
         """Return why a variable cannot be read, and what to do."""
-        text = str(error.__cause__ or error)
-        return f"{text}. {UNDEFINED_REMEDY}" if text.endswith(UNDEFINED_ENDS) else text
+        return failures.with_remedy(str(error.__cause__ or error))
 
 
 def is_list(value: Json) -> bool:

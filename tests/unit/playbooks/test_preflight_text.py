@@ -35,9 +35,9 @@ def servers(server: Result, reader: Result, taken: list[str] | None = None) -> l
     found: list[Result] = evaluate(
         "preflight.yml",
         "look_servers",
-        hostvars={"mail1": server, "archive1": reader},
+        hostvars={"mail1": {**server, "kerio_archived_by": ["archive1"] if taken is None else taken}, "archive1": reader},
+        groups={"kerio_servers": ["mail1"], "archive_hosts": ["archive1"]},
         ansible_play_hosts_all=["mail1"],
-        archive_taken_by={"mail1": ["archive1"] if taken is None else taken},
     )
     return found
 
