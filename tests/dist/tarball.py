@@ -44,6 +44,13 @@ FORBIDDEN_NAMES = re.compile(
 FORBIDDEN_TEXTS = re.compile(rb"not-a-secret|\$ANSIBLE_VAULT;|-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}")
 
 
+# What Ansible Galaxy takes no collection without, and a build does not ask for.
+ASKED_FOR = ("repository",)
+ADDRESSES = (*ASKED_FOR, "documentation", "homepage", "issues")
+# Of documentation: nobody can be there.
+NOBODY = re.compile(r"//([^/]+\.)?example(\.(com|org|net))?(/|:|$)")
+
+
 class PackagingError(Exception):
     """The collection cannot be published as it is; the text says why."""
 
@@ -76,6 +83,7 @@ def stage(build: Path) -> Path:
 
 def pack(build: Path) -> Path:
     """Build the collection below ``build``; return the file."""
+    unpublished()
     versions = released()
     if len(set(versions.values())) != 1:
         raise PackagingError(f"the versions differ: {versions}")
@@ -96,6 +104,17 @@ def released() -> dict[str, str]:
         "CHANGELOG.md": _first(r"^## (\d+\.\d+\.\d+)", ROOT / "CHANGELOG.md"),
         "README.md": _first(r"^tar -xzf mailops-kerio-(\d+\.\d+\.\d+)\.tar\.gz", COLLECTION / "README.md"),
     }
+
+
+def unpublished(galaxy: Path = COLLECTION / "galaxy.yml") -> list[str]:
+    """Return what is to be filled in before the collection is published. Raises PackagingError for an address that nobody has."""
+    told = yaml.safe_load(galaxy.read_text(encoding="utf-8"))
+    for key in ADDRESSES:
+        if NOBODY.search(told.get(key) or ""):
+            raise PackagingError(
+                f"galaxy.yml, {key}: {told[key]} is an address that nobody has. Give the true one, or leave it out"
+            )
+    return [key for key in ASKED_FOR if not told.get(key)]
 
 
 def _first(pattern: str, path: Path) -> str:
