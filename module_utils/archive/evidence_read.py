@@ -98,10 +98,7 @@ def _sources(root: str) -> tuple[str, str]:
         raise InputError("root", f"{root!r} is not an absolute path", "Give the archive root as an absolute path")
     if not Path(root, layout.FORMAT_FILE).exists() or not filesystem.check_format(root):
         raise StoreError(root, "it holds no archive", "Give the root of an archive, or mount its disk")
-    for catalog, checkpoint in (
-        (layout.CATALOG_FILE, evidence_checkpoint.CHECKPOINT),
-        (snapshot.CATALOG, snapshot.CHECKPOINT),
-    ):
+    for catalog, checkpoint in snapshot.CATALOGS:
         if Path(root, catalog).exists():
             return f"{root}/{catalog}", checkpoint
     raise StoreError(f"{root}/{layout.CATALOG_FILE}", "the archive has no catalog", "Restore the catalog from a backup")

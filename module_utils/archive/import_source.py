@@ -138,10 +138,7 @@ class OtherArchive:
 
 def _catalog_of(root: str) -> tuple[str, str]:
     """The catalog, and the name of the checkpoint that fits it; a copy by a backup has those of its snapshot."""
-    for catalog, checkpoint in (
-        (layout.CATALOG_FILE, evidence_checkpoint.CHECKPOINT),
-        (snapshot.CATALOG, snapshot.CHECKPOINT),
-    ):
+    for catalog, checkpoint in snapshot.CATALOGS:
         # SQLite cannot read what was not written back to the file where it may not write beside it.
         if Path(root, catalog).is_file() and (os.access(root, os.W_OK) or not Path(root, f"{catalog}-wal").exists()):
             return f"{root}/{catalog}", checkpoint

@@ -119,16 +119,14 @@ class Source:
 
     def draw(self, count: int) -> tuple[list[Drawn], tuple[int, int]]:
         """``count`` messages at random, and how many placements and bytes a full restore has."""
-        names = [name for name in (layout.CATALOG_FILE, snapshot.CATALOG) if Path(self.root, name).exists()]
+        names = [name for name, _ in snapshot.CATALOGS if Path(self.root, name).exists()]
         if not names:
             raise StoreError(self.root, "it has neither a catalog nor a snapshot", "Give the root of an archive or of a backup")
         with Catalog.open(f"{self.root}/{names[0]}", readonly=True) as catalog:
-            last = catalog.row("SELECT max(id) FROM objects")[0] or 0
-            wanted = sorted(random.SystemRandom().sample(range(1, last + 1), min(count, last)))
-            query = "SELECT digest, size FROM objects WHERE id = ?"
-            rows = [row for number in wanted for row in catalog.rows(query, (number,))]
-            whole = catalog.row("SELECT count(*), coalesce(sum(size), 0) FROM placements")
-        return [Drawn(digest, size, self._date(digest)) for digest, size in rows], (int(whole[0]), int(whole[1]))
+            last = catalog.last_object()
+            rows = catalog.objects_numbered(random.SystemRandom().sample(range(1, last + 1), min(count, last)))
+            whole = catalog.placed()
+        return [Drawn(row.digest, row.size, self._date(row.digest)) for row in rows], whole
 
     def _date(self, digest: bytes) -> int:
         try:

@@ -18,7 +18,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem, layout
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_checkpoint, filesystem, layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_base import BUSY_MILLISECONDS, catalog_failure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_table import size_text
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_lock import RootLock
@@ -34,6 +34,8 @@ if t.TYPE_CHECKING:
 META = "snapshot"
 CATALOG = f"{layout.BACKUP}/{layout.CATALOG_FILE}"
 CHECKPOINT = f"{layout.BACKUP}/checkpoint"
+# Where an archive has its catalog and the checkpoint that fits it. A copy by a backup has those of its snapshot alone.
+CATALOGS = ((layout.CATALOG_FILE, evidence_checkpoint.CHECKPOINT), (CATALOG, CHECKPOINT))
 _LOCK = f"{layout.BACKUP}/{layout.LOCK_FILE}"
 
 
@@ -111,7 +113,7 @@ def _lock(root: str) -> t.Iterator[None]:
 def _take(root: str, temporary: Path, *, keep: bool) -> Taken:
     began = time.monotonic()
     # Read first, so that it never speaks of more of the ledger than the snapshot does.
-    checkpoint = _content(Path(root, layout.EVIDENCE, "checkpoint"))
+    checkpoint = _content(Path(root, evidence_checkpoint.CHECKPOINT))
     path = Path(root, CATALOG)
     try:
         _copy(root, temporary, write=keep)
