@@ -15,7 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.deletion imp
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 
 _OLD = (
-    f"FROM source_messages WHERE folder_id = ? AND {schema.KEPT_ROWS} AND archived <= ?"
+    f"FROM source_messages WHERE folder_id = ? AND {schema.SETTLED_ROWS} AND archived <= ?"
     " AND uidvalidity = ? AND coalesce(internaldate, 0) <= ? AND digest IS NOT NULL"
 )
 _PLAN = (

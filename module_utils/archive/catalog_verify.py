@@ -9,9 +9,9 @@ import typing as t
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import RepairTables
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import PLACEMENT_COLUMNS, ObjectRow, PlacementRow
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import DIRECTORIES
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import KEPT
 
-_KEPT = f"({State.ARCHIVED:d}, {State.COPY:d}, {State.DELETED:d})"
+_KEPT = f"({', '.join(f'{state:d}' for state in sorted(KEPT))})"
 _PAGE = 20_000
 
 
@@ -75,6 +75,20 @@ class VerifyTables(RepairTables):
     def count_objects(self) -> int:
         """How many rows of objects there are."""
         return int(self.row("SELECT count(*) FROM objects")[0])
+
+    def last_object(self) -> int:
+        """The highest number of an object, 0 when there is none."""
+        return int(self.row("SELECT max(id) FROM objects")[0] or 0)
+
+    def objects_numbered(self, numbers: t.Iterable[int]) -> list[ObjectRow]:
+        """The objects of these numbers, those that there are, in their order."""
+        query = "SELECT digest, size, stored_size FROM objects WHERE id IN ({}) ORDER BY id"
+        return [ObjectRow(*row) for row in self.rows_among(query, sorted(numbers))]
+
+    def placed(self) -> tuple[int, int]:
+        """How many placements there are, and of how many bytes."""
+        count, size = self.row("SELECT count(*), coalesce(sum(size), 0) FROM placements")
+        return int(count), int(size)
 
     def folders(self) -> list[FolderRow]:
         """The folders of all users, leavers included."""

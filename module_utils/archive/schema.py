@@ -70,7 +70,7 @@ CREATE TABLE mailbox_passes(
 
 # The conditions of two indexes below. SQLite uses such an index only for a query that has its condition word for word.
 OPEN_ROWS = "state IN (3, 4, 5, 6)"
-KEPT_ROWS = "state IN (1, 2)"
+SETTLED_ROWS = "state IN (1, 2)"
 
 # Nothing on the write path has an index whose cost grows with the whole archive: rows arrive in the order of their keys
 # (objects, source_messages), or their key begins with the folder or the user. There is no index on the digest alone: the file

@@ -77,7 +77,7 @@ def test_pages_hold_every_message_once(catalog: Catalog) -> None:
 
 def test_the_query_goes_by_its_index(catalog: Catalog) -> None:
     folder, _ = filled(catalog, row(1))
-    query = "EXPLAIN QUERY PLAN SELECT uid FROM source_messages WHERE folder_id = ? AND archived <= ? AND " + schema.KEPT_ROWS  # noqa: S608 - a constant
+    query = "EXPLAIN QUERY PLAN SELECT uid FROM source_messages WHERE folder_id = ? AND archived <= ? AND " + schema.SETTLED_ROWS  # noqa: S608 - a constant
     told = catalog.rows(query, (folder, LONG_AGO))
     assert any("source_messages_kept" in line[3] for line in told)
 
