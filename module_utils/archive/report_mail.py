@@ -15,6 +15,7 @@ from email.errors import HeaderParseError, MessageDefect
 from email.message import EmailMessage
 from email.utils import formatdate, getaddresses, make_msgid, parseaddr
 
+from ansible_collections.mailops.kerio.plugins.module_utils import trust
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     CertificateError,
     InputError,
@@ -178,25 +179,19 @@ def _connected(mailing: Mailing) -> smtplib.SMTP:
     more: dict[str, t.Any] = {"timeout": mailing.timeout, "local_hostname": socket.gethostname()}
     port = mailing.port or PORTS[mailing.security]
     if mailing.security == TLS:
-        return _AnsweringTls(mailing.host, port, context=_context(mailing), **more)
+        return _AnsweringTls(mailing.host, port, context=_trusted(mailing), **more)
     server = _Answering(mailing.host, port, **more)
     if mailing.security == STARTTLS:
         try:
-            server.starttls(context=_context(mailing))
+            server.starttls(context=_trusted(mailing))
         except BaseException:
             server.close()
             raise
     return server
 
 
-def _context(mailing: Mailing) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=mailing.ca_file or None)
-    except OSError as error:
-        raise InputError(f"mail: ca_file {mailing.ca_file}", str(error), "Give a file with certificates (PEM)") from error
-    if not mailing.validate_certs:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
+def _trusted(mailing: Mailing) -> ssl.SSLContext:
+    return trust.context(mailing.ca_file or None, mailing.validate_certs, named="mail: ")
 
 
 def _words(error: smtplib.SMTPResponseException, mailing: Mailing) -> str:

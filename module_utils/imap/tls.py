@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from functools import lru_cache
 from pathlib import Path
 
+from ansible_collections.mailops.kerio.plugins.module_utils import trust
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     ArchiveToolError,
     CertificateError,
-    InputError,
     NetworkError,
     ProtocolError,
 )
@@ -36,41 +37,18 @@ NOT_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "HTTPS_PR
 
 
 def make_context(endpoint: Endpoint) -> ssl.SSLContext:
-    """Return the context for ``endpoint``; InputError when its ``ca_file`` cannot be used.
-
-    Python 3.13 turned strict X.509 checks on, which self-signed certificates of mail servers fail; all versions behave the same
-    here. A ``ca_file`` may hold the server's own certificate.
-    """
+    """Return the context for ``endpoint``; InputError when its ``ca_file`` cannot be used."""
     written = None
     if endpoint.ca_file is not None:
-        refuse_unreadable(endpoint.ca_file)
-        written = Path(endpoint.ca_file).stat().st_mtime_ns
+        with contextlib.suppress(OSError):  # the next step tells of it
+            written = Path(endpoint.ca_file).stat().st_mtime_ns
     return _context(endpoint.ca_file, written, endpoint.validate_certs)
 
 
 @lru_cache(maxsize=64)
 def _context(ca_file: str | None, _written: int | None, validate_certs: bool) -> ssl.SSLContext:
     """One context for all connections like this: to read the authorities of a system anew for each takes longer than a login."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except ssl.SSLError as error:
-        cause = f"{ca_file} holds no certificate in PEM form ({error.reason or error})"
-        raise InputError("ca_file", cause, "Name a file of PEM certificates") from None
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    if not validate_certs:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def refuse_unreadable(path: str) -> None:
-    """Raise InputError when the file cannot be read."""
-    try:
-        with Path(path).open("rb"):
-            pass
-    except OSError as error:
-        raise InputError("ca_file", f"{path}: {error.strerror}", "Name a readable file of PEM certificates") from None
+    return trust.context(ca_file, validate_certs)
 
 
 def handshake(sock: PatientSocket, context: ssl.SSLContext, endpoint: Endpoint) -> TlsStream:

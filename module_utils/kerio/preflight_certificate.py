@@ -11,7 +11,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
+from ansible_collections.mailops.kerio.plugins.module_utils import trust
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import patient_tls
 from ansible_collections.mailops.kerio.plugins.module_utils.preflight import days_left
 
@@ -32,7 +32,7 @@ def greet(host: str, port: int, ca_file: str | None, timeout: float) -> Greeted:
 
     ``timeout`` (seconds) bounds each connect, and all that is then waited for.
     """
-    context = _context(ca_file)
+    context = trust.context(ca_file)
     patient_tls.bound(context, timeout)
     try:
         return _ask(host, port, context, timeout)
@@ -46,17 +46,6 @@ def greet(host: str, port: int, ca_file: str | None, timeout: float) -> Greeted:
     with contextlib.suppress(OSError, http.client.HTTPException):
         return Greeted(refusal=refusal, ahead=_ask(host, port, context, timeout).ahead)
     return Greeted(refusal=refusal)
-
-
-def _context(ca_file: str | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        cause = error.strerror or str(error)
-        raise InputError(f"ca_file {ca_file}", cause, "Name a file of PEM certificates that this user can read") from None
-    # As the modules do that will use the certificate (rpc_transport.py).
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
 
 
 def _ask(host: str, port: int, context: ssl.SSLContext, timeout: float) -> Greeted:

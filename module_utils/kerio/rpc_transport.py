@@ -12,9 +12,9 @@ import typing as t
 import warnings
 from dataclasses import dataclass
 
+from ansible_collections.mailops.kerio.plugins.module_utils import trust
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     CertificateError,
-    InputError,
     MissingLibraryError,
     NetworkError,
 )
@@ -91,7 +91,8 @@ class Transport:
         self._session = requests.Session()
         # No proxy, netrc or CA bundle from the environment: the inventory alone says where the password goes.
         self._session.trust_env = False
-        context = _context(endpoint.validate_certs)
+        verified = ssl.CERT_REQUIRED if endpoint.validate_certs else ssl.CERT_NONE
+        context = trust.alike(create_urllib3_context(cert_reqs=verified))
         self._patience = patient_tls.bound(context, endpoint.timeout)
         adapter = requests.adapters.HTTPAdapter()
         adapter.init_poolmanager(1, 1, ssl_context=context)
@@ -210,25 +211,11 @@ def _innermost(error: BaseException) -> str:
     return min((text for text in words if text), key=len, default=str(error))
 
 
-def _context(verified: bool) -> ssl.SSLContext:
-    """Return what verifies alike on all Pythons: 3.13 turned strict checks on, which some authorities fail (imap/tls.py)."""
-    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verified else ssl.CERT_NONE)
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
-
-
 def _verification(endpoint: Endpoint) -> bool | str:
     """Return what requests wants as ``verify``; raises ``InputError`` when the CA file cannot serve."""
     if not endpoint.validate_certs:
         return False
     if endpoint.ca_file is None:
         return True
-    try:
-        ssl.create_default_context(cafile=endpoint.ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise InputError(
-            f"{endpoint.name}: ca_file {endpoint.ca_file}",
-            error.strerror or str(error),
-            "Name a file of certificates in PEM format that this user can read",
-        ) from None
+    trust.context(endpoint.ca_file, named=f"{endpoint.name}: ")  # requests reads it without words about which file it is
     return endpoint.ca_file

@@ -68,7 +68,7 @@ def test_a_port_on_which_nobody_listens_and_a_file_that_is_none() -> None:
     gone = greet("127.0.0.1", server.port, None, 5)
     assert "refused" in gone.failure
     assert gone.refusal == ""
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match=r"ca_file /does/not/exist\.pem: No such file"):
         greet("localhost", 1, "/does/not/exist.pem", 5)
 
 
