@@ -20,10 +20,10 @@ BOTH: Groups = {"kerio_servers": ["mail1", "2001:db8::1"], "archive_hosts": ["ar
 NEEDS = ["kerio_servers", "archive_hosts"]
 
 
-def inventory(name: str, groups: Groups, *, limit: str = "", hosts: t.Iterable[str] = (), **more: t.Any) -> t.Any:
+def inventory(name: str, groups: Groups, *, limit: str = "", **more: t.Any) -> t.Any:
     known = {"all": [host for members in groups.values() for host in members], **groups}
     limited = {"ansible_limit": limit} if limit else {}
-    return evaluate("inventory.yml", name, groups=known, ansible_play_hosts_all=list(hosts), **limited, **more)
+    return evaluate("inventory.yml", name, groups=known, **limited, **more)
 
 
 @pytest.mark.parametrize(
@@ -68,23 +68,31 @@ def test_a_name_in_the_limit_that_nobody_has_is_found(limit: str, strangers: lis
 
 
 @pytest.mark.parametrize(
-    ("groups", "hosts", "left"),
+    ("limit", "left"),
     [
-        (BOTH, ["control1", "archive1"], ["archive1"]),
-        (BOTH, ["control1"], []),
-        ({"archive_hosts": ["control1"]}, ["control1"], ["control1"]),
+        ("control1,archive1", ["archive1"]),
+        ("control1", []),
+        ("all,!kerio_servers,!archive_hosts", []),
+        ("all:!archive_hosts", ["mail1", "2001:db8::1"]),
+        ("mail*", ["mail1"]),
+        ("mail[2:3]", []),
     ],
 )
-def test_a_limit_leaves_servers_or_archive_hosts(groups: Groups, hosts: list[str], left: list[str]) -> None:
-    assert inventory("inventory_left", groups, hosts=hosts) == left
+def test_a_limit_leaves_servers_or_archive_hosts(limit: str, left: list[str]) -> None:
+    assert inventory("inventory_left", BOTH, limit=limit) == left
+
+
+def test_what_a_file_of_names_leaves_is_not_looked_at() -> None:
+    assert inventory("inventory_wrong", BOTH, limit="@failed.retry") == ""
 
 
 def test_the_first_fault_is_told() -> None:
-    told = functools.partial(inventory, "inventory_wrong", hosts=["control1"])
+    told = functools.partial(inventory, "inventory_wrong")
     assert told({}, limit="mial1").startswith("The inventory has no host in kerio_servers and archive_hosts.")
     assert told(BOTH, limit="control1,mial1").startswith("--limit names mial1, and no host and no group")
     assert told(BOTH, limit="control1").startswith("--limit control1 leaves no host of kerio_servers and archive_hosts.")
-    assert inventory("inventory_wrong", BOTH, hosts=["control1", "mail1"]) == ""
+    assert told(BOTH, limit="mail1") == told(BOTH) == ""
+    assert told({}, kerio_failures_later=True) == "", "it was told by the first that looked"
 
 
 def test_site_does_nothing_without_archive_hosts(tmp_path: Path) -> None:
