@@ -14,7 +14,10 @@ from ansible_collections.mailops.kerio.plugins.module_utils.patience import Pati
 
 
 def bound(context: ssl.SSLContext, seconds: float) -> Patience:
-    """Let the sockets of ``context`` spend one patience, which is returned; the time-out of each is to be ``seconds`` too."""
+    """Let the sockets of ``context``, which is shared with nobody, spend one patience, which is returned.
+
+    The time-out of each of them is to be ``seconds`` too.
+    """
     patience = Patience(seconds)
 
     class PatientTls(ssl.SSLSocket):

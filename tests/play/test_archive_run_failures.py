@@ -119,7 +119,7 @@ def test_a_server_that_cannot_be_reached_or_believed_is_told(site: Site, root: P
         "(1 mailbox not read)",
     )
     assert_told(told["untrusted"], f"mail1: {place(mail1)}: the certificate is not trusted:", "Set ca_file to the authority")
-    assert_told(told["no file"], "ca_file: /no/such.pem: No such file or directory.", "Name a readable file of PEM certificates")
+    assert_told(told["no file"], "ca_file /no/such.pem: No such file or directory.", "Name a file of certificates in PEM form")
     assert_one_sentence(
         told["plain"],
         "profile mailboxes, key servers, server mail1:",
