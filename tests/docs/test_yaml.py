@@ -12,8 +12,8 @@ import pytest
 from tests.docs import blocks, variables
 from tests.docs.blocks import Block
 from tests.docs.variables import Data, load
-from tests.meta.test_documentation import PACKAGE
 from tests.meta.test_house import MODULES
+from tests.unit.library.module_run import PACKAGE
 
 # A block may be several files, each below a comment that names it.
 FILE = re.compile(r"^# (\S+\.ya?ml)\b.*$", re.MULTILINE)

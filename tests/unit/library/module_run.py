@@ -12,6 +12,8 @@ from unittest import mock
 from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 
+PACKAGE = "ansible_collections.mailops.kerio.plugins"
+
 
 class EndedError(Exception):
     """The module called exit_json or fail_json."""
@@ -41,7 +43,7 @@ def begun(name: str) -> Begun:
         told.append(Begun(type(module), arguments))
         raise BegunError
 
-    main = importlib.import_module(f"ansible_collections.mailops.kerio.plugins.modules.{name}").main
+    main = importlib.import_module(f"{PACKAGE}.modules.{name}").main
     with mock.patch.object(basic.AnsibleModule, "__init__", begin), contextlib.suppress(BegunError):
         main()
     return told[0]
