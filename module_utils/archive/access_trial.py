@@ -104,7 +104,7 @@ def _runs(group: int) -> bool:
     """Whether a process of a group still runs; one that waits for its parent to hear of its end does not."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            state, _, of = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[:3]
+            state, _parent, of = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[:3]
             if int(of) == group and state != "Z":
                 return True
     return False
@@ -214,7 +214,7 @@ class Trial:
 
     def _list(self, imap: imaplib.IMAP4) -> None:
         """The one archive that was granted. An auditor's LIST has Dovecot look at all archives, and there may be thousands."""
-        _, listed = imap.list('""', _quoted(self._shared))
+        _status, listed = imap.list('""', _quoted(self._shared))
         if listed == [None]:
             raise _UnfitError(f"a probe is not shown {self._shared}")
 
@@ -223,7 +223,7 @@ class Trial:
         opened, said = imap.select(_quoted(folder), readonly=True)
         if opened != "OK":
             raise _UnfitError(f"a probe cannot open an archive: {_words(said[0])}")
-        _, answer = imap.myrights(_quoted(folder))
+        _status, answer = imap.myrights(_quoted(folder))
         if set((answer[0] or b"").split()[-1:]) != {_RIGHTS}:
             raise _UnfitError(f"a probe has other rights on an archive than {_RIGHTS.decode()}: {_words(answer[0])}")
 

@@ -77,7 +77,7 @@ class UntoldCatalog(RebuiltCatalog):
     def untold_objects(self) -> t.Iterator[Entries]:
         """An entry for each object with a row of which nothing was heard."""
         for page in self._pages(_OBJECTS, (0,)):
-            yield [_line("adopted", {"digest": digest, "size": size, "why": _WHY}) for _, digest, size in page]
+            yield [_line("adopted", {"digest": digest, "size": size, "why": _WHY}) for _rowid, digest, size in page]
 
     def untold_deletions(self) -> t.Iterator[Entries]:
         """An entry for each receipt of which nothing was heard, with the time of the deletion."""

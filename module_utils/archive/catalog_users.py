@@ -69,7 +69,7 @@ class UserTables(EvidenceTables):
             self._clear(step.user_id)
         user_ids = [self._write(step, now) for step in steps]
         after = self._names()
-        owners = {name: user_id for user_id, (name, _) in after.items()}
+        owners = {name: user_id for user_id, (name, _values) in after.items()}
         users_rights.refuse_unknown({step.values.name: step.reads for step in steps}, owners)
         rows = [(user_id, owners[name]) for user_id, step in zip(user_ids, steps, strict=True) for name in step.reads]
         self._db.executemany("INSERT OR IGNORE INTO grants(reader_id, owner_id) VALUES (?, ?)", rows)

@@ -121,7 +121,7 @@ class Committer:
         """
         batch = self._batch(origin)
         batch.filed_by = origin.route
-        before = self._catalog.messages(origin.folder_id, origin.uidvalidity, [uid for uid, _ in parcel.failed])
+        before = self._catalog.messages(origin.folder_id, origin.uidvalidity, [uid for uid, _reason in parcel.failed])
         self._known.ask(self._wanted(parcel.items))
         held: list[Item] = []
         for item in parcel.items:

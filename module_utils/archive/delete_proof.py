@@ -125,7 +125,7 @@ class Prover:
             whole = Path(self._root, layout.object_path(row.digest)).stat(follow_symlinks=False)
             if (there.st_dev, there.st_ino) == (whole.st_dev, whole.st_ino):
                 return Placed(path, SAME_FILE)
-            for _ in self._other_reader.pieces(path, row.digest):
+            for _piece in self._other_reader.pieces(path, row.digest):
                 pass
         except (OSError, StoreError) as error:
             cause = error.cause if isinstance(error, StoreError) else error.strerror

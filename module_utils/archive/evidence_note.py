@@ -200,8 +200,8 @@ def _key_id(name: str, public_key: bytes) -> bytes:
 
 def parse_verifier_key(text: str) -> VerifierKey:
     """Read ``<name>+<key id>+<base64>``; InputError for anything else, without the text: it may be a private key by mistake."""
-    name, _, rest = text.partition("+")
-    key_id, _, data = rest.partition("+")
+    name, _plus, rest = text.partition("+")
+    key_id, _plus, data = rest.partition("+")
     try:
         key = decoded(data, len(_ED25519) + _KEY_BYTES)
     except ValueError:

@@ -76,7 +76,7 @@ def _text(head: t.Sequence[str], path: t.Sequence[bytes], checkpoints: str) -> s
 
 def _parts(text: str, title: str) -> tuple[list[str], str]:
     """The lines of a proof between its title and the first empty line, and all behind that."""
-    head, _, checkpoints = text.partition("\n\n")
+    head, _blank, checkpoints = text.partition("\n\n")
     found, *lines = head.split("\n")
     if found != title:
         raise _malformed(f"its first line is not {title!r}")

@@ -84,9 +84,9 @@ def _never(_facts: os.stat_result) -> bool:
 def _folders(wish: Wish, users: t.Iterable[User], catalog: ExportCatalog, report: Report) -> Folders:
     """The folders that are selected; a pattern that selects none is told."""
     found = [(user, folder) for user in users for folder in catalog.user_folders(user.id)]
-    for pattern in export_wish.useless((*wish.folders, *wish.exclude), [folder for _, folder in found]):
+    for pattern in export_wish.useless((*wish.folders, *wish.exclude), [folder for _user, folder in found]):
         report.warnings.append(f"No folder of these users matches {pattern!r}: a pattern is for the whole name")
-    chosen = {folder.id for folder in export_wish.folders_of(wish, [folder for _, folder in found])}
+    chosen = {folder.id for folder in export_wish.folders_of(wish, [folder for _user, folder in found])}
     return [(user, folder) for user, folder in found if folder.id in chosen]
 
 

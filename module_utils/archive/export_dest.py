@@ -112,7 +112,7 @@ class Destination:
         if not self.touched:
             return
         try:
-            for path, _, _, descriptor in os.fwalk(".", topdown=False, onerror=_fail, dir_fd=self._descriptor):
+            for path, _folders, _files, descriptor in os.fwalk(".", topdown=False, onerror=_fail, dir_fd=self._descriptor):
                 name = path[2:]
                 facts = os.fstat(descriptor)
                 asked = name in self._late or export_own.left_over(facts) if name else self.ours

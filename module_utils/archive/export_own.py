@@ -62,7 +62,7 @@ def has_theirs(dest: str) -> bool:
     if not Path(dest).exists():
         return False
     refuse_links(dest)
-    return os.geteuid() == ROOT and any(_theirs(os.fstat(descriptor)) for *_, descriptor in os.fwalk(dest))
+    return os.geteuid() == ROOT and any(_theirs(os.fstat(descriptor)) for *_names, descriptor in os.fwalk(dest))
 
 
 def take_back(dest: str, place: str, descriptor: int) -> Facts:

@@ -139,7 +139,7 @@ def _beginning(path: Path) -> bytes:
 def _begun(entry: Path) -> bool:
     """Whether this is what making an archive leaves when it is cut short: the format file comes last."""
     if entry.name in layout.SKELETON:
-        return entry.is_dir() and not any(files for _, _, files in os.walk(entry))
+        return entry.is_dir() and not any(files for _path, _folders, files in os.walk(entry))
     return entry.name in (PROBE, "lost+found", layout.LOCK_FILE, f"{layout.FORMAT_FILE}.tmp")
 
 

@@ -159,7 +159,7 @@ def header_reason(rule: MessageFilter, header: bytes) -> str:
     """
     if not rule.by_header:
         return ""
-    values: dict[str, set[str]] = {name: set() for name, _ in (*rule.headers, *rule.not_headers)}
+    values: dict[str, set[str]] = {name: set() for name, _texts in (*rule.headers, *rule.not_headers)}
     for field, value in fields(header):
         name = field.decode("ascii")
         if name in values:

@@ -38,7 +38,7 @@ def _domain(user: User) -> str:
 def chosen(users: t.Sequence[User], places: t.Iterable[Place], choice: Choice) -> list[User]:
     """The users of the other archive who are taken; raises InputError for a name that takes nobody."""
     names = {name for user in users for name in (user.name.lower(), *user.addresses)}
-    servers = {user.server for user in users} | {server for server, _ in places}
+    servers = {user.server for user in users} | {server for server, _mailbox in places}
     for key, wanted, there in (
         ("users", choice.users, names),
         ("domains", choice.domains, {_domain(user) for user in users}),

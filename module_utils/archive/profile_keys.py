@@ -205,7 +205,7 @@ def window(value: t.Any) -> Window:
 
 
 def _minutes(clock: str) -> int | None:
-    hours, _, rest = clock.partition(":")
+    hours, _colon, rest = clock.partition(":")
     if not (len(hours) in (1, 2) and len(rest) == 2 and (hours + rest).isascii() and (hours + rest).isdecimal()):
         return None
     return int(hours) * 60 + int(rest) if int(hours) < 24 and int(rest) < 60 else None

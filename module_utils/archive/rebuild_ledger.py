@@ -69,7 +69,7 @@ def _is_hashed(hashes: t.BinaryIO, index: int, entry: bytes) -> bool:
 
 def digests(root: str, since: Position) -> set[bytes]:
     """The objects that the entries behind ``since`` say were archived."""
-    told = (parsed(line) for line, _ in entries(root, since, Report("")))
+    told = (parsed(line) for line, _at in entries(root, since, Report("")))
     return {bytes.fromhex(entry["digest"]) for entry in told if entry.get("event") == "archived"}
 
 
@@ -79,7 +79,7 @@ def spoken_of(root: str, wanted: t.AbstractSet[bytes]) -> set[bytes]:
     All of them when the ledger cannot be read to its end.
     """
     report = Report("")
-    told = (parsed(line) for line, _ in entries(root, Position(0, 0), report))
+    told = (parsed(line) for line, _at in entries(root, Position(0, 0), report))
     found = {bytes.fromhex(entry["digest"]) for entry in told if entry.get("event") in ("archived", "adopted")}
     return set(wanted) if report.problems else found & wanted
 
@@ -231,7 +231,7 @@ def folder_names(folders: t.Iterable[tuple[str, str, str]]) -> t.Iterator[str]:
 
 def files(root: str) -> list[str]:
     """The files of the ledger that are there, relative to the archive root."""
-    return [name for name, _ in evidence_log.ends(Position(0, 0)) if Path(root, name).exists()]
+    return [name for name, _bytes in evidence_log.ends(Position(0, 0)) if Path(root, name).exists()]
 
 
 def is_cut_short(root: str, position: Position) -> bool:

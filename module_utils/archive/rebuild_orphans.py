@@ -131,7 +131,7 @@ class Orphans:
     def _look(self, catalog: RebuiltCatalog) -> None:
         root, since = self.store.root, catalog.evidence_position()
         if self.mode == REPORT:
-            self.report.figures["ledger_entries"] = sum(1 for _ in rebuild_ledger.entries(root, since, self.report))
+            self.report.figures["ledger_entries"] = sum(1 for _entry in rebuild_ledger.entries(root, since, self.report))
         for folder, _known, unknown in self._unknown(catalog):
             for one in unknown:
                 self._placement(f"{folder.dir}/cur/{one.name}", one)
@@ -206,7 +206,7 @@ class Orphans:
 
     def _adopt(self, catalog: RebuiltCatalog) -> None:
         root, since = self.store.root, catalog.evidence_position()
-        wanted = {one.parsed.digest for _, _, unknown in self._unknown(catalog) for one in unknown}
+        wanted = {one.parsed.digest for _folder, _placed, unknown in self._unknown(catalog) for one in unknown}
         self._read(wanted | rebuild_ledger.digests(root, since))
         store = None if self.check_mode else self.store
         for found in self._found:
@@ -224,7 +224,7 @@ class Orphans:
         users = {tree: user.id for tree, user in known.items()} | rebuild_take.put_users(catalog, new, told, names, self.report)
         catalog.begin_origins(wanted)
         taker = rebuild_take.Taker(root, catalog, self._intact, names, self.report, store)
-        for folder, placed, _ in self._unknown(catalog):
+        for folder, placed, _unknown in self._unknown(catalog):
             taker.folder(folder, users[folder.tree], placed)
         taker.flush()
         rebuild_take.settle(catalog, self._intact, self.report)

@@ -137,8 +137,8 @@ class Taker:
                 good.append((problem is not None, one, facts))
         if not good:
             return None
-        (_, one, facts), *others = sorted(good)
-        self._twice(folder, [other for _, other, _ in others])
+        (_odd, one, facts), *others = sorted(good)
+        self._twice(folder, [other for _odd, other, _facts in others])
         return one, facts
 
     def _parts(self, folder: DiskFolder) -> tuple[str, ...]:

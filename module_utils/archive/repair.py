@@ -198,7 +198,7 @@ class _Work:
         try:
             self._files.restore(digest, step.subject, Path(self.store.root, step.source), copy=step.source in foreign)
         except (StoreError, OSError):
-            others = [name for name, _ in self._files.whole_names(digest, but=step.subject) if name != step.source]
+            others = [name for name, _inside in self._files.whole_names(digest, but=step.subject) if name != step.source]
             if not others:
                 raise
             self._files.restore(digest, step.subject, Path(self.store.root, others[0]), copy=False)

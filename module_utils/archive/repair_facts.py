@@ -81,7 +81,7 @@ class Survey:
     def _named(self, digests: t.Collection[bytes]) -> list[str]:
         """The files of all trees that are called after one of the digests, whatever the catalog knows of them."""
         found: list[str] = []
-        for folder, _, files in os.walk(Path(self.root, layout.MAIL), onerror=self._note) if digests else ():
+        for folder, _folders, files in os.walk(Path(self.root, layout.MAIL), onerror=self._note) if digests else ():
             relative = os.path.relpath(folder, self.root)
             parsed = ((name, layout.parse_placement_name(name)) for name in files)
             found += [f"{relative}/{name}" for name, parts in parsed if parts is not None and parts.digest in digests]
@@ -144,7 +144,7 @@ class Survey:
         if top.is_symlink() or not top.is_dir():
             yield subject
             return
-        for folder, _, files in os.walk(top, onerror=self._note):
+        for folder, _folders, files in os.walk(top, onerror=self._note):
             yield from (os.path.relpath(f"{folder}/{name}", self.root) for name in sorted(files))
 
     def _in_backups(self, digest: bytes) -> list[Source]:

@@ -101,10 +101,10 @@ class Files:
         whole = self._whole_object(digest)
         path = f"{directory}/cur/{name}"
         target = Path(self._root, path)
-        if _inode(target) in {inside.inode for _, inside in whole}:
+        if _inode(target) in {inside.inode for _name, inside in whole}:
             return False
         self._store.make_folder(directory)
-        staged = self._link_staged(digest, [one for one, _ in whole])
+        staged = self._link_staged(digest, [one for one, _inside in whole])
         try:
             self._make_way(path, whole[0][1])
             staged.replace(target)
@@ -116,7 +116,7 @@ class Files:
     def drop(self, path: str, digest: bytes | None) -> None:
         """Take away a name that nobody needs: one of ``digest``, if of any. Only after a sync of what took its place."""
         inside = held(Path(self._root, path))
-        named = next((one for _, one in self.whole_names(digest, but=path)), None) if digest is not None else None
+        named = next((one for _name, one in self.whole_names(digest, but=path)), None) if digest is not None else None
         if inside is not None and not self._is_rot(inside, named) and not self.whole_names(inside.digest, but=path):
             raise _last_copy(f"{self._root}/{path}")
         self._unlink(path)
@@ -207,7 +207,7 @@ class Files:
         free = next(
             one for one in map(layout.object_path, itertools.repeat(inside.digest), itertools.count()) if one not in names
         )
-        staged, _ = self._stage(inside.digest, Path(self._root, path))
+        staged, _held = self._stage(inside.digest, Path(self._root, path))
         try:
             os.link(staged, Path(self._root, free))
         finally:

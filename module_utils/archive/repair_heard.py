@@ -37,7 +37,7 @@ def unheard(root: str, catalog: Catalog, digests: t.Collection[bytes]) -> set[by
     """Those of ``digests`` of which neither the catalog nor the ledger speaks. Scans both: seldom asked. Raises StoreError."""
     left = set(digests) - catalog.known_digests(digests) if digests else set()
     if left:
-        for line in itertools.chain(_lines(root), (entry.encode() for _, entry in catalog.evidence_waiting())):
+        for line in itertools.chain(_lines(root), (entry.encode() for _number, entry in catalog.evidence_waiting())):
             left.difference_update(bytes.fromhex(found.decode()) for found in _DIGEST.findall(line))
     return left
 

@@ -101,7 +101,7 @@ def outcome_of(repaired: Repaired, fails: bool, check_mode: bool = False) -> Dat
     """The result. What could not be repaired fails the module unless it is told not to; not to have looked always does."""
     left = [finding.as_data() for finding in repaired.left]
     undone = [{**step.as_data(), "cause": cause} for step, cause in repaired.undone]
-    hidden = [f"{path} cannot be read ({cause}): make it readable, or move it away" for _, path, cause in repaired.unreadable]
+    hidden = [f"{path} cannot be read ({cause}): make it readable, or move it away" for _one, path, cause in repaired.unreadable]
     may_be = "is not lost, will be read from its server, or may lie in what cannot be read"
     useless = [f"declare_lost: {digest.hex()} {may_be}" for digest in repaired.useless]
     return {

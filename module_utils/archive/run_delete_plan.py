@@ -69,9 +69,9 @@ class Declared:
                 continue
             for mailbox in mailboxes:
                 self._mailboxes.setdefault(key_of(mailbox), []).append(mailbox)
-            for name, _ in wrong:
+            for name, _why in wrong:
                 self._unclear_owners[self._owners[name.lower()]] = profile.name
-        self._bare = {name for _, name in self._mailboxes if "@" not in name}
+        self._bare = {name for _server, name in self._mailboxes if "@" not in name}
         self._names: dict[tuple[str, int | str], set[str]] = {}
         for server, name in self._mailboxes:
             for person in self._people_of(name):

@@ -218,7 +218,7 @@ def parts(due: t.Sequence[Due], connections: int) -> list[list[Piece]]:
     """The sample of a server, one part for each connection: the largest folders, each divided among the connections."""
     largest = sorted(due, key=lambda one: one.messages, reverse=True)[: FOLDERS_EACH * connections]
     each = max(RUN_OF_UIDS, MOST_MESSAGES // FOLDERS_EACH)
-    found: list[list[Piece]] = [[] for _ in range(connections)]
+    found: list[list[Piece]] = [[] for _connection in range(connections)]
     for number, one in enumerate(largest):
         # With fewer folders than connections, several connections read one folder, as in a run.
         readers = range(connections) if len(largest) < connections else [number % connections]

@@ -82,13 +82,13 @@ def _serve(parent: int, requests: socket.socket, life: Life) -> None:
     _begin(parent)
     us = os.getpid()
     while True:
-        request, descriptors, _, _ = socket.recv_fds(requests, _MOST, 1)
+        request, descriptors, _flags, _address = socket.recv_fds(requests, _MOST, 1)
         if not request:
             return
         if request == _FORK:
             answer = _fork(us, descriptors[0], requests, life)
         else:
-            _, status = os.waitpid(int(request[1:]), 0)
+            _pid, status = os.waitpid(int(request[1:]), 0)
             answer = os.waitstatus_to_exitcode(status)
         requests.send(str(answer).encode())
 

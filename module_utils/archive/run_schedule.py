@@ -283,21 +283,21 @@ class Schedule:
         """One sync and one transaction for everything that waits, then the workers may go on."""
         tools = self._tools
         parcels, self._parcels = self._parcels, []
-        for _, job, one, parcel in parcels:
+        for _hand, job, one, parcel in parcels:
             one.take(parcel)
             job.messages += len(parcel)
             job.bytes += parcel.bytes
         ending, self._ending = self._ending, []
         over = self._settle(ending)
         tools.committer.commit()
-        for hand, _, _, _ in parcels:
+        for hand, _job, _one, _parcel in parcels:
             tools.pool.committed(hand)
-        jobs = dict.fromkeys([*(job for _, job, _, _ in parcels), *(job for job, _ in ending)])
+        jobs = dict.fromkeys([*(job for _hand, job, _one, _parcel in parcels), *(job for job, _one in ending)])
         released = [(job, one) for job in jobs for one in job.release()]
         if released:
             over += self._settle(released)
             tools.committer.commit()
-        for job in dict.fromkeys(job for _, job, _, _ in parcels):
+        for job in dict.fromkeys(job for _hand, job, _one, _parcel in parcels):
             self._show(job)
         if parcels:
             tools.store.check_space()
@@ -310,7 +310,7 @@ class Schedule:
 
     def _settle(self, ending: t.Iterable[tuple[Job, FolderPass]]) -> list[tuple[Job, FolderPass]]:
         over = [(job, one) for job, one in dict.fromkeys(ending) if one.over and one in job.passes]
-        for _, one in over:
+        for _job, one in over:
             one.settle()
         return over
 

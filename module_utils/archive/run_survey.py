@@ -156,7 +156,7 @@ class Survey:
         self._threads = [
             threading.Thread(target=self._serve, args=(name,), name=f"survey {name}", daemon=True)
             for name, limit in limits.items()
-            for _ in range(limit)
+            for _connection in range(limit)
         ]
         for thread in self._threads:
             thread.start()

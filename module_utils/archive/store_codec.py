@@ -43,7 +43,7 @@ def virtual_size(message: Buffer) -> int:
     """The size of a message once every line end is CRLF: what IMAP calls RFC822.SIZE."""
     if _BARE_LF.search(message) is None:
         return len(message)
-    return len(message) + sum(1 for _ in _BARE_LF.finditer(message))
+    return len(message) + sum(1 for _line in _BARE_LF.finditer(message))
 
 
 class Compressor:

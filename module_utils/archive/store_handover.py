@@ -58,7 +58,7 @@ def hand_over(root: str, uid: int, gid: int) -> int:
     try:
         _refuse_jobs(root)
         tree = os.fwalk(root, topdown=False, follow_symlinks=False, onerror=_fail)
-        given = sum(_give(name, folder, uid, gid) for _, folders, files, folder in tree for name in (*folders, *files))
+        given = sum(_give(name, folder, uid, gid) for _path, folders, files, folder in tree for name in (*folders, *files))
         # Before the root tells that all is done.
         os.sync()
     finally:

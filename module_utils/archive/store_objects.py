@@ -129,7 +129,7 @@ class Objects:
     def file_intact(self, path: Path, digest: bytes) -> bool:
         """Whether the file at ``path`` can be read and holds the message of that digest."""
         try:
-            for _ in self._pieces(path, digest):
+            for _piece in self._pieces(path, digest):
                 pass
         except StoreError:
             return False

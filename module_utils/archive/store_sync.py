@@ -82,7 +82,7 @@ class Syncer:
             self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="fsync")
         # A name is durable with its directory, so the directories come after the files that they name.
         for paths in (dict.fromkeys(written.files), sorted(written.directories)):
-            for _ in self._pool.map(self._sync_path, paths):
+            for _done in self._pool.map(self._sync_path, paths):
                 pass
 
     def _sync_path(self, path: str) -> None:

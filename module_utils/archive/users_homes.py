@@ -118,7 +118,7 @@ def _same_person(rows: t.Sequence[Account], told: t.Mapping[Id, str]) -> bool:
     """Whether accounts of one login name one home; the home server itself need not name it."""
     homes = {home for home in told.values() if home}
     apart = len({account.server for account in rows}) == len(rows)
-    return apart and len(homes) == 1 and all(home or server in homes for (server, _), home in told.items())
+    return apart and len(homes) == 1 and all(home or server in homes for (server, _id), home in told.items())
 
 
 def _refuse_unsettled(wanted: t.Sequence[Account]) -> None:

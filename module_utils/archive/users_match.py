@@ -86,7 +86,7 @@ def _of_ids(candidate: Candidate, by_id: t.Mapping[Id, User]) -> User | None:
 def _of_login(candidate: Candidate, by_login: t.Mapping[str, User]) -> User | None:
     """Who has the login and came from another server, which may have had another id. On one server that is another account."""
     user = by_login.get(candidate.values.kerio_login) if candidate.settled else None
-    if user is None or user.server != candidate.values.server or user.kerio_id in {kerio_id for _, kerio_id in candidate.ids}:
+    if user is None or user.server != candidate.values.server or user.kerio_id in {one for _server, one in candidate.ids}:
         return user
     return None
 
@@ -160,14 +160,14 @@ def _refuse_undecided(undecided: t.Sequence[tuple[Match, User, str]]) -> None:
     """Raise UserPlanError once for all names that the operator has to decide about; ``rows``: the ids of who had them."""
     if not undecided:
         return
-    names = [match.values.name for match, _, _ in undecided]
+    names = [match.values.name for match, _holder, _why in undecided]
     more = f"; and {len(undecided) - _TOLD:,} more" if len(undecided) > _TOLD else ""
-    remedies = dict.fromkeys(_REMEDY if match.user is None else _RENAMED for match, _, _ in undecided)
+    remedies = dict.fromkeys(_REMEDY if match.user is None else _RENAMED for match, _holder, _why in undecided)
     raise UserPlanError(
         f"the user name {names[0]}" if len(names) == 1 else f"{len(names):,} user names",
-        "; ".join(why for _, _, why in undecided[:_TOLD]) + more,
+        "; ".join(why for _match, _holder, why in undecided[:_TOLD]) + more,
         ". ".join(remedies),
         users=names,
         count=len(names),
-        rows=[holder.id for _, holder, _ in undecided],
+        rows=[holder.id for _match, holder, _why in undecided],
     )

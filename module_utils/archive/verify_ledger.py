@@ -121,7 +121,7 @@ class LedgerLook:
 
     def _digests(self, ledger: Ledger) -> t.Iterator[bytes]:
         """What came in, as the ledger says and what waits for it."""
-        waiting = (entry.encode() for _, entry in self.catalog.evidence_waiting())
+        waiting = (entry.encode() for _number, entry in self.catalog.evidence_waiting())
         for line in itertools.chain(ledger.entries(), waiting):
             if (found := _MESSAGE.match(line)) is not None:
                 yield bytes.fromhex(found[1].decode())

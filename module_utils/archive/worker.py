@@ -301,7 +301,7 @@ class Worker:
             parcel.written = self._store.take_written()
             parcel.damaged, self._store.damaged[:] = list(self._store.damaged), []
         self._delivered.update(item.uid for item in parcel.items)
-        self._delivered.update(uid for uid, _ in parcel.failed)
+        self._delivered.update(uid for uid, _reason in parcel.failed)
         self._delivered.update(parcel.gone)
         self._send(parcel)
         self._ahead += 1

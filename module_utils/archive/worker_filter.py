@@ -107,7 +107,7 @@ def _kept_out(imap: Imap, connection: t.Any, order: Fetch, uids: t.Sequence[int]
             yield _excluded(listed, why)
         elif rule.by_header:
             doubtful[listed.uid] = listed
-    names = [name for name, _ in (*rule.headers, *rule.not_headers)]
+    names = [name for name, _texts in (*rule.headers, *rule.not_headers)]
     for uid, block in imap.headers(connection, list(doubtful), names).items() if doubtful else ():
         why = filters.header_reason(rule, block)
         if why:

@@ -115,7 +115,7 @@ class Parcel:
 
     def uids(self) -> set[int]:
         """Every message that it tells of."""
-        return {*(item.uid for item in self.items), *(uid for uid, _ in self.failed), *self.gone}
+        return {*(item.uid for item in self.items), *(uid for uid, _reason in self.failed), *self.gone}
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def wishes(where: str, users: t.Iterable[Options], domains: t.Mapping[str, Domai
     """Return the declared accounts by address; raises ``InputError`` when two of them contradict each other."""
     found: dict[str, Wish] = {}
     for entry in users:
-        login, _, name = entry["address"].strip().rpartition("@")
+        login, _at, name = entry["address"].strip().rpartition("@")
         subject = f"{where}: user {entry['address'].strip()}"
         wish = Wish(entry["address"].strip().lower(), login, own_domain(subject, name, domains), entry)
         _require(wish.key not in found, subject, "it is declared twice", "Merge the two entries of users")

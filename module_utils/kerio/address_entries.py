@@ -30,7 +30,7 @@ def value_of(where: str, entry: Options) -> Value:
     """Return what an entry of the option stands for; raises ``InputError`` on what cannot be meant."""
     given = [(option, entry[option]) for option in VALUE_OPTIONS if entry.get(option) is not None]
     if len(given) != 1:
-        named = " and ".join(option for option, _ in given) or "no value"
+        named = " and ".join(option for option, _value in given) or "no value"
         raise InputError(where, f"it has {named}", f"Write exactly one of {', '.join(VALUE_OPTIONS)}")
     option, raw = given[0]
     text = str(raw).strip()
@@ -178,7 +178,7 @@ def _read_host(row: Members, _names: Names) -> Value:
 
 
 def _read_network(row: Members, _names: Names) -> Value:
-    address, _, mask = (row["addr1"] or row["host"]).partition("/")
+    address, _slash, mask = (row["addr1"] or row["host"]).partition("/")
     network = network_of(_address(address), mask or row["addr2"])
     return ("network" if network.version == 4 else "prefix"), str(network)
 

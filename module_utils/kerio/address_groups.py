@@ -55,7 +55,7 @@ def read_groups(server: Server) -> list[Object]:
     groups = _read(server)
     graph = address_plan.graph_of(groups)
     found = []
-    for _, group in sorted(groups.items()):
+    for _name, group in sorted(groups.items()):
         reason = address_plan.undeclarable(group, graph)
         if reason:
             server.warnings.append(f"{server.name}: IP address group {group.name} is left out: {reason}")
@@ -218,11 +218,11 @@ def _removes(work: t.Sequence[Work]) -> list[tuple[str, Row]]:
 
 
 def _setting(details: Object, rows: t.Iterable[tuple[str, Row]]) -> Object:
-    return {ENTRY.set_ids: [row.id for _, row in rows], ENTRY.set_pattern: details}
+    return {ENTRY.set_ids: [row.id for _group, row in rows], ENTRY.set_pattern: details}
 
 
 def _removing(rows: t.Iterable[tuple[str, Row]]) -> Object:
-    return {ENTRY.set_ids: [row.id for _, row in rows]}
+    return {ENTRY.set_ids: [row.id for _group, row in rows]}
 
 
 def _labels(rows: t.Iterable[tuple[str, Row]]) -> list[str]:

@@ -240,7 +240,7 @@ def _work(declared: Declared, current: Group | None, spelling: t.Mapping[str, st
         return None
     wanted = {key_of(entry.value): entry for entry in declared.entries}
     there = [(row, wanted.get(key_of(row.value)) if row.value else None) for row in rows]
-    kept = {key_of(entry.value) for _, entry in there if entry}
+    kept = {key_of(entry.value) for _row, entry in there if entry}
     creates = tuple(entry for key, entry in wanted.items() if key not in kept)
     sets = tuple((row, details) for row, entry in there if entry and (details := _details(row, entry)))
     removes = tuple(row for row, entry in there if entry is None)

@@ -28,7 +28,7 @@ def resolve(name: str, server: str, port: int) -> Host:
 
 
 def _listed(name: str, server: str, port: int) -> t.Iterator[str]:
-    for _, _, _, _, place in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM):
+    for _family, _kind, _protocol, _name, place in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM):
         address = str(place[0])
         # The name of this very host may be one of the loopback, which is not what the server sees.
         if ipaddress.ip_address(address.partition("%")[0]).is_loopback:
@@ -39,7 +39,7 @@ def _listed(name: str, server: str, port: int) -> t.Iterator[str]:
 
 def _sources(server: str, port: int) -> t.Iterator[str]:
     """Yield the address that is used towards the server. Connecting a datagram socket sends nothing."""
-    family, kind, protocol, _, place = socket.getaddrinfo(server, port, type=socket.SOCK_DGRAM)[0]
+    family, kind, protocol, _name, place = socket.getaddrinfo(server, port, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.connect(place)
         yield str(probe.getsockname()[0])

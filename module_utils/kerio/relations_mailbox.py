@@ -32,9 +32,9 @@ NOBODYS = "give the archive mailbox an account of its own that is nobody's"
 
 def exists(state: State) -> Found:
     for copies in copies_of(state):
-        if any(end.kind in (FOREIGN, CAUGHT) for end in copies.ends):
-            way = next(end.way for end in copies.ends if end.kind in (FOREIGN, CAUGHT))
-            yield Unclear(f"{copies.where}: it {way}, and nobody can tell from here what becomes of mail to it")
+        ways = [end.way for end in copies.ends if end.kind in (FOREIGN, CAUGHT)]
+        if ways:
+            yield Unclear(f"{copies.where}: it {ways[0]}, and nobody can tell from here what becomes of mail to it")
         elif not copies.ends and state.people.continued(copies.address):
             how = state.people.continued(copies.address)
             yield Unclear(f"{copies.where}: nobody on this server has it, but {how}, so it may be on another one")
@@ -62,9 +62,9 @@ def is_nobodys(state: State) -> Found:
 
 
 def _one_account(copies: Copies) -> Found:
-    if any(end.kind == PUBLIC_FOLDER for end in copies.ends):
-        way = next(end.way for end in copies.ends if end.kind == PUBLIC_FOLDER)
-        yield Problem(copies.where, f"it {way}, so whoever may see the folder may read all mail", f"Instead, {NOBODYS}")
+    ways = [end.way for end in copies.ends if end.kind == PUBLIC_FOLDER]
+    if ways:
+        yield Problem(copies.where, f"it {ways[0]}, so whoever may see the folder may read all mail", f"Instead, {NOBODYS}")
     if len(copies.accounts) > 1:
         names = few([account.address for account in copies.accounts])
         yield Problem(

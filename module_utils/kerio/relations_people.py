@@ -126,7 +126,7 @@ class People:
         return next((own.name for own in self.domains if domain in (own.name, *own.aliases)), None)
 
     def _follow(self, address: str, clauses: tuple[str, ...], seen: frozenset[str]) -> list[End]:
-        local, _, domain = address.rpartition("@")
+        local, _at, domain = address.rpartition("@")
         own = self._own_name(domain)
         if own is None:
             return [End(_said((*clauses, "is of a domain that the server does not have"), address), kind=FOREIGN)]
@@ -183,7 +183,7 @@ def people_of(
 ) -> People:
     """Build it from ``directory.read_directory`` and from what the server sends: domains, and by their ids users and aliases."""
     received = {entry["id"]: entry for entry in domains}
-    users = {user["id"]: user for listed, _ in raw.values() for user in listed}
+    users = {user["id"]: user for listed, _aliases in raw.values() for user in listed}
     return People(
         domains=tuple(
             Domain(
@@ -265,7 +265,7 @@ def with_declared(people: People, declared: t.Sequence[Object]) -> People:
         if entry.get("state") == "absent":
             accounts.pop(address, None)
         else:
-            login, _, domain = address.rpartition("@")
+            login, _at, domain = address.rpartition("@")
             known = accounts.get(address) or Account(f"declared {address}", address, login, domain)
             names = next(((own.name, *own.aliases) for own in people.domains if own.name == domain), (domain,))
             accounts[address] = _as_declared(known, entry, names)

@@ -113,4 +113,4 @@ def _seconds(span: str) -> float | None:
     parts = re.findall(r"([0-9.]+)([a-z]+)", span)
     if not parts or "".join(number + unit for number, unit in parts) != span.replace(" ", ""):
         return None
-    return sum(float(number) * _SPANS[unit] for number, unit in parts) if all(unit in _SPANS for _, unit in parts) else None
+    return sum(float(number) * _SPANS[unit] for number, unit in parts) if all(unit in _SPANS for _number, unit in parts) else None

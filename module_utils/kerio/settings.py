@@ -122,7 +122,9 @@ def declarable(fields: t.Iterable[Field], options: Object) -> Object:
 def _fits(field: Field, value: t.Any) -> bool:
     codec = field.codec
     types: dict[str, type] = {"bool": bool, "int": int, "str": str, "dict": dict, "list": list}
-    if type(value) is not types[codec.option_type] or (codec.choices and value not in codec.choices):
+    # A boolean is a number to Python.
+    fits = isinstance(value, types[codec.option_type]) and isinstance(value, bool) == (codec.option_type == "bool")
+    if not fits or (codec.choices and value not in codec.choices):
         return False
     try:
         if codec.resolve is not None:
