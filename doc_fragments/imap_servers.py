@@ -43,8 +43,8 @@ options:
       timeout:
         description:
           - Seconds that the connection, the TLS handshake and every single answer may take, each as a whole.
-          - An answer has a second more for each KiB of it that comes, so that a large message on a slow line is not cut, and a server
-            that sends now and then a byte is given up.
+          - An answer has a second more for each KiB of it that comes, so that a large message on a slow line is not cut, and a
+            server that sends now and then a byte is given up.
         type: int
         default: 60
       connections:

@@ -45,8 +45,8 @@ options:
     default: true
   timeout:
     description:
-      - Seconds to wait for a connection, and again for the whole of an answer, TLS handshake included, which has a second more for
-        each KiB of it that comes. Some versions let a call hang instead of refusing it.
+      - Seconds to wait for a connection, and again for the whole of an answer, TLS handshake included, which has a second more
+        for each KiB of it that comes. Some versions let a call hang instead of refusing it.
     type: float
     default: 30
   server_name:

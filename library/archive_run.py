@@ -319,8 +319,8 @@ checkpoint:
   sample: "archive1.example.com/srv/archive/kerio\n20852\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n"
 run:
   description:
-    - The counts of the whole run, its C(outcome), C(placements), C(objects), and all C(errors), which have C(profile), C(where) and
-      C(message). What a server says to several profiles is one error, which names them all and counts the mailboxes not read.
+    - The counts of the whole run, its C(outcome), C(placements), C(objects), and all C(errors), which have C(profile), C(where)
+      and C(message). What a server says to several profiles is one error, which names them all and counts the mailboxes not read.
     - "For monitoring C(figures): C(totals), C(mailboxes) of all declared profiles and C(forecast), as
       M(mailops.kerio.archive_info) returns them, and C(left_out), users without the privilege per profile. C(unverified) are
       servers whose certificate nobody checks. Not in check mode."
