@@ -110,7 +110,7 @@ def test_a_server_that_cannot_be_asked_cannot_tell(
 
 def test_what_must_not_be_tried_is_refused_in_one_sentence(master: LabServer) -> None:
     short, foreign, no_file = play(
-        login(master, password="short"),
+        login(master, password="tiny"),
         login(master, password="not-a-secret-pässword"),
         login(master, ca_file="/does/not/exist.pem"),
     )
