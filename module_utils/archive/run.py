@@ -31,9 +31,11 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox 
     KnownPeople,
     Mailbox,
     Secrets,
+    choose,
     filed_by,
     folder_warnings,
     mailboxes_of,
+    number,
     profile_warnings,
     without_privilege,
 )
@@ -201,35 +203,42 @@ class Run:
         with contextlib.closing(Evidence(store, catalog)) as evidence:
             run_id = catalog.begin_run({"profiles": [one.name for one in self._profiles], "mailbox": self._options.mailbox})
             store.begin(str(run_id), catalog.commits())
-            self._noted(store, catalog, pool, watch, evidence, run_id)
+            committer = Committer(store, catalog, evidence, run_id, self._checkpoint, self._options.quarantine_after)
+            reconcile = self._options.reconcile()
+            tools = Tools(store, catalog, committer, pool, self._gate, self._reporter, self._server_errors, reconcile)
+            try:
+                self.report.ledger_problem = evidence.begin(run_id, self._options.ledger)
+                self._all_profiles(tools, run_id)
+            except ArchiveToolError as error:
+                self._failed(error, tools, evidence, run_id)
+                raise
+            self._ended(tools, evidence, run_id, watch)
 
-    def _noted(
-        self, store: Store, catalog: Catalog, pool: WorkerPool, watch: progress.Stopwatch, evidence: Evidence, run_id: int
-    ) -> None:
-        committer = Committer(store, catalog, evidence, run_id, self._checkpoint, self._options.quarantine_after)
-        tools = Tools(store, catalog, committer, pool, self._gate, self._reporter, self._server_errors, self._options.reconcile())
-        try:
-            self.report.ledger_problem = evidence.begin(run_id, self._options.ledger)
-            for profile in self._profiles:
-                if self._reporter.stop_requested:
-                    break
-                self.report.profiles.append(self._profile(profile, tools))
-            self.report.not_begun = len(self._profiles) - len(self.report.profiles)
-            self._delete(tools, run_id)
-        except ArchiveToolError as error:
-            totals = committer.totals
-            added = {"placements": totals.placements, "objects": totals.objects, "stored_bytes": totals.stored_bytes}
-            error.details.update(added, done=any(added.values()))
-            with contextlib.suppress(CatalogError):  # that may be the very error, or another effect of a full disk
-                told = self._options.ledger.failed(error)
-                catalog.end_run(run_id, "failed", {"message": str(error), **added}, told, self._passes(catalog))
-            evidence.seal_after(error)
-            raise
+    def _all_profiles(self, tools: Tools, run_id: int) -> None:
+        for profile in self._profiles:
+            if self._reporter.stop_requested:
+                break
+            self.report.profiles.append(self._profile(profile, tools))
+        self.report.not_begun = len(self._profiles) - len(self.report.profiles)
+        self._delete(tools, run_id)
+
+    def _failed(self, error: ArchiveToolError, tools: Tools, evidence: Evidence, run_id: int) -> None:
+        """Note in the catalog and in the ledger what ended the run, and in the error what the run had added by then."""
+        totals = tools.committer.totals
+        added = {"placements": totals.placements, "objects": totals.objects, "stored_bytes": totals.stored_bytes}
+        error.details.update(added, done=any(added.values()))
+        with contextlib.suppress(CatalogError):  # that may be the very error, or another effect of a full disk
+            told = self._options.ledger.failed(error)
+            tools.catalog.end_run(run_id, "failed", {"message": str(error), **added}, told, self._passes(tools.catalog))
+        evidence.seal_after(error)
+
+    def _ended(self, tools: Tools, evidence: Evidence, run_id: int, watch: progress.Stopwatch) -> None:
+        """Complete the report, and note in the catalog and in the ledger how the run ended."""
+        catalog, totals = tools.catalog, tools.committer.totals
         self.report.miss(self._options.mailbox)
         self.report.warnings += self._masters.warnings() + self.report.withheld_warnings()
         self.report.warnings += useless(catalog, self._options.acknowledged)
         self._checkpoint("ending")
-        totals = committer.totals
         self.report.placements, self.report.objects = totals.placements, totals.objects
         self.report.stored_bytes, self.report.damaged = totals.stored_bytes, totals.damaged
         self.report.stopped = self._reporter.stop_requested
@@ -242,9 +251,9 @@ class Run:
         self._checkpoint("sealed")
         # Every object has its row now; otherwise, and after an error, the marker stays, and the next run sweeps.
         if tools.incomplete:
-            store.distrust()
+            tools.store.distrust()
         else:
-            store.end()
+            tools.store.end()
 
     def _passes(self, catalog: Catalog) -> MailboxPasses:
         """What to remember of the mailboxes of this run."""
@@ -286,18 +295,8 @@ class Run:
         for mailbox, folders in waiting.items():
             for folder_id in folders[:1]:
                 run_caught.file_caught(tools.store, tools.catalog, tools.committer, mailbox, folder_id)
-        # Workers keep their connection while they wait; the survey needs the room.
-        tools.pool.hang_up()
-        with Survey(self._imap, self._gate, mailboxes, self._options.connections) as survey:
-            tools.reporter = closing = window.Closing(self._reporter, self._options.window(profile))
-            Schedule(tools, Feed(survey, self._judge(tools))).run()
-            tools.reporter = self._reporter
-            if self._reporter.stop_requested:
-                survey.leave()
-        if closing.closed and profile.window:
+        if self._read(profile, mailboxes, tools) and profile.window:
             report.closed = window.clock_text(profile.window.closes)
-        for mailbox in mailboxes:
-            mailbox.report.folders.sort(key=lambda folder: folder.name)
         tell(tools.catalog, mailboxes, self._options.acknowledged)
         self.report.warnings += folder_warnings(profile, people.users(), self._filed)
         self._filed += [one for mailbox in mailboxes for one in filed_by(mailbox)]
@@ -310,6 +309,20 @@ class Run:
             report.unknown.update(unknown)
         report.seconds = watch.seconds
         return report
+
+    def _read(self, profile: Profile, mailboxes: t.Sequence[Mailbox], tools: Tools) -> bool:
+        """Look at the mailboxes and read what changed; whether the profile's window closed over it."""
+        # Workers keep their connection while they wait; the survey needs the room.
+        tools.pool.hang_up()
+        with Survey(self._imap, self._gate, mailboxes, self._options.connections) as survey:
+            tools.reporter = closing = window.Closing(self._reporter, self._options.window(profile))
+            Schedule(tools, Feed(survey, self._judge(tools))).run()
+            tools.reporter = self._reporter
+            if self._reporter.stop_requested:
+                survey.leave()
+        for mailbox in mailboxes:
+            mailbox.report.folders.sort(key=lambda folder: folder.name)
+        return closing.closed
 
     def _judge(self, tools: Tools) -> t.Callable[[Surveyed], Job | None]:
         open_rows = tools.catalog.open_folders()
@@ -324,23 +337,6 @@ class Run:
             return Job(found.mailbox, deque(folders), gone) if folders or gone else None
 
         return judge
-
-
-def choose(mailboxes: list[Mailbox], only: str) -> list[Mailbox]:
-    """All mailboxes, or the one that is asked for: by its login, or by the name or an address of its user, in any case."""
-    wanted = only.strip().lower()
-    return [mailbox for mailbox in mailboxes if not wanted or wanted == mailbox.name or wanted in mailbox.names]
-
-
-def number(mailboxes: list[Mailbox]) -> list[Mailbox]:
-    """Give each mailbox its place among those of its server."""
-    by_server: dict[str, list[Mailbox]] = {}
-    for mailbox in mailboxes:
-        by_server.setdefault(mailbox.server.name, []).append(mailbox)
-    for group in by_server.values():
-        for position, mailbox in enumerate(group, 1):
-            mailbox.position, mailbox.count = position, len(group)
-    return mailboxes
 
 
 def note_error(found: Surveyed, gate: Gate, server_errors: dict[str, ArchiveToolError]) -> None:

@@ -13,17 +13,17 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import (
     Options,
-    choose,
     note_error,
-    number,
     server_problems,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
     KnownPeople,
     Mailbox,
+    choose,
     filed_by,
     folder_warnings,
     mailboxes_of,
+    number,
     profile_warnings,
     without_privilege,
 )

@@ -128,6 +128,23 @@ def mailboxes_of(
     return [made], []
 
 
+def choose(mailboxes: list[Mailbox], only: str) -> list[Mailbox]:
+    """All mailboxes, or the one that is asked for: by its login, or by the name or an address of its user, in any case."""
+    wanted = only.strip().lower()
+    return [mailbox for mailbox in mailboxes if not wanted or wanted == mailbox.name or wanted in mailbox.names]
+
+
+def number(mailboxes: list[Mailbox]) -> list[Mailbox]:
+    """Give each mailbox its place among those of its server."""
+    by_server: dict[str, list[Mailbox]] = {}
+    for mailbox in mailboxes:
+        by_server.setdefault(mailbox.server.name, []).append(mailbox)
+    for group in by_server.values():
+        for position, mailbox in enumerate(group, 1):
+            mailbox.position, mailbox.count = position, len(group)
+    return mailboxes
+
+
 def _find(users: t.Iterable[User], name: str) -> User | None:
     wanted = name.lower()
     return next((user for user in users if user.name.lower() == wanted or wanted in user.addresses), None)
