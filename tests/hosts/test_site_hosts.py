@@ -185,9 +185,19 @@ def test_second_run_changes_nothing(fleet: Fleet) -> None:
     assert [server.writes() for server in fleet.servers] == [[]] * len(KERIO)
 
 
-def test_check_of_archived_hosts_writes_nothing(fleet: Fleet) -> None:
+def test_looks_at_archived_hosts_write_nothing(fleet: Fleet) -> None:
+    """A check; and what is looked at before going live: over SSH mailserver.cfg, which is root's, and the service."""
     before = watch.trees(fleet)
+    for server in fleet.servers:
+        server.forget()
     check = fleet.play("site", check=True)
     assert check.rc == 0, check.output
     assert check.changed() == []
+    looked = fleet.play("preflight")
+    assert looked.rc == 0, looked.output
+    assert looked.changed() == []
+    found = {task.host: task.result["facts"] for task in looked.of("kerio_preflight_host")}
+    verdicts = {host: {fact["id"]: fact["verdict"] for fact in facts} for host, facts in found.items()}
+    assert {host: facts["cfg-place"] for host, facts in verdicts.items()} == dict.fromkeys(KERIO, "holds")
+    assert [server.writes() for server in fleet.servers] == [[]] * len(KERIO)
     assert watch.differences(before, watch.trees(fleet)) == {}

@@ -14,7 +14,7 @@ from tests.play.trees import Tree, tree
 
 # What changes without any task: path below the root of a host, and why.
 OWN_LIFE = {
-    r"/home/deploy/\.ansible(/tmp)?": "Ansible makes the folder of its temporary files, which it removes",
+    r"/home(/deploy(/\.ansible(/tmp)?)?)?": "Ansible makes the folder of its temporary files, which it removes",
     r"/root/\.ansible(/tmp)?": "the same for tasks with become",
     r"/var/log/journal/.*": "the journal",
     r"/var/log/(lastlog|wtmp)": "who logged in over SSH",
