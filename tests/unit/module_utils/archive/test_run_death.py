@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -174,19 +175,27 @@ def test_a_process_that_dies_while_it_logs_in_leaves_the_right_to_log_in(archive
 
 
 class Reaper(threading.Thread):
-    """Kills one worker of a run that goes on, at some moment of its first seconds."""
+    """Kills one worker of a run that goes on, some time after the first one is there; ``over`` once the run is."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(daemon=True)
         self.seconds = seconds
+        self.over = False
         self.killed = 0
 
     def run(self) -> None:
+        while not self.workers() and not self.over:
+            time.sleep(0.001)
         time.sleep(self.seconds)
-        for nursery in children(os.getpid()):
-            for pid in children(nursery)[:1]:
+        for pid in self.workers():
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 self.killed += 1
+
+    @staticmethod
+    def workers() -> list[int]:
+        """The first one of each nursery."""
+        return [pid for nursery in children(os.getpid()) for pid in children(nursery)[:1]]
 
 
 def children(pid: int) -> list[int]:
@@ -207,9 +216,10 @@ def test_workers_killed_at_random_moments_lose_and_double_nothing(
         if killed >= 50:
             break
         inbox.add(*map(mail, range(len(inbox.messages), len(inbox.messages) + 60)))
-        reaper = Reaper(moments.uniform(0.0, 0.15))
+        reaper = Reaper(moments.uniform(0.0, 0.1))
         reaper.start()
         archive.run(quarantine_after=1000)
+        reaper.over = True
         reaper.join()
         killed += reaper.killed
     assert killed >= 50
