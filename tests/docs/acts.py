@@ -152,6 +152,17 @@ def write_login(scene: Scene, block: Block) -> None:
     scene.answer(User=alice["address"], Password=alice["password"])
 
 
+def publish(scene: Scene, _block: Block) -> None:
+    """A newer release where the checkout came from."""
+    news = scene.folder / "news"
+    scene.run(
+        f"git clone --quiet https://git.example.com/kerio-archive.git {news} && cd {news}"
+        " && echo >> inventory/example/hosts.yml && git commit --quiet --all --message 'Release 0.2.0'"
+        " && git tag v0.2.0 && git push --quiet origin v0.2.0"
+    )
+    scene.run("git remote add origin https://git.example.com/kerio-archive.git")
+
+
 def two_archives(scene: Scene, _block: Block) -> None:
     """A second archive host, which archives the second server from now on, and a copy of the first one's archive."""
     scene.furnish(MAIL1, MAIL2, archives=["archive1.example.com", "archive2.example.com"])
@@ -195,6 +206,7 @@ ACTS = {
     "docs/export.md": Act(first=write_export),
     "docs/login.md": Act(first=write_login),
     "docs/rebuild.md": Act(before={"what=catalog": disasters.lose_catalog}),
+    "docs/upgrading.md": Act(before={"git fetch": publish}),
     "docs/several-archive-hosts.md": Act(first=two_archives, before={"import.yml": copy_archive}, last=one_archive),
 }
 # Pages go in this order, and then the others by their names.
