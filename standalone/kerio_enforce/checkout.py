@@ -24,16 +24,24 @@ MOVING, VERSION = "moving.json", "version.json"  # in the state: the commit that
 # Nothing that a repository, or the account's own configuration, says may run a program.
 _SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false")
 _REFS = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+_OUTDATED = (
+    "requirements.txt: the Python environment was made from another one. Run playbooks/controller.yml, which makes it anew."
+)
 
 
 @dataclass
 class Checkout:
-    """What is run. ``committed``: seconds since the epoch; ``fetched``: whether the remote could be asked."""
+    """What is run.
+
+    ``committed``: seconds since the epoch; ``fetched``: whether the remote could be asked; ``outdated``: whether the Python
+    environment was made from another requirements.txt.
+    """
 
     commit: str
     committed: int
     fetched: bool
     verified: bool
+    outdated: bool
     warnings: list[str] = field(default_factory=list)
 
 
@@ -122,7 +130,10 @@ def update(config: Config, git: Git) -> Checkout:
     if files.read_json(config.state / VERSION).get("version") != config.version:
         files.write_json(config.state / VERSION, {"version": config.version})
     committed = int(git.ok("log", "-1", "--format=%ct", target) or 0)
-    return Checkout(target, committed, not done.returncode, verified, warnings + _environment_warning(config))
+    outdated = _outdated(config)
+    if outdated:
+        warnings.append(_OUTDATED)
+    return Checkout(target, committed, not done.returncode, verified, outdated, warnings)
 
 
 def _begin(config: Config, git: Git) -> None:
@@ -262,18 +273,12 @@ def _repair(config: Config, git: Git) -> None:
         (config.state / MOVING).unlink()
 
 
-def _environment_warning(config: Config) -> list[str]:
-    """The account may not change its Python environment, so somebody has to be told."""
+def _outdated(config: Config) -> bool:
+    """Whether the Python environment, which the account may not change, was made from another requirements.txt."""
     try:
-        wanted = Path(config.checkout, "requirements.txt").read_bytes()
-        made_from = Path(config.requirements).read_bytes()
+        return Path(config.checkout, "requirements.txt").read_bytes() != Path(config.requirements).read_bytes()
     except OSError:
-        return []
-    if wanted == made_from:
-        return []
-    return [
-        "requirements.txt: the Python environment was made from another one. Run playbooks/controller.yml, which makes it anew."
-    ]
+        return False
 
 
 def _line(text: str) -> str:

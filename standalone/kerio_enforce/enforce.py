@@ -119,7 +119,7 @@ class Enforcement:
             "committed": checkout.committed,
             "fetched": int(self._clock()) if checkout.fetched else before.get("fetched", 0),
             "verified": checkout.verified,
-            "outdated": any(text.startswith("requirements.txt") for text in checkout.warnings),
+            "outdated": checkout.outdated,
             "problem": "" if checkout.fetched else "unreachable",
         }
 

@@ -252,10 +252,13 @@ def test_an_environment_of_other_requirements_is_told(scene: Scene) -> None:
     made_from.write_text("one\n", encoding="utf-8")
     (scene.work / "requirements.txt").write_text("one\n", encoding="utf-8")
     scene.commit(site="one")
-    assert scene.update(requirements=str(made_from)).warnings == []
+    same = scene.update(requirements=str(made_from))
+    assert (same.outdated, same.warnings) == (False, [])
     (scene.work / "requirements.txt").write_text("two\n", encoding="utf-8")
     scene.commit()
-    (warning,) = scene.update(requirements=str(made_from)).warnings
+    other = scene.update(requirements=str(made_from))
+    (warning,) = other.warnings
+    assert other.outdated
     assert warning.startswith("requirements.txt: ")
 
 

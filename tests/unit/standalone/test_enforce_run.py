@@ -221,6 +221,17 @@ def test_an_unreachable_remote_is_run_told_and_exported(scene: Scene, capsys: py
     assert values(scene, "checkout_fetched_timestamp_seconds") == fetched
 
 
+def test_an_environment_of_other_requirements_is_told_and_exported(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    made_from = scene.root / "made-from.txt"
+    made_from.write_text("one\n", encoding="utf-8")
+    (scene.work / "requirements.txt").write_text("two\n", encoding="utf-8")
+    scene.commit(site="")
+    for environment, told in ((made_from, 1), (scene.work / "requirements.txt", 0)):
+        assert enforce(scene, requirements=str(environment)) == 0
+        assert capsys.readouterr().out.count("Run playbooks/controller.yml, which makes it anew.") == told
+        assert values(scene, "checkout_environment_outdated") == {"": told}
+
+
 def test_a_second_start_ends_well_and_says_who_runs(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     scene.commit(site="print('began', flush=True); open(os.environ['BEGAN'], 'w').close(); time.sleep(100)", drift="")
     began = scene.root / "began"
