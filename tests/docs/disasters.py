@@ -150,6 +150,7 @@ def move_in(scene: Scene, _block: Block) -> None:
     (scene.checkout / "kerio-archive").rename(scene.folder / "cloned")
     scene.checkout.rmdir()
     (scene.folder / "cloned").rename(scene.checkout)
+    scene.run("git remote rename origin cloned")  # pages behind this one find a checkout without it, as those before do
 
 
 def lose_vault(scene: Scene, _block: Block) -> None:
