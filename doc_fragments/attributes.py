@@ -28,11 +28,15 @@ attributes:
     support: N/A
 """
 
-    KERIO = r"""
+    ADMINISTRATION = r"""
 options: {}
 attributes:
   action_group:
     description: Takes connection options from C(module_defaults) of this group.
     support: full
     membership: [mailops.kerio.kerio]
+  platform:
+    description: Runs where the administration can be reached, as a rule on the controller.
+    platforms: posix
+    support: full
 """

@@ -40,4 +40,9 @@ options:
         that sends now and then a byte is given up.
     type: int
     default: 60
+attributes:
+  platform:
+    description: Runs where the IMAP service admits the caller, as a rule on the archive host.
+    platforms: posix
+    support: full
 """

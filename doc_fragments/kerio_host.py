@@ -49,4 +49,9 @@ options:
     default: 330
 requirements:
   - python >= 3.8 on the Kerio Connect host
+attributes:
+  platform:
+    description: Runs on the Kerio Connect host.
+    platforms: linux
+    support: full
 """

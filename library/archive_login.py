@@ -39,6 +39,8 @@ options:
 extends_documentation_fragment:
   - mailops.kerio.imap
   - mailops.kerio.attributes.info
+requirements:
+  - imapclient (the role archive_host installs it)
 seealso:
   - module: mailops.kerio.archive_users
   - module: mailops.kerio.kerio_security_policy

@@ -25,6 +25,10 @@ attributes:
   diff_mode:
     description: Tells which files are another, and whether a mail goes. What stands in them is to be read there.
     support: partial
+  platform:
+    description: Runs on the controller.
+    platforms: posix
+    support: full
 options:
   facts:
     description:

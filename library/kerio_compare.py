@@ -111,7 +111,7 @@ extends_documentation_fragment:
   - mailops.kerio.declared
   - mailops.kerio.kerio
   - mailops.kerio.attributes
-  - mailops.kerio.attributes.kerio
+  - mailops.kerio.attributes.administration
 seealso:
   - module: mailops.kerio.kerio_info
   - module: mailops.kerio.kerio_archiving

@@ -74,7 +74,7 @@ options:
 extends_documentation_fragment:
   - mailops.kerio.kerio
   - mailops.kerio.attributes
-  - mailops.kerio.attributes.kerio
+  - mailops.kerio.attributes.administration
 seealso:
   - module: mailops.kerio.kerio_master_authentication
   - module: mailops.kerio.kerio_info

@@ -104,6 +104,10 @@ options:
     description: How many backups named C(mailserver.cfg.kerio-archive.<time>) stay beside the file.
     type: int
     default: 5
+seealso:
+  - module: mailops.kerio.kerio_preflight_host
+  - module: mailops.kerio.kerio_info
+  - module: mailops.kerio.archive_run
 author:
   - The kerio-archive authors (@mailops)
 """

@@ -19,7 +19,7 @@ options: {}
 extends_documentation_fragment:
   - mailops.kerio.kerio
   - mailops.kerio.attributes.info
-  - mailops.kerio.attributes.kerio
+  - mailops.kerio.attributes.administration
 seealso:
   - module: mailops.kerio.kerio_preflight_host
   - module: mailops.kerio.kerio_preflight_imap

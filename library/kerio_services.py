@@ -59,7 +59,7 @@ options:
 extends_documentation_fragment:
   - mailops.kerio.kerio
   - mailops.kerio.attributes
-  - mailops.kerio.attributes.kerio
+  - mailops.kerio.attributes.administration
 notes:
   - The administration itself (port 4040) is not among the services and cannot be declared here.
   - An archive run has several connections to IMAP at the same time; they count towards O(services[].connection_limit).

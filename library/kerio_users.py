@@ -108,7 +108,7 @@ options:
 extends_documentation_fragment:
   - mailops.kerio.kerio
   - mailops.kerio.attributes
-  - mailops.kerio.attributes.kerio
+  - mailops.kerio.attributes.administration
 seealso:
   - module: mailops.kerio.kerio_directory_info
   - module: mailops.kerio.kerio_archiving

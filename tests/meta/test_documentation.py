@@ -48,6 +48,22 @@ def test_every_option_that_may_be_a_secret_says_whether_it_is(name: str) -> None
 
 
 @pytest.mark.parametrize("name", MODULES)
+def test_documentation_tells_what_a_module_supports_where_it_runs_and_what_is_near_it(name: str) -> None:
+    document = sources.module(name).document
+    assert set(document["attributes"]) >= {"check_mode", "diff_mode", "platform"}
+    assert document["attributes"]["platform"]["platforms"]
+    assert document["seealso"]
+
+
+def test_no_part_of_a_fragment_is_named_like_a_fragment() -> None:
+    """Ansible would take the other one: attributes.kerio was kerio, and its attributes were not shown."""
+    files = sorted((sources.ROOT / "doc_fragments").glob("*.py"))
+    parts = {name.lower() for file in files for name in sources.texts(file)}
+    assert {"documentation", "info"} <= parts
+    assert parts & {file.stem for file in files} == set()
+
+
+@pytest.mark.parametrize("name", MODULES)
 def test_examples_and_return_values_can_be_read(name: str) -> None:
     _, examples, returns = sources.module(name)
     tasks = yaml.safe_load(examples)

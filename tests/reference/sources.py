@@ -50,7 +50,7 @@ def texts(path: Path) -> dict[str, str]:
 
 @functools.cache
 def fragment(full_name: str) -> Document:
-    """Return what a documentation fragment of this collection says, such as mailops.kerio.attributes.kerio."""
+    """Return what a documentation fragment of this collection says, such as mailops.kerio.attributes.info."""
     file, _, part = full_name.removeprefix("mailops.kerio.").partition(".")
     document: Document = load(texts(ROOT / "doc_fragments" / f"{file}.py")[part.upper() or "DOCUMENTATION"])
     return document
@@ -65,8 +65,8 @@ def module(name: str) -> Module:
     for key in LISTS:
         document[key] = [entry for part in (document, *parts) for entry in part.get(key, [])]
     for key in TABLES:
-        # Its own come first; what it says itself counts.
-        document[key] = {**document.get(key, {}), **_merged([*parts, document], key)}
+        # Its own come first, and count; of two fragments, the one that is named first.
+        document[key] = _merged([document, *parts], key)
     return Module(document, own["EXAMPLES"].strip("\n"), load(own["RETURN"]))
 
 
@@ -77,7 +77,10 @@ def filter_plugin(name: str) -> Module:
 
 
 def _merged(parts: list[Document], key: str) -> Document:
-    return {name: entry for part in parts for name, entry in part.get(key, {}).items()}
+    found: Document = {}
+    for part in parts:
+        found = {**found, **part.get(key, {}), **found}
+    return found
 
 
 @functools.cache
