@@ -15,8 +15,14 @@ from tests.meta.test_house import MODULES, ROLES
 PAGES = blocks.pages()
 # Where a reader begins: the table of contents of the docs, and of the repository.
 START = "docs/README.md"
+# A page of more lines begins with links to its sections; the one on disasters has them in a table.
+LONG = 125
+TABLED = "docs/disaster-recovery.md"
 # Parts of other playbooks, which nobody runs by themselves.
 PARTS = {"prepare", "failures"}
+
+
+LONG_PAGES = [one for one in PAGES if re.fullmatch(r"docs/[^/]+", one.name) and len(one.lines) > LONG and one.name != TABLED]
 
 
 def names(pages: list[Page]) -> str:
@@ -61,6 +67,14 @@ def test_links_lead_somewhere() -> None:
 def leads_somewhere(page: Page, link: str) -> bool:
     path, anchor = page.target(link)
     return (ROOT / path).exists() and (not anchor or anchor in blocks.page(path).anchors())
+
+
+@pytest.mark.parametrize("page", LONG_PAGES, ids=lambda page: page.name)
+def test_long_pages_begin_with_links_to_their_sections(page: Page) -> None:
+    first = next(number for number, line in enumerate(page.lines) if line.startswith("## "))
+    sections = blocks.Page(page.name, tuple(line for line in page.lines if line.startswith("## "))).anchors()
+    assert len(sections) > 2
+    assert sections <= {link.removeprefix("#") for link in blocks.Page(page.name, page.lines[:first]).links()}
 
 
 def reached(start: str) -> set[str]:
