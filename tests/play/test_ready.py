@@ -99,7 +99,7 @@ def test_it_ends_as_it_would_have_ended(script: str) -> None:
         (["unshare", "--net"], {}),
         (["unshare", "--mount"], {}),
         (["setpriv", "--no-new-privs"], {}),
-        (["setpriv", "--clear-groups", "--reuid=65534"], {}),
+        (["setpriv", "--clear-groups", "--reuid=65534", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"], {}),
         ([], {"PYTHONUTF8": "0"}),
         ([], {"PYTHONWARNINGS": "error"}),
         ([], {"LD_LIBRARY_PATH": "/nowhere"}),

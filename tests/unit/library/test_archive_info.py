@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.mailops.kerio.plugins.doc_fragments import forecast as forecast_fragment
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import filesystem
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep
@@ -20,14 +19,6 @@ from tests.unit.library.module_run import run_module
 from tests.unit.module_utils.archive.engine_fake import MULTIPLE, Archive, FakeServers, mail, multidrop
 
 JOURNAL = "archive@example.com"
-
-
-def test_documentation_is_the_argument_spec() -> None:
-    documented = yaml.safe_load(archive_info.DOCUMENTATION)["options"]
-    documented |= yaml.safe_load(forecast_fragment.ModuleDocFragment.DOCUMENTATION)["options"]
-    assert {name: {"type": option["type"]} for name, option in documented.items()} == {
-        name: {"type": option["type"]} for name, option in archive_info.ARGUMENTS.items()
-    }
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.mailops.kerio.plugins.doc_fragments import forecast, imap_servers, ledger, service
-from ansible_collections.mailops.kerio.plugins.doc_fragments import job as job_fragment
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run, run_look
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import run_module as run_module_of_archive
@@ -63,20 +61,6 @@ def module(archive: Archive, *, check: bool = False, **more: t.Any) -> dict[str,
 def snapshot(root: Path) -> dict[str, tuple[int, int]]:
     """A folder and every path below it with the size and the time of the last change."""
     return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in [root, *sorted(root.rglob("*"))]}
-
-
-def compare(spec: dict[str, t.Any], documented: dict[str, t.Any]) -> None:
-    assert set(spec) == set(documented)
-    for name, option in documented.items():
-        for key in ("type", "required", "default", "choices", "elements"):
-            assert spec[name].get(key) == option.get(key), f"{name}: {key}"
-        compare(spec[name].get("options", {}), option.get("suboptions", {}))
-
-
-def test_documentation_is_the_argument_spec() -> None:
-    texts = [fragment.ModuleDocFragment.DOCUMENTATION for fragment in (forecast, imap_servers, job_fragment, ledger, service)]
-    documented = [yaml.safe_load(text)["options"] for text in (archive_run.DOCUMENTATION, *texts)]
-    compare(archive_run.ARGUMENTS, {name: option for options in documented for name, option in options.items()})
 
 
 def test_passwords_are_not_logged() -> None:

@@ -7,7 +7,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-import yaml
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import verify
 from ansible_collections.mailops.kerio.plugins.modules import archive_verify
@@ -23,14 +22,6 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
 
 def verified(archive: Archive, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
     return run_module(archive_verify.main, check=check, root=str(archive.root), processes=1, **options)
-
-
-def test_documentation_is_the_argument_spec() -> None:
-    documented = yaml.safe_load(archive_verify.DOCUMENTATION)["options"]
-    own = {name: spec for name, spec in archive_verify.ARGUMENTS.items() if not name.startswith("job_")}
-    assert {name: (option["type"], option.get("default")) for name, option in documented.items()} == {
-        name: (option["type"], option.get("default")) for name, option in own.items()
-    }
 
 
 @pytest.mark.shows("read")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all modules do with their options: none is kept from one call to the next, and no secret goes to the system log."""
+"""What all modules do with their options: they are as documented, none is kept from one call to the next, and no secret goes to
+the system log.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,12 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.testing import patch_module_args
 
 from tests.meta.test_house import MODULES
+from tests.reference import sources
 from tests.unit.library.module_run import begun
 
 Spec = dict[str, dict[str, t.Any]]
+# What an option is unless it says otherwise.
+USUAL = {"type": "str", "required": False, "default": None, "choices": None, "elements": None, "aliases": []}
 # Python writes all but the first with escapes.
 SECRETS = ["not-a-secret-plain", "not-a-secret-a\\b", "not-a-secret-a'b\"c", "not-a-secret-\u00a0-\u00e4"]
 
@@ -26,6 +31,19 @@ def secrets_within(spec: Spec, path: str = "") -> list[str]:
     return found + [
         one for key, option in spec.items() if "options" in option for one in secrets_within(option["options"], f"{path}{key}.")
     ]
+
+
+def compare(documented: Spec, spec: Spec, where: str) -> None:
+    assert documented.keys() == spec.keys(), where
+    for name, option in documented.items():
+        for key, default in USUAL.items():
+            assert option.get(key, default) == spec[name].get(key, default), f"{where}.{name}: {key}"
+        compare(option.get("suboptions", {}), spec[name].get("options", {}), f"{where}.{name}")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_takes_what_it_documents(name: str) -> None:
+    compare(sources.module(name).document["options"], begun(name).spec, name)
 
 
 @pytest.mark.parametrize("name", MODULES)
