@@ -12,7 +12,7 @@ description:
   - Makes the directories, the format file and the catalog of an archive, once; what is there is only checked.
   - Tries on the file system what an archive needs of it - hard links, durable writes, permissions, names of 255 bytes that differ
     in upper and lower case - and refuses what is not fit, network file systems among it.
-  - The parent directory of the archive root must exist, so that a disk that is not mounted is noticed.
+  - The parent directory of the archive root must exist. O(mount_point) has a disk that is not mounted noticed.
 version_added: 0.1.0
 options:
   owner:
@@ -27,6 +27,12 @@ options:
       - A hand-over that was interrupted goes on. Without O(owner), or when the archive is its owner's, nothing is done.
     type: bool
     default: false
+  mount_point:
+    description:
+      - The directory on which the disk of the archive is mounted. While nothing is mounted there, the archive is refused, and no new
+        one is begun in its place on the disk of the system.
+      - Without it that is not looked at.
+    type: path
   group:
     description: Name or number of the group that may read the archive (Dovecot). New files and directories take it.
     type: str
@@ -57,6 +63,7 @@ EXAMPLES = r"""
 - name: Ensure that the archive exists and its file system is fit for it
   mailops.kerio.archive_store:
     root: /srv/archive/kerio
+    mount_point: /srv/archive
     owner: kerio-archive
     group: vmail
     reserve: 20480
@@ -90,6 +97,7 @@ def main() -> None:
         argument_spec={
             "root": {"type": "path", "required": True},
             "owner": {"type": "str"},
+            "mount_point": {"type": "path"},
             "group": {"type": "str"},
             "take_over": {"type": "bool", "default": False},
             "mode": {"type": "str", "default": "2750"},
@@ -106,6 +114,7 @@ def main() -> None:
         reserve=module.params["reserve"] << 20,
         allow_network=module.params["allow_network_file_system"],
         take_over=module.params["take_over"],
+        mount_point=module.params["mount_point"],
     )
 
     def work() -> runner.Outcome:

@@ -101,6 +101,16 @@ def check_root(root: str, missing: str = _NO_ARCHIVE) -> None:
         raise os_failure(OSError(code, os.strerror(code), root), root)
 
 
+def check_mounted(root: str, mount_point: str) -> None:
+    """InputError unless ``root`` lies in ``mount_point``, StoreError unless something is mounted there."""
+    if Path(os.path.realpath(mount_point)) not in (place := Path(os.path.realpath(root)), *place.parents):
+        remedy = "Give the directory on which the disk of the archive is mounted"
+        raise InputError("mount_point", f"the archive root {root} is not in {mount_point}", remedy)
+    if not os.path.ismount(mount_point):
+        remedy = "Mount the disk of the archive, then run again: nothing was made in its place"
+        raise StoreError(mount_point, "no disk is mounted there", remedy)
+
+
 def check_archive(root: str) -> None:
     """Raise unless ``root`` is an archive of our format, in which this process can write."""
     check_root(root)

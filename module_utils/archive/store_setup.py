@@ -23,7 +23,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 class Wish:
     """The declared archive root; ``mode`` in octal digits, ``reserve`` in bytes, owner and group by name or number.
 
-    ``take_over``: whether an archive of somebody else becomes the owner's.
+    ``take_over``: whether an archive of somebody else becomes the owner's. ``mount_point``: where its disk must be mounted.
     """
 
     root: str
@@ -33,6 +33,7 @@ class Wish:
     reserve: int = 0
     allow_network: bool = False
     take_over: bool = False
+    mount_point: str | None = None
 
 
 @dataclass
@@ -50,6 +51,8 @@ def ensure(wish: Wish, *, check_mode: bool) -> Done:
     """Check everything that can be checked, then create or complete the archive root. Raises InputError, StoreError."""
     store_codec.require_zstandard()
     wanted = _wanted(wish)
+    if wish.mount_point:
+        filesystem.check_mounted(wish.root, wish.mount_point)
     there = os.path.lexists(wish.root)
     ours = False
     if there:

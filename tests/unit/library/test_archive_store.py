@@ -52,6 +52,21 @@ def test_check_mode_touches_nothing(tmp_path: Path) -> None:
     assert not run(root)["changed"]
 
 
+def test_a_disk_that_is_not_mounted_is_noticed(tmp_path: Path) -> None:
+    """A link is followed: what counts is where the bytes would go."""
+    empty, elsewhere = tmp_path / "empty", tmp_path / "elsewhere"
+    empty.mkdir()
+    elsewhere.symlink_to(tmp_path)
+    refused = run(empty / "kerio", mount_point=str(empty))
+    assert refused["failed"] and refused["msg"] == (
+        f"{empty}: no disk is mounted there. Mount the disk of the archive, then run again: nothing was made in its place."
+    )
+    assert list(empty.iterdir()) == []
+    beside = run(elsewhere / "kerio", mount_point="/proc")
+    assert beside["failed"] and beside["msg"].startswith(f"mount_point: the archive root {elsewhere}/kerio is not in /proc. ")
+    assert not run(elsewhere / "kerio", mount_point="/")["failed"]
+
+
 def test_it_says_what_is_in_the_archive(tmp_path: Path) -> None:
     run(tmp_path / "archive")
     with Store.open(str(tmp_path / "archive")) as store:
