@@ -24,7 +24,7 @@ GIVEN = {
     *("playbook_dir", "query", "range", "role_path"),
 }
 JINJA = jinja2.Environment(autoescape=True)  # it parses, and renders nothing
-OPENING = re.compile(r"\A---\n((?:#.*\n)+)")
+OPENING = re.compile(r"\A---\n# SPDX-.*\n((?:#.*\n)+)")
 
 
 class Play(t.NamedTuple):
