@@ -239,11 +239,11 @@ def test_api_025_malformed_requests(server: LabServer) -> None:
 # -- 1.4 methods, parameters, rights --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [-32601, -32602])
-def test_api_026_unknown_method(server: LabServer, code: int) -> None:
-    server.set_switches(unknown_method=str(code))
+@pytest.mark.parametrize("switch", ["-32601", "-32602"])
+def test_api_026_unknown_method(server: LabServer, switch: str) -> None:
+    server.set_switches(unknown_method=switch)
     with admin(server) as client:
-        assert client.code("MessageQueue.get", {}) == code
+        assert client.code("MessageQueue.get", {}) == int(switch)
 
 
 def test_api_027_unknown_method_may_hang(server: LabServer) -> None:

@@ -11,18 +11,18 @@ import pytest
 from tests.lab import ports
 
 
-def test_no_port_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ports_001_no_port_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "RANGE", range(21_000, 21_100))
     monkeypatch.setattr(ports, "_given", set())
     given = [port for _ in range(15) for port in ports.free(4)]
     assert len(given) == len(set(given)) == 60
 
 
-def test_no_port_is_one_that_an_outgoing_connection_may_get() -> None:
+def test_ports_002_no_port_is_one_that_an_outgoing_connection_may_get() -> None:
     assert all(port < 32_768 for port in ports.free(50))
 
 
-def test_a_port_in_use_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ports_003_a_port_in_use_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     (wanted,) = ports.free(1)
     with socket.socket() as taken:
         taken.bind((ports.HOST, 0))
