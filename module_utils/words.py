@@ -6,9 +6,9 @@ from __future__ import annotations
 import typing as t
 
 
-def counted(count: int, noun: str) -> str:
-    """Return ``1 account``, ``1,204 accounts``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, several: str = "") -> str:
+    """Return ``1 account``, ``1,204 accounts``. ``several``: the noun for all but one, where that has more than an s."""
+    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
 
 
 def some(texts: t.Sequence[str], most: int, between: str = ", ") -> str:

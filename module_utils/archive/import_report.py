@@ -7,6 +7,8 @@ import dataclasses
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
+
 LISTED = 100
 NAMED = 3
 _REMEDY = "Repair the other archive with archive_repair, or take another copy of it, then import again"
@@ -143,16 +145,18 @@ class Report:
     def sentence(self, check_mode: bool) -> str:
         """All in one sentence."""
         total = self.totals()
+        rows = sum(one.new for one in self.mailboxes)
         verb = "would be taken" if check_mode else "taken"
         parts = [
-            f"{total.messages:,} messages of {len(self.users):,} users: {total.new:,} {verb}, {total.known:,} were here already"
+            f"{counted(total.messages, 'message')} of {counted(len(self.users), 'user')}: {total.new:,} {verb}"
+            + f", {total.known:,} here already"
             + (f", {total.damaged:,} cannot be had" if total.damaged else "")
-            + (f", {total.lost:,} were declared lost" if total.lost else ""),
-            f"{total.objects_copied:,} objects {'to copy' if check_mode else 'copied'}",
-            f"{sum(one.new for one in self.mailboxes):,} rows of {len(self.mailboxes):,} mailboxes {verb}",
+            + (f", {total.lost:,} declared lost" if total.lost else ""),
+            f"{counted(total.objects_copied, 'object')} {'to copy' if check_mode else 'copied'}",
+            f"{counted(rows, 'row')} of {counted(len(self.mailboxes), 'mailbox', 'mailboxes')} {verb}",
         ]
         parts += ["stopped before the end; import again"] if self.stopped else []
-        parts += [f"{self.untaken:,} messages are not here although nothing stood in their way"] if self.untaken else []
+        parts += [f"{counted(self.untaken, 'message')} not taken although nothing stood in the way"] if self.untaken else []
         if self.problems:
             more = self.problem_count - NAMED
             parts.append("; ".join(one.text for one in self.problems[:NAMED]) + (f"; and {more:,} more" if more > 0 else ""))

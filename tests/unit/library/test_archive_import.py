@@ -35,7 +35,7 @@ def test_users_are_taken_once(small: Archive) -> None:
     here = beside(small)
     result = take(here, small, users=[BOB.upper()], by="alice")
     assert (result["changed"], result["failed"]) == (True, False)
-    told = "1 messages of 1 users: 1 taken, 0 were here already; 1 objects copied; 1 rows of 1 mailboxes taken"
+    told = "1 message of 1 user: 1 taken, 0 here already; 1 object copied; 1 row of 1 mailbox taken"
     assert result["msg"] == f"{here.root}: {small.root}: {told}"
     assert (result["diff"]["before"], result["diff"]["after"]) == ({BOB: {"messages": 0}}, {BOB: {"messages": 1}})
     (user,) = result["users"]
@@ -63,7 +63,7 @@ def test_check_mode_counts_and_writes_nothing(small: Archive) -> None:
         result = take(here, small, check=True, servers=["mail1"])
         assert everything(here.root) == held
     assert (result["changed"], result["imported"]["new"], result["imported"]["users_made"]) == (True, 3, 2)
-    assert "3 messages of 2 users: 3 would be taken, 0 were here already; 3 objects to copy" in result["msg"]
+    assert "3 messages of 2 users: 3 would be taken, 0 here already; 3 objects to copy" in result["msg"]
     assert (everything(here.root).keys(), everything(small.root)) == (before[0].keys() | {"lock"}, before[1])
 
 
