@@ -10,12 +10,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import progr
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import SourceFolder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State, account, compare
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, changed_folders
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_check import at_once, preview
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_delete_plan import Declared, Planner
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_filter import Sieve
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_folder import opened_again
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_look import Looker
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_looked import changed_folders
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import KnownPeople, Mailbox
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import FolderReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_survey import Surveyed

@@ -11,11 +11,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import layou
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import Filed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import (
-    Options,
-    note_error,
-    server_problems,
-)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_looked import note_error, server_problems
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import (
     KnownPeople,
     Mailbox,
