@@ -12,12 +12,12 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_o
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MASTER, SERVER_SECRETS, Server, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_filter import instant
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, whole
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_secrets import master_passwords
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore import Restore, Wish
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_report import Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets, endpoint_of
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_module import master_passwords
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError

@@ -19,6 +19,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import SERVER_SECRETS, parse_profiles, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, whole
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_secrets import master_passwords
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
@@ -27,9 +28,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_quaranti
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
-from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, InputError
+from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.client import refuse_without_library
-from ansible_collections.mailops.kerio.plugins.module_utils.master_password import refuse_weak
 
 JOB = "archive_run"
 
@@ -77,20 +77,6 @@ def options_of(params: Data) -> Options:
     )
     options.chosen()
     return options
-
-
-def master_passwords(servers: t.Sequence[Data]) -> tuple[dict[str, str], dict[str, str]]:
-    """The master passwords and the other ones, by server; raises ``InputError`` for another one that is of no use."""
-    masters, others = ({entry["name"]: entry[key] for entry in servers if entry.get(key)} for key in SERVER_SECRETS)
-    for name, other in others.items():
-        subject = f"server {name}, key other_master_password"
-        refuse_weak(subject, other)
-        if name not in masters:
-            raise InputError(subject, "there is no master_password beside it", "Give the server's password as master_password")
-        if other == masters[name]:
-            remedy = "Remove it when the rotation is done, or give the password that the server had before"
-            raise InputError(subject, "it is the same as master_password", remedy)
-    return masters, others
 
 
 @job_outcome.as_account

@@ -9,7 +9,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_profiles, parse_servers
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_module import master_passwords
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_secrets import master_passwords
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments
 from ansible_collections.mailops.kerio.plugins.module_utils.site import assigned, prepare, reached, usable
