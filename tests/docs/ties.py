@@ -19,6 +19,7 @@ TIED = {
     ("docs/access.md", "ansible-playbook -i inventory/mine playbooks/access.yml --ask-vault-pass"): ACCESS,
     ("docs/access.md", "The log"): ACCESS,
     ("docs/growth.md", "Move an archive"): "tests/unit/module_utils/archive/test_archive_moved.py",
+    ("docs/lab.md", "Start and stop"): "tests/docs/test_lab.py",
     (
         "standalone/README.md",
         'python3 check_proof.py message invoice.eml invoice.tlog-proof --key "$(cat archive1.vkey)" --checkpoint kept-in-git',

@@ -81,8 +81,8 @@ def status(_options: argparse.Namespace, folder: Path) -> int:
 def count_logins(_options: argparse.Namespace, folder: Path) -> int:
     """What reached each server; tests/lab/logins.py tells what the columns mean."""
     for entry in cli_lab.read(folder)["servers"]:
-        print(f"{entry['name']}: {'  '.join(logins.KEYS)}")
-        print(*logins.table(Path(entry["mailserver_cfg"]).parent), sep="\n")
+        rows = logins.table(Path(entry["mailserver_cfg"]).parent)
+        print(f"{entry['name']}: {'  '.join(('count', *logins.KEYS))}", *rows, sep="\n")
     return 0
 
 

@@ -15,28 +15,28 @@ from tests.lab import switch_methods
 class ApiSwitches:
     """Admin API over HTTPS (sheet, sections 1 and 2)."""
 
-    profile: Literal["2013", "9.0", "9.4", "10.0"] = "10.0"
+    profile: Literal["2013", "9.0", "9.4", "10.0"] = "10.0"  # the version that it says it is, and the members of that time
     extra_members: bool = False  # structures carry members that no binding knows
-    cookie_name: str = "SESSION_CONNECT_WEBADMIN"
+    cookie_name: str = "SESSION_CONNECT_WEBADMIN"  # of the session
     second_cookie: bool = True  # TOKEN_CONNECT_WEBADMIN next to the session cookie
     session_calls: int = 0  # a session expires after so many calls; 0 = never
     session_seconds: float = 0.0  # a session expires after so long without a call; 0 = never
-    unknown_method: Literal["-32601", "-32602", "hang"] = "-32601"
-    unknown_members: Literal["accept", "reject"] = "accept"
-    read_only_members: Literal["ignore", "reject"] = "ignore"
-    partial_options: Literal["accept", "reject"] = "accept"
-    language: Literal["en", "de"] = "en"
-    placeholders: Literal["filled", "unfilled"] = "unfilled"
+    unknown_method: Literal["-32601", "-32602", "hang"] = "-32601"  # code of a method that does not exist, or no answer
+    unknown_members: Literal["accept", "reject"] = "accept"  # parameters and members that a call has too many; reject = -32602
+    read_only_members: Literal["ignore", "reject"] = "ignore"  # members of a set that are read-only; reject = -32602
+    partial_options: Literal["accept", "reject"] = "accept"  # a set of options that lacks some of them; reject = -32602
+    language: Literal["en", "de"] = "en"  # of texts that are made to be shown
+    placeholders: Literal["filled", "unfilled"] = "unfilled"  # error messages with values, or with %1
     error_data: bool = True  # error.data with the positional parameters
     error_status: int = 200  # HTTP status of error bodies
-    void_result: Literal["object", "null"] = "object"
+    void_result: Literal["object", "null"] = "object"  # the result of methods that return nothing
     null_error: bool = False  # successes carry "error": null
     incomplete_struct: Literal["zero", "reject"] = "zero"  # a nested structure in a set that lacks members
-    empty_password: Literal["erases", "keeps"] = "erases"
+    empty_password: Literal["erases", "keeps"] = "erases"  # what an empty write-only password does to the one that is set
     write_only: Literal["empty", "absent"] = "empty"  # how get shows a write-only password
     login_error: int = 1000  # JSON-RPC code of a refused login
     anonymous_version: bool = False  # Version.* answers without a session
-    group_role: Literal["string", "object"] = "string"
+    group_role: Literal["string", "object"] = "string"  # how the role of a group looks; that of a user is an object
     licensed_users: int = 0  # Users.create beyond it -> 1003; 0 = no limit
     list_limit: int = 0  # most rows that one get returns; 0 = no cap
     api_delay: float = 0.0  # seconds before each answer
@@ -59,7 +59,7 @@ class AccountSwitches:
     directory_remove: Literal["needs_mode", "any"] = "needs_mode"  # Users.remove of a user from a directory
     auth_methods: str = "CRAM-MD5,DIGEST-MD5,NTLM,PLAIN,LOGIN"  # the names in the security policy's list
     domain_alias_login: bool = False  # alice@<alias of the domain> is a login too
-    empty_group_restriction: Literal["everyone", "nobody"] = "everyone"
+    empty_group_restriction: Literal["everyone", "nobody"] = "everyone"  # whom master authentication without a group admits
     master_failure_counts: bool = True  # a wrong X-MASTERAUTH digest counts for anti-hammering
 
 
@@ -101,17 +101,17 @@ class ImapSwitches:
     """IMAP front (sheet, section 3). The capabilities that are unknown can be chosen whole."""
 
     capabilities: str = "typical"  # minimal, typical, rich (imap_capabilities.py), or the whole list as it is announced
-    master_advertised: bool = False
-    master_refusal: Literal["no", "bad", "bye", "close"] = "no"
-    master_refusal_disabled: Literal["", "no", "bad", "bye", "close"] = ""  # by cause; "" = as master_refusal
-    master_refusal_address: Literal["", "no", "bad", "bye", "close"] = ""
-    master_refusal_password: Literal["", "no", "bad", "bye", "close"] = ""
+    master_advertised: bool = False  # CAPABILITY names X-MASTERAUTH
+    master_refusal: Literal["no", "bad", "bye", "close"] = "no"  # how X-MASTERAUTH is refused
+    master_refusal_disabled: Literal["", "no", "bad", "bye", "close"] = ""  # while it is switched off; "" = as master_refusal
+    master_refusal_address: Literal["", "no", "bad", "bye", "close"] = ""  # to an address outside of the group
+    master_refusal_password: Literal["", "no", "bad", "bye", "close"] = ""  # for a wrong password
     second_setuser: Literal["accept", "no"] = "no"  # a second X-SETUSER on one connection
     delete_moment: Literal["store", "expunge"] = "store"  # when AutoExpungeOnDelete 1 moves the message
     groupware_folders: bool = False  # Calendar, Contacts, ... show up in LIST
     public_folders: bool = False  # there is a selectable folder below Public Folders
     unselectable_folders: str = ""  # comma-separated: listed, but SELECT, EXAMINE and STATUS answer NO
-    list_children: bool = False  # LIST says \\HasChildren and \\HasNoChildren
+    list_children: bool = False  # LIST says \HasChildren and \HasNoChildren
     login_command: Literal["always", "as_login", "as_plain"] = "always"  # the authentication method LOGIN needs, if any
     drop_after_commands: int = 0  # the connection breaks after so many commands; 0 = never
 
@@ -120,7 +120,7 @@ class ImapSwitches:
 class SmtpSwitches:
     """What an archived copy looks like (sheet, section 5)."""
 
-    envelope_to_copy: Literal["recipients", "archive", "none"] = "archive"
+    envelope_to_copy: Literal["recipients", "archive", "none"] = "archive"  # whom X-Envelope-To of an archived copy names
     archive_archive_mail: bool = False  # mail addressed to the archive address is archived again
 
 
@@ -128,11 +128,11 @@ class SmtpSwitches:
 class FileSwitches:
     """mailserver.cfg (sheet, sections 4.2-4.4)."""
 
-    auto_expunge: Literal["once", "absent", "twice"] = "once"
-    auto_expunge_table: str = "Imap"
-    cfg_eol: Literal["lf", "crlf"] = "lf"
-    cfg_bom: bool = False
-    cfg_declaration: bool = True
+    auto_expunge: Literal["once", "absent", "twice"] = "once"  # how often AutoExpungeOnDelete stands in the file
+    auto_expunge_table: str = "Imap"  # the table that AutoExpungeOnDelete stands in
+    cfg_eol: Literal["lf", "crlf"] = "lf"  # how lines end
+    cfg_bom: bool = False  # the file begins with a byte order mark
+    cfg_declaration: bool = True  # the file begins with an XML declaration
     cfg_decoy: bool = False  # a commented-out AutoExpungeOnDelete line above the real one
     cfg_big: int = 0  # so many extra list items, for size
     save_on_change: bool = False  # the files are rewritten after admin changes too
@@ -142,12 +142,12 @@ class FileSwitches:
 class ServiceSwitches:
     """Starting and stopping (sheet, section 4.5)."""
 
-    start_mode: Literal["normal", "refuses", "no_ports", "dies"] = "normal"
+    start_mode: Literal["normal", "refuses", "no_ports", "dies"] = "normal"  # no_ports: it runs, and nothing answers
     start_seconds: float = 0.0  # process runs, ports not yet open
-    stop_mode: Literal["normal", "ignores_term", "refuses"] = "normal"
+    stop_mode: Literal["normal", "ignores_term", "refuses"] = "normal"  # refuses: the init script fails, and it runs on
     stop_seconds: float = 0.0  # between TERM and the end of the process
     stop_wait: float = 300.0  # after this the init script kills
-    watchdog: bool = False
+    watchdog: bool = False  # a second process that starts a server that died
     status_code: int = 0  # exit code of `kerio-connect status`, meaningless by design
 
 

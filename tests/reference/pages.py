@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import jinja2
 
-from tests.reference import filters, playbooks, sources
+from tests.reference import filters, lab, playbooks, sources
 from tests.reference.markup import REFERENCE, Markup, Row, code, rows
 
 TEMPLATES = jinja2.Environment(  # noqa: S701 - Markdown, not HTML
@@ -34,9 +34,11 @@ def pages() -> dict[str, str]:
     """Return the text of every page by its path in the checkout."""
     index = REFERENCE / "README.md"
     variables = REFERENCE / "variables.md"
+    switches = REFERENCE / "lab.md"
     return {
         str(index): _rendered("index", _index(Markup(index))),
         str(variables): _rendered("variables", {"variables": _variables(Markup(variables))}),
+        str(switches): _rendered("lab", {"groups": [_group(group, Markup(switches)) for group in lab.groups()]}),
         **{str(_page("modules", name)): _rendered("module", _module(name)) for name in sources.MODULES},
         **{str(_page("roles", name)): _rendered("role", _role(name)) for name in sources.ROLES},
         **{str(_page("filters", name)): _rendered("filter", _filter(name)) for name in sources.FILTERS},
@@ -68,6 +70,11 @@ def _index(markup: Markup) -> dict[str, t.Any]:
             for name in sources.FILTERS
         ],
     }
+
+
+def _group(group: lab.Group, markup: Markup) -> dict[str, t.Any]:
+    rows_of = [(code(one.name), ", ".join(one.positions), code(one.default), markup.plain(one.meaning)) for one in group.switches]
+    return {"title": group.title, "rows": rows_of}
 
 
 def _first_sentence(markup: Markup, playbook: str) -> str:
