@@ -11,7 +11,8 @@ def counted(count: int, noun: str, several: str = "") -> str:
     return f"{count:,} {noun if count == 1 else several or noun + 's'}"
 
 
-def some(texts: t.Sequence[str], most: int, between: str = ", ") -> str:
-    """Return the first texts and how many more there are: ``a, b and 12 more``."""
-    more = f"{' ' if between == ', ' else between}and {len(texts) - most:,} more" if len(texts) > most else ""
+def some(texts: t.Sequence[str], most: int, between: str = ", ", count: int = 0) -> str:
+    """Return the first texts and how many more there are: ``a, b and 12 more``. ``count``: of all, when ``texts`` has not all."""
+    left = (count or len(texts)) - most
+    more = f"{' ' if between == ', ' else between}and {left:,} more" if left > 0 else ""
     return between.join(texts[:most]) + more

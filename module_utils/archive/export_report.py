@@ -7,6 +7,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_table import size_text
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 LISTED = 100
 NAMED = 3
@@ -76,9 +77,8 @@ class Report:
         parts += [f"rights {'would be' if check_mode else 'were'} set: {self.amended:,}"] if self.amended else []
         parts += [f"left out, declared lost: {self.lost:,}"] if self.lost else []
         if self.damaged:
-            named = "; ".join(f"{one['subject']}: {one['cause']}" for one in self.damage[:NAMED])
-            more = f"; and {self.damaged - NAMED:,} more" if self.damaged > NAMED else ""
-            parts.append(f"{self.damaged:,} could not be exported: {named}{more}. {REMEDY}")
+            named = some([f"{one['subject']}: {one['cause']}" for one in self.damage], NAMED, "; ", self.damaged)
+            parts.append(f"{self.damaged:,} could not be exported: {named}. {REMEDY}")
         return "; ".join(parts)
 
     def diff(self) -> Data:

@@ -15,6 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_names import moment
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.selection import Folder, select_folders
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 MBOX, EML, MAILDIR = "mbox", "eml", "maildir"
 _NAMED = 5
@@ -146,8 +147,7 @@ def people(wish: Wish, users: t.Sequence[User]) -> list[User]:
     known |= {user.name.lower(): user for user in users}
     unknown = [name for name in wish.users if name.lower() not in known]
     if unknown:
-        more = f" and {len(unknown) - _NAMED:,} more" if len(unknown) > _NAMED else ""
-        cause = f"the archive has no user {', '.join(unknown[:_NAMED])}{more}"
+        cause = f"the archive has no user {some(unknown, _NAMED)}"
         raise InputError("users", cause, "Give names or addresses as archive_users lists them; leavers have their names only")
     chosen = {user.id: user for user in (known[name.lower()] for name in wish.users)}
     return sorted(chosen.values(), key=lambda user: user.name)

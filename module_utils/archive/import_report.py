@@ -7,7 +7,7 @@ import dataclasses
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted, some
 
 LISTED = 100
 NAMED = 3
@@ -158,6 +158,5 @@ class Report:
         parts += ["stopped before the end; import again"] if self.stopped else []
         parts += [f"{counted(self.untaken, 'message')} not taken although nothing stood in the way"] if self.untaken else []
         if self.problems:
-            more = self.problem_count - NAMED
-            parts.append("; ".join(one.text for one in self.problems[:NAMED]) + (f"; and {more:,} more" if more > 0 else ""))
+            parts.append(some([one.text for one in self.problems], NAMED, "; ", self.problem_count))
         return f"{self.source}: {'; '.join(parts)}"

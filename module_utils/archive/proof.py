@@ -12,6 +12,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_not
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_proof import ConsistencyProof, MessageProof
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_read import Ledger
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import EvidenceError
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 EVENTS = ("archived", "adopted")  # what says that a message came in
 _BEGINNINGS = tuple(f'{{"event":"{event}",'.encode() for event in EVENTS)
@@ -46,11 +47,11 @@ class Prover:
         found = self._find(set(digests))
         unknown = [digest for digest in digests if digest not in found]
         if unknown:
-            cause = f"it has no entry of {_listed(unknown)}: no message of exactly these bytes came into the archive"
+            cause = f"it has no entry of {some(unknown, _NAMED)}: no message of exactly these bytes came into the archive"
             raise EvidenceError(self._subject, cause, "Give messages as they lie in the archive; mail programs change the bytes")
         newer = [digest for digest in digests if found[digest][0] >= self.checkpoint.size]
         if newer:
-            cause = f"its checkpoint is of {self.checkpoint.size:,} entries, and that of {_listed(newer)} is newer"
+            cause = f"its checkpoint is of {self.checkpoint.size:,} entries, and that of {some(newer, _NAMED)} is newer"
             raise EvidenceError(self._subject, cause, _NEXT_RUN)
         return [self._prove(digest, *found[digest]) for digest in digests]
 
@@ -88,8 +89,3 @@ class Prover:
             raise EvidenceError("since", cause, _NEXT_RUN)
         path = evidence_tree.consistency(before.size, self.checkpoint.size, self._ledger.log.read)
         return ConsistencyProof(tuple(path), older, self._ledger.checkpoint)
-
-
-def _listed(digests: t.Sequence[str]) -> str:
-    more = f" and {len(digests) - _NAMED:,} more" if len(digests) > _NAMED else ""
-    return ", ".join(digests[:_NAMED]) + more

@@ -17,7 +17,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import LISTED, NAMED
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import LISTED, named
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import BusyError, InputError
 
 JOB = "archive_repair"
@@ -142,9 +142,7 @@ def sentence(repaired: Repaired, check_mode: bool = False) -> str:
     parts += [f"declared lost: {repaired.lost:,}"] if repaired.lost else []
     parts += [repaired.incomplete] if repaired.incomplete else []
     if left:
-        named = "; ".join(f"{one.subject}: {one.cause}. {one.remedy}" for one in left[:NAMED])
-        more = f"; and {len(left) - NAMED:,} more" if len(left) > NAMED else ""
-        parts.append(f"{len(left):,} left: {named}{more}")
+        parts.append(f"{len(left):,} left: {named(left)}")
     elif found and not repaired.incomplete:
         parts.append("all is repaired")
     return "; ".join(parts)

@@ -16,7 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_problems
     told_once,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
-from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted, some
 
 NAMED_PROBLEMS = 3
 NAMED_REASONS = 3
@@ -148,9 +148,9 @@ class MailboxReport:
 def joined(counts: t.Iterable[t.Mapping[str, int]]) -> Counter[str]:
     """The sum of many counts, most of which are empty: a run may have a hundred thousand folders."""
     total: Counter[str] = Counter()
-    for some in counts:
-        if some:
-            total.update(some)
+    for each in counts:
+        if each:
+            total.update(each)
     return total
 
 
@@ -373,9 +373,8 @@ class RunReport:
         problems = self.problems()
         if not problems:
             return ""
-        named = "; ".join(f"{problem.where}: {problem.message}" for problem in problems[:NAMED_PROBLEMS])
-        more = f"; and {len(problems) - NAMED_PROBLEMS} more" if len(problems) > NAMED_PROBLEMS else ""
-        return f"; {len(problems)} problem{'s' if len(problems) > 1 else ''}: {named}{more}"
+        named = some([f"{problem.where}: {problem.message}" for problem in problems], NAMED_PROBLEMS, "; ")
+        return f"; {counted(len(problems), 'problem')}: {named}"
 
     def as_data(self, *, mailboxes: bool = True) -> dict[str, t.Any]:
         """The plain data of the result, with or without that of each mailbox."""

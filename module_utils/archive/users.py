@@ -32,6 +32,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish i
     Wish,
     named,
 )
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 __all__ = ["DIRECTORY", "INVENTORY", "PROFILE", "Gone", "Scope", "UserPlan", "Wish", "listed", "plan_users"]
 _MASKABLE = ("directories", "users", "rights")
@@ -61,9 +62,8 @@ class UserPlan:
     def sentence(self, check_mode: bool) -> str:
         """What was done, or would be, and why."""
         told = [f"{user['action']} {user['name']}: {user['why']}" for user in self.touched()]
-        more = f"; and {len(told) - _TOLD:,} more" if len(told) > _TOLD else ""
         verb = "would change" if check_mode else "changed"
-        done = f"{verb} archive users ({'; '.join(told[:_TOLD])}{more})" if told else "nothing to change in archive users"
+        done = f"{verb} archive users ({some(told, _TOLD, '; ')})" if told else "nothing to change in archive users"
         left = f"; {len(self.staying):,} would leave with delete: true ({named(sorted(self.staying))})" if self.staying else ""
         return f"{self.shown.subject}: {done}{left}"
 

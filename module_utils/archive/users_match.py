@@ -25,6 +25,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.users_wish i
     named,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import UserPlanError
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 _TOLD = 10  # names in the refusal of undecided ones
 _REMEDY = (
@@ -161,11 +162,10 @@ def _refuse_undecided(undecided: t.Sequence[tuple[Match, User, str]]) -> None:
     if not undecided:
         return
     names = [match.values.name for match, _holder, _why in undecided]
-    more = f"; and {len(undecided) - _TOLD:,} more" if len(undecided) > _TOLD else ""
     remedies = dict.fromkeys(_REMEDY if match.user is None else _RENAMED for match, _holder, _why in undecided)
     raise UserPlanError(
         f"the user name {names[0]}" if len(names) == 1 else f"{len(names):,} user names",
-        "; ".join(why for _match, _holder, why in undecided[:_TOLD]) + more,
+        some([why for _match, _holder, why in undecided], _TOLD, "; "),
         ". ".join(remedies),
         users=names,
         count=len(names),

@@ -8,6 +8,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserValues
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 DIRECTORY = "directory"
 INVENTORY = "inventory"
@@ -137,8 +138,7 @@ def lowered(addresses: t.Iterable[t.Any]) -> tuple[str, ...]:
 
 def named(names: t.Sequence[str], shown: int = 5) -> str:
     """The first names of a list, and how many more there are."""
-    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+    return some(names, shown)
 
 
 _VALUES = tuple(item.name for item in dataclasses.fields(UserValues))

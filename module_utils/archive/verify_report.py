@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_objects import Looked
+from ansible_collections.mailops.kerio.plugins.module_utils.words import some
 
 # In a result of Ansible; the file in ``reports`` has all of them.
 LISTED = 100
@@ -65,9 +66,7 @@ class Report:
         stopped = f"{lost}{stopped}"
         if not self.findings:
             return f"{looked}; no damage{stopped}"
-        named = "; ".join(f"{one.subject}: {one.cause}. {one.remedy}" for one in self.findings[:NAMED])
-        more = f"; and {len(self.findings) - NAMED:,} more" if len(self.findings) > NAMED else ""
-        return f"{len(self.findings):,} damaged ({looked}){stopped}: {named}{more}"
+        return f"{len(self.findings):,} damaged ({looked}){stopped}: {named(self.findings)}"
 
     def table(self) -> list[str]:
         """Lines for a terminal."""
@@ -80,3 +79,8 @@ class Report:
         lines += [f"declared lost: {self.lost:,}"] if self.lost else []
         kinds = Counter(finding.kind for finding in self.findings)
         return lines + [f"{count:,} {kind}" for kind, count in sorted(kinds.items())]
+
+
+def named(findings: t.Sequence[Finding]) -> str:
+    """The first findings with their remedies, and how many more there are."""
+    return some([f"{one.subject}: {one.cause}. {one.remedy}" for one in findings[:NAMED]], NAMED, "; ", len(findings))

@@ -29,3 +29,7 @@ def test_a_noun_may_say_what_several_are() -> None:
 )
 def test_first_of_a_list_are_named_and_the_rest_counted(texts: list[str], between: str, text: str) -> None:
     assert some(texts, 2, between) == text
+
+
+def test_the_first_of_a_list_are_enough_where_it_is_told_how_many_there_are() -> None:
+    assert [some(["a", "b"], 2, "; ", count) for count in (2, 3, 1204)] == ["a; b", "a; b; and 1 more", "a; b; and 1,202 more"]
