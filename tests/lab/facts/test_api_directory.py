@@ -147,6 +147,16 @@ def test_api_080_the_name_of_a_domain_is_written_once(client: Plain, domain: Row
     assert [e["inputIndex"] for e in answer["errors"]] == [0]  # primary, and not empty
 
 
+def test_api_156_what_is_said_of_domains_as_a_whole_and_of_one(server: LabServer, client: Plain, domain: Row) -> None:
+    setting = client.result("Domains.getSettings")["setting"]
+    assert (setting["hostname"], setting["publicFoldersPerDomain"]) == (f"mail.{domain['name']}", False)
+    before = client.result("Domains.getUserCountInfo", {"domainId": domain["id"]})["countInfo"]["currentUsers"]
+    server.add_user("one-more")
+    counted = client.result("Domains.getUserCountInfo", {"domainId": domain["id"]})["countInfo"]
+    assert counted == {"currentUsers": before + 1, "allowedUsers": -1}
+    assert client.code("Domains.getUserCountInfo", {"domainId": "keriodb://domain/none"}) == 1002
+
+
 # -- 2.6 users ------------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every switch says what it is, and a fact tries each of its positions; facts have numbers to be spoken of by."""
+"""Facts try each position of every switch, call every method of the admin API, and have numbers to be spoken of by."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.admin_rpc import METHODS  # which the import of the fixtures has filled
 from tests.lab.switches import Switches
 from tests.reference import lab
 
@@ -92,3 +93,10 @@ def test_switches_004_facts_have_numbers_and_no_two_the_same() -> None:
     assert [name for name, number in numbers if not number] == []
     counted = collections.Counter(number[1] for _, number in numbers if number)
     assert [number for number, times in counted.items() if times > 1] == []
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_switches_005_a_fact_calls_each_method(name: str) -> None:
+    interface, _, method = name.partition(".")
+    in_parts = {(str, interface), (str, f".{method}")}  # of those that all kinds of objects have
+    assert [test for test, words in facts() if (str, name) in words or in_parts <= words]
