@@ -101,9 +101,9 @@ def take_turns(turn: Turn) -> None:
         turn.give()
         close(pool)
 
-    Connection.recv = receiving  # type: ignore[method-assign]
+    Connection.recv = receiving  # type: ignore[method-assign]  # in all processes of the run
     run_pool.wait = t.cast("t.Any", waiting)
-    run_pool.WorkerPool.close = closing  # type: ignore[method-assign]
+    run_pool.WorkerPool.close = closing  # type: ignore[method-assign]  # in all processes of the run
 
 
 class Statements:
@@ -131,7 +131,7 @@ def mark_commands(mark: t.Callable[[str], None]) -> None:
         mark(f"imap {bytes(data[:80]).decode('ascii', 'replace')}")
         send(wire, data)
 
-    Wire.send = marking  # type: ignore[method-assign]
+    Wire.send = marking  # type: ignore[method-assign]  # in all processes of the run
 
 
 def prepare() -> Turn:

@@ -99,7 +99,8 @@ def install(machine: Machine, index: int, people: int, chosen: dict[str, Any]) -
     write(machine, f"etc/systemd/system/{STORE_UNIT}", STORE)
     write(machine, "etc/tmpfiles.d/kerio.conf", PID_LINK)
     enable(machine, STORE_UNIT)
-    return json.loads(json.dumps(entry).replace(str(machine.root), ""))  # type: ignore[no-any-return]
+    of_the_host: dict[str, Any] = json.loads(json.dumps(entry).replace(str(machine.root), ""))
+    return of_the_host
 
 
 def write(machine: Machine, name: str, text: str, mode: int = 0o644) -> Path:

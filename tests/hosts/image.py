@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+import typing as t
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,9 +109,9 @@ def _forget_old(kept: Path) -> None:
             shutil.rmtree(folder)
 
 
-def run(*words: str | Path, **how: object) -> str:
+def run(*words: str | Path, **how: t.Any) -> str:
     """What a program prints; raises ImageError with its last lines."""
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False, **how)  # type: ignore[call-overload]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False, **how)
     if done.returncode:
         raise ImageError(f"{' '.join(map(str, words[:3]))}: {(done.stderr or done.stdout).strip()[-1500:]}")
     return str(done.stdout)

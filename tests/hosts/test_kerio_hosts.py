@@ -173,7 +173,7 @@ def test_power_that_is_lost_in_an_edit(fleet: Fleet, book: Edits, cut: Cut) -> N
     written.machine.start()
     for host in (stopped, written):
         host.machine.wait()
-        edits.until(lambda host=host: host.started() and host.answers())  # type: ignore[misc]
+        edits.until(lambda host=host: host.started() and host.answers())  # type: ignore[misc]  # the type of a default is not inferred
     assert [host.value for host in (stopped, written)] == ["0", "1"]
     assert [host.unit() for host in (stopped, written)] == [OWN, OWN]
     done = playing.wait()

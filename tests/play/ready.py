@@ -140,7 +140,7 @@ def run(work: t.Callable[[types.ModuleType], None]) -> t.NoReturn:
             print(end.code, file=sys.stderr)  # noqa: T201  as Python does
     except BaseException:  # noqa: BLE001  as Python does
         sys.excepthook(*sys.exc_info())
-    threading._shutdown()  # type: ignore[attr-defined]
+    threading._shutdown()  # type: ignore[attr-defined]  # private to CPython
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

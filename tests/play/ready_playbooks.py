@@ -18,9 +18,9 @@ keep_code.keep_routes()
 keep_code.keep_templates()
 
 from ansible import constants  # noqa: E402  after what it is to keep
-from ansible.utils.path import cleanup_tmp_file  # noqa: E402
+from ansible.utils.path import cleanup_tmp_file  # noqa: E402  the same
 
-from tests.play.ready import Kind, run  # noqa: E402
+from tests.play.ready import Kind, run  # noqa: E402  the same
 
 # What most playbooks load when they run.
 PLUGINS = (

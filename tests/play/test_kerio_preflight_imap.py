@@ -49,7 +49,8 @@ def mailbox(server: LabServer, login: str) -> dict[str, t.Any]:
     context = ssl.create_default_context(cafile=server.ca_file)
     with imaplib.IMAP4_SSL(server.host, server.imaps_port, ssl_context=context) as imap:
         imap.login(server.user(login)["address"], server.user(login)["password"])
-        names = [t.cast("bytes", line).split(b' "/" ')[1].decode() for line in imap.list()[1] if b"Noselect" not in line]  # type: ignore[operator]
+        lines = t.cast("list[bytes]", imap.list()[1])
+        names = [line.split(b' "/" ')[1].decode() for line in lines if b"Noselect" not in line]
         return {name: imap.select(name, readonly=True)[1] for name in names}
 
 

@@ -21,14 +21,14 @@ import zipimport
 
 FOLDER = os.environ.get("TESTS_KEPT", "")
 Found = tuple[types.CodeType, bool, str]
-_compile = zipimport._compile_source  # type: ignore[attr-defined]
-_find = zipimport._get_module_code  # type: ignore[attr-defined]
+_compile = zipimport._compile_source  # type: ignore[attr-defined]  # private to CPython
+_find = zipimport._get_module_code  # type: ignore[attr-defined]  # private to CPython
 _found: dict[tuple[str, str], Found] = {}
 
 
 def kept(source: bytes, make: t.Callable[[], t.Any]) -> t.Any:
     """Return what ``make`` makes of ``source``, from the folder if it is there."""
-    key = _imp.source_hash(importlib.util._RAW_MAGIC_NUMBER, source).hex()  # type: ignore[attr-defined]
+    key = _imp.source_hash(importlib.util._RAW_MAGIC_NUMBER, source).hex()  # type: ignore[attr-defined]  # private to CPython
     path = os.path.join(FOLDER, f"{key}-{len(source)}")  # noqa: PTH118  pathlib is not loaded for this
     try:
         with open(path, "rb") as file:  # noqa: PTH123  the same
@@ -52,7 +52,7 @@ def _keep(path: str, made: t.Any) -> None:
 def compiled(pathname: str, source: bytes) -> types.CodeType:
     """Return the code of ``source``; tracebacks name the file that it was read from this time."""
     code: types.CodeType = kept(source, lambda: _compile(pathname, source))
-    _imp._fix_co_filename(code, pathname)  # type: ignore[attr-defined]
+    _imp._fix_co_filename(code, pathname)  # type: ignore[attr-defined]  # private to CPython
     return code
 
 
@@ -112,25 +112,25 @@ def keep_templates() -> None:
                 made.append(make(environment, tree, *given, **more))
                 return made[-1]
 
-            Environment.compile = noted  # type: ignore[method-assign]
+            Environment.compile = noted  # type: ignore[method-assign]  # of all environments
             try:
                 make_expression(environment, source)
             finally:
-                Environment.compile = compiled_template  # type: ignore[method-assign]
+                Environment.compile = compiled_template  # type: ignore[method-assign]  # of all environments
             return made[0]
 
         kept_code = kept(key(environment, "expression", source), code)
         names = environment.make_globals(None)
         return TemplateExpression(environment.template_class.from_code(environment, kept_code, names), undefined_to_none)
 
-    Environment.compile = compiled_template  # type: ignore[method-assign]
-    Environment.compile_expression = compiled_expression  # type: ignore[method-assign]
+    Environment.compile = compiled_template  # type: ignore[method-assign]  # of all environments
+    Environment.compile_expression = compiled_expression  # type: ignore[method-assign]  # of all environments
 
 
 if FOLDER:
-    zipimport._compile_source = compiled  # type: ignore[attr-defined]
-    zipimport._get_module_code = found  # type: ignore[attr-defined]
-    dataclasses.exec = execute  # type: ignore[attr-defined]
+    zipimport._compile_source = compiled  # type: ignore[attr-defined]  # private to CPython
+    zipimport._get_module_code = found  # type: ignore[attr-defined]  # private to CPython
+    dataclasses.exec = execute  # type: ignore[attr-defined]  # before the builtin
     # These processes end before garbage is worth looking for: a tenth of their time went into that, and as much into looking once
     # more at their end.
     gc.set_threshold(100_000, 50, 100)
