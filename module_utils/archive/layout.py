@@ -42,6 +42,8 @@ _TRAILING_BLANKS = re.compile(r" +\Z")
 _ESCAPED = re.compile("(?:%[0-9A-F]{2})+")
 _OBJECT = re.compile(r"([0-9a-f]{64})(?:\.[1-9][0-9]*)?\Z")
 _PLACEMENT = re.compile(r"(\d+)\.([0-9a-f]{64})_(0)\.a,S=(\d+),W=(\d+)(?::2,([A-Za-z]*))?\Z")
+# What ``staged_file`` and ``staged_link`` call things.
+_STAGED = re.compile(rf"{STAGING}/[0-9]+\.(?:[0-9]+\.[0-9]+|[0-9]+\.[0-9a-f]{{64}}_[0-9]\.a,[^/]*)\Z")
 
 
 def percent(text: str) -> str:
@@ -119,6 +121,21 @@ def placement_name(internaldate: int, digest: bytes, size: int, vsize: int, flag
 @functools.lru_cache(maxsize=256)
 def _known_letters(flags: str) -> str:
     return "".join(sorted(set(flags) & set(_KNOWN_LETTERS)))
+
+
+def staged_file(process: int, number: int, instant: int) -> str:
+    """What a process calls a new file until it is whole, relative to the archive root. ``number`` and ``instant`` make it new."""
+    return f"{STAGING}/{process}.{number}.{instant}"
+
+
+def staged_link(process: int, name: str) -> str:
+    """What a process calls the link that is about to take the place of a placement."""
+    return f"{STAGING}/{process}.{name}"
+
+
+def is_staged(path: str) -> bool:
+    """Whether the archive itself left this file in staging; what somebody else put there has another name."""
+    return _STAGED.match(path) is not None
 
 
 def base_name(name: str) -> str:

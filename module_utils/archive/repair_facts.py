@@ -13,14 +13,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import layou
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_repair import Placed
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_heard import unheard
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import (
-    ROWS,
-    STAGED,
-    Facts,
-    Source,
-    Unreadable,
-    wanted_of,
-)
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.repair_plan import ROWS, Facts, Source, Unreadable, wanted_of
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import Held, held, object_names
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
 
@@ -218,7 +211,7 @@ def _object_names(root: str, digest: bytes) -> list[str]:
 
 def _is_foreign(path: str) -> bool:
     """Whether it lies in staging and nothing of the archive put it there, so that it stays."""
-    return path.startswith(f"{layout.STAGING}/") and STAGED.match(path) is None
+    return path.startswith(f"{layout.STAGING}/") and not layout.is_staged(path)
 
 
 def _source(path: str, inside: Held, *, foreign: bool = False) -> Source:

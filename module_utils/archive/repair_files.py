@@ -245,7 +245,7 @@ class Files:
 
     def _staging_name(self) -> Path:
         self._written.directories.add(layout.STAGING)  # or the name, which soon goes, is back after a power loss
-        return Path(self._root, layout.STAGING, f"{os.getpid()}.{next(self._serial)}.{time.monotonic_ns()}")
+        return Path(self._root, layout.staged_file(os.getpid(), next(self._serial), time.monotonic_ns()))
 
 
 def _linked(source: Path, staged: Path) -> bool:

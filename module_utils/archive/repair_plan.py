@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -32,8 +31,6 @@ WITHOUT_BYTES = {"object_missing", "object_damaged", "placement_lost", "message_
 ROWS = MENDS["write_row"]
 # What follows from objects and placements that are not where they must be.
 FOLLOWS = {"object_links", "object_size", "placement_missing"}
-# The names that are given to what waits in staging: the process, and a number and a time, or a placement.
-STAGED = re.compile(rf"{layout.STAGING}/[0-9]+\.(?:[0-9]+\.[0-9]+|[0-9]+\.[0-9a-f]{{64}}_[0-9]\.a,[^/]*)\Z")
 
 
 class Step(t.NamedTuple):
@@ -147,7 +144,7 @@ class _Plan:
         return (Step(action, subject) for subject in subjects)
 
     def _in_staging(self, subject: str) -> bool:
-        return STAGED.match(subject) is not None and subject not in self._facts.kept
+        return layout.is_staged(subject) and subject not in self._facts.kept
 
     def _objects(self) -> t.Iterator[Step]:
         for digest, paths in self._facts.wanted.items():

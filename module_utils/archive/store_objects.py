@@ -263,7 +263,7 @@ class Objects:
 
     def _staging_name(self) -> str:
         self._written.directories.add(layout.STAGING)  # or the name, which soon goes, is back after a power loss
-        return f"{self.root}/{layout.STAGING}/{os.getpid()}.{next(self._serial)}.{time.monotonic_ns()}"
+        return f"{self.root}/{layout.staged_file(os.getpid(), next(self._serial), time.monotonic_ns())}"
 
 
 def _discard(descriptor: int, path: str) -> None:

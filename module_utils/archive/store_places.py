@@ -125,7 +125,7 @@ class Places:
         source = Path(self.root, layout.object_path(digest, copy))
         if existing.samefile(source) or self._objects.file_intact(existing, digest):
             return False
-        temporary = Path(self.root, layout.STAGING, f"{os.getpid()}.{existing.name}")
+        temporary = Path(self.root, layout.staged_link(os.getpid(), existing.name))
         temporary.unlink(missing_ok=True)
         os.link(source, temporary)
         temporary.replace(existing)

@@ -127,3 +127,18 @@ def test_a_date_before_1970_counts_as_zero_in_the_name() -> None:
 def test_flags_become_letters() -> None:
     flags = ["\\Seen", "\\ANSWERED", "$Forwarded", "\\Draft", "\\Flagged", "\\Deleted", "\\Recent", "Junk", "\\seen"]
     assert layout.flag_letters(flags) == "DFPRS"
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [
+        (layout.staged_file(4711, 0, 1_000_000_007), True),
+        (layout.staged_link(4711, layout.placement_name(1_700_000_000, DIGEST, 7, 8, "S")), True),
+        (f"{layout.STAGING}/notes.txt", False),
+        (f"{layout.STAGING}/4711.notes", False),
+        (f"{layout.STAGING}/folder/4711.0.7", False),
+        (layout.object_path(DIGEST), False),
+    ],
+)
+def test_what_the_archive_left_in_staging_is_told_by_its_name(path: str, ours: bool) -> None:
+    assert layout.is_staged(path) is ours
