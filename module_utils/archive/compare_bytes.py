@@ -16,6 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_reread
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import Failed, Fetched, StreamedBody
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import Passing
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace
 
 OTHER_BYTES = "the server sends other bytes than were archived"
@@ -24,7 +25,7 @@ NOT_GIVEN = "UID {}: the server lists it, but does not give it: {}"
 RENUMBERED = "its UIDVALIDITY changed while it was compared, so no bytes were compared"
 
 
-class Hashed:
+class Hashed(Passing):
     """A sink that keeps nothing of a large message but its digest."""
 
     def __init__(self) -> None:
@@ -37,16 +38,6 @@ class Hashed:
     def digest(self) -> bytes:
         """SHA-256 of what was written."""
         return self._hash.digest()
-
-    def seek(self, _offset: int, /) -> None:
-        """There is nothing to go back to."""
-
-    def read(self, _size: int, /) -> bytes:
-        """There is nothing to be read."""
-        return b""
-
-    def close(self) -> None:
-        """There is nothing to be closed."""
 
 
 @dataclass

@@ -16,6 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker_proto
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.fetch import Fetched, StreamedBody
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder
+from ansible_collections.mailops.kerio.plugins.module_utils.imap.messages import Passing
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.pace import Pace, share
 
 # What one connection may read.
@@ -59,7 +60,7 @@ class Sample:
             self.bytes_per_second += other.bytes / other.seconds
 
 
-class Nowhere:
+class Measured(Passing):
     """A sink that measures a large message and keeps nothing of it."""
 
     def __init__(self, encoder: StreamEncoder) -> None:
@@ -69,16 +70,6 @@ class Nowhere:
     def write(self, data: memoryview, /) -> None:
         """Take a piece."""
         self.stored += len(self._encoder.update(data))
-
-    def seek(self, _offset: int, /) -> None:
-        """There is nothing to go back to."""
-
-    def read(self, _size: int, /) -> bytes:
-        """There is nothing to be read."""
-        return b""
-
-    def close(self) -> None:
-        """There is nothing to be closed."""
 
 
 def measure(imap: Imap, parts: t.Sequence[t.Sequence[Piece]], bandwidth: int) -> Sample:
@@ -140,7 +131,7 @@ def _enough(sample: Sample) -> bool:
 def _fetch(imap: Imap, connection: t.Any, piece: Piece, compressor: Compressor, rate: int, sample: Sample) -> None:
     before, began = sample.seconds, time.monotonic()
     more = {"pace": Pace(rate)} if rate else {}
-    messages = imap.fetch(connection, piece.uids, staging=lambda size: Nowhere(compressor.stream(size)), **more)
+    messages = imap.fetch(connection, piece.uids, staging=lambda size: Measured(compressor.stream(size)), **more)
     for message in messages:
         if isinstance(message, Fetched):
             sample.messages += 1
@@ -155,6 +146,6 @@ def _fetch(imap: Imap, connection: t.Any, piece: Piece, compressor: Compressor, 
 def _stored(message: Fetched, compressor: Compressor) -> int:
     """How many bytes the object would have."""
     if isinstance(message.body, StreamedBody):
-        return t.cast("Nowhere", message.body.sink).stored
+        return t.cast("Measured", message.body.sink).stored
     hashlib.sha256(message.body).digest()
     return len(compressor.compress(message.body))

@@ -22,6 +22,20 @@ class Sink(t.Protocol):
     def close(self) -> None: ...
 
 
+class Passing:
+    """What sinks have in common that keep nothing of a message; ``write`` makes of its pieces what is wanted of them."""
+
+    def seek(self, _offset: int, /) -> None:
+        """There is nothing to go back to."""
+
+    def read(self, _size: int, /) -> bytes:
+        """There is nothing to be read."""
+        return b""
+
+    def close(self) -> None:
+        """There is nothing to be closed."""
+
+
 OpenSink = t.Callable[[int], Sink]
 
 
