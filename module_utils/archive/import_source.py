@@ -23,7 +23,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import encoded
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store, Stored
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import object_names, open_regular
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import checked_pieces
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import checked_pieces, kept
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import EvidenceError, InputError, StoreError
 
 IN_MEMORY = 4 << 20  # bytes; a larger message is read twice
@@ -147,19 +147,12 @@ def _catalog_of(root: str) -> tuple[str, str]:
 
 
 def _body(path: Path, digest: bytes) -> Body:
-    kept: list[bytes] = []
-    size = 0
-    for piece in _pieces(path, digest):
-        size += len(piece)
-        if size <= IN_MEMORY:
-            kept.append(piece)
-        else:
-            kept.clear()
+    size, held = kept(_pieces(path, digest), IN_MEMORY)
     try:
         date = int(path.stat().st_mtime)
     except OSError as error:
         raise filesystem.os_failure(error, str(path)) from error
-    return Body(path, digest, size, date, b"".join(kept) if size <= IN_MEMORY else None)
+    return Body(path, digest, size, date, None if held is None else b"".join(held))
 
 
 def _pieces(path: Path, digest: bytes) -> t.Iterator[bytes]:

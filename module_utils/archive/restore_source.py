@@ -14,7 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User, UserFolder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice, Target, Wanted
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_prints import Prints, prints_of
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import checked_pieces
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_objects import checked_pieces, kept
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError, StoreError
 
 # A message up to this size is held in memory; a larger one is read twice.
@@ -105,15 +105,8 @@ class Source:
 
     def content(self, digest: bytes) -> Content:
         """The message, read whole and compared with its digest before anybody gets a byte; StoreError when it is damaged."""
-        kept: list[bytes] = []
-        size = 0
-        for piece in self._pieces(digest):
-            size += len(piece)
-            if size <= IN_MEMORY:
-                kept.append(piece)
-            else:
-                kept.clear()
-        return Content(size, self._pieces(digest) if size > IN_MEMORY else kept)
+        size, held = kept(self._pieces(digest), IN_MEMORY)
+        return Content(size, self._pieces(digest) if held is None else held)
 
     def prints(self, digest: bytes) -> Prints:
         """See ``restore_prints``; StoreError when the object is damaged."""

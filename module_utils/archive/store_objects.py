@@ -72,6 +72,19 @@ def checked_pieces(open_source: t.Callable[[], t.BinaryIO], path: str, digest: b
         raise StoreError(path, "the object is damaged (its content has another digest)", _DAMAGED_REMEDY)
 
 
+def kept(pieces: t.Iterable[bytes], most: int) -> tuple[int, list[bytes] | None]:
+    """How many bytes there are, read to their end, and the pieces themselves unless they are more than ``most`` bytes."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size <= most:
+            held.append(piece)
+        else:
+            held.clear()
+    return size, held if size <= most else None
+
+
 class Objects:
     """The objects below a root. Creates by O_EXCL; a name that exists is believed only after its content was compared."""
 
