@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The filters of the playbooks: what is worked out from the variables and results of many hosts, by ``module_utils/site``.
+"""The filters of playbooks and roles: what is worked out from the variables and results of hosts, by ``module_utils/site``.
 
 Each is documented in the YAML file of its name.
 """
@@ -16,11 +16,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.site import (
     assigned,
     drift,
     failures,
+    logins,
     preflight,
     prepare,
     reached,
     reading,
     relations,
+    schedules,
     summary,
     summary_text,
     users,
@@ -49,8 +51,12 @@ OTHERS: dict[str, Filter] = {
     "drift_verdict": drift.verdict,
     "failure_cause": failures.cause,
     "failure_with_remedy": failures.with_remedy,
+    "login_dangers": logins.dangers,
+    "login_refusals": logins.refusals,
+    "open_secrets": schedules.open_files,
     "preflight_findings": preflight.findings,
     "preflight_verdict": preflight.verdict,
+    "schedule_settings": schedules.settings,
     "summary_text": summary_text.text,
 }
 
