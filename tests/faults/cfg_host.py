@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import time
 import typing as t
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import ArchiveToolError
 from ansible_collections.mailops.kerio.plugins.module_utils.kerio import cfg_module
 from ansible_collections.mailops.kerio.plugins.modules.kerio_mailserver_cfg import ARGUMENTS, ONE_OF
+from tests.lab.service import wait_until
 from tests.unit.module_utils.kerio.fake_kerio import CFG, FakeKerio
 
 Data = dict[str, t.Any]
@@ -86,10 +86,7 @@ def seen(fake: FakeKerio) -> Data:
 
 
 def wait_until_gone(pid: int, identity: str | None) -> None:
-    deadline = time.monotonic() + 20
-    while identity is not None and job.process_start(pid) == identity:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert identity is None or wait_until(lambda: job.process_start(pid) != identity, 20)
 
 
 def shell(text: str, folder: Path) -> None:

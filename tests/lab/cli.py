@@ -53,7 +53,8 @@ def start(options: argparse.Namespace, folder: Path) -> int:
     except Exception:
         cli_lab.stop(folder)
         raise
-    print(f"{len(lab['servers'])} servers run; see {cli_lab.lab_files(folder)[0]}")
+    names = ", ".join(entry["name"] for entry in lab["servers"])
+    print(f"Started: {names}; {cli_lab.lab_files(folder)[0]} says how to reach them")
     return 0
 
 

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 import typing as t
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_note
 from tests.lab.fixtures import Factory, Lab
 from tests.lab.playbooks import ROOT, PlaybookRun
+from tests.lab.service import wait_until
 from tests.play.archive_site import FETCHED, Watch, stuck
 from tests.play.helpers import run
 from tests.play.trees import tree
@@ -51,13 +51,6 @@ def stop_note(root: Path) -> Path:
     return root / "jobs" / "archive_run" / "stop.json"
 
 
-def until(condition: t.Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def test_test_and_estimate_before_the_first_run_and_stop_of_a_run(lab: Lab, tmp_path: Path) -> None:
     root = tmp_path / "archive"
     nobody = playbook(lab, tmp_path, "archive", archive_mode="test")
@@ -88,7 +81,7 @@ def test_test_and_estimate_before_the_first_run_and_stop_of_a_run(lab: Lab, tmp_
         silent.taken()
         stopping = threading.Thread(target=lambda: runs.append(playbook(lab, tmp_path, "archive", archive_mode="stop")))
         stopping.start()
-        until(stop_note(root).exists)
+        assert wait_until(stop_note(root).exists, PATIENCE_SECONDS)
     for thread in (running, stopping):
         thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()

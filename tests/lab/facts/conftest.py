@@ -24,6 +24,12 @@ def server(module_server: LabServer) -> Iterator[LabServer]:
     module_server.reset_switches()
 
 
+@pytest.fixture(scope="module")
+def idle(lab_factory: Factory) -> LabServer:
+    """Its files only; nothing runs."""
+    return lab_factory(servers=1, users=4, start=False).servers[0]
+
+
 @pytest.fixture
 def client(server: LabServer) -> Iterator[Plain]:
     with admin(server) as plain:

@@ -8,18 +8,12 @@ from typing import Any
 import pytest
 
 from tests.lab import state_defaults, state_logins
-from tests.lab.fixtures import Factory, LabServer
+from tests.lab.fixtures import LabServer
 from tests.lab.state import ServerState
 from tests.lab.state_guard import Guard
 from tests.lab.users import new_id
 
 OUTSIDE, INSIDE = "192.0.2.1", "10.1.2.3"
-
-
-@pytest.fixture(scope="module")
-def idle(lab_factory: Factory) -> LabServer:
-    """Its files only; nothing runs."""
-    return lab_factory(servers=1, users=4, start=False).servers[0]
 
 
 @pytest.fixture

@@ -85,12 +85,6 @@ def test_api_169_an_excepted_address_locks_accounts_all_the_same() -> None:
     assert made.guard.locked("alice")
 
 
-@pytest.fixture(scope="module")
-def idle(lab_factory: Factory) -> LabServer:
-    """Its files only; nothing runs."""
-    return lab_factory(servers=1, users=4, start=False).servers[0]
-
-
 @pytest.fixture
 def state(idle: LabServer) -> ServerState:
     """Two failures lock an account for five minutes; anti-hammering waits for three."""
