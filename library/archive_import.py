@@ -197,7 +197,7 @@ previous:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import import_module, job_outcome
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_options, import_module, job_outcome
 
 NAMES = {"type": "list", "elements": "str", "default": []}
 ARGUMENTS = {
@@ -208,9 +208,7 @@ ARGUMENTS = {
     "servers": NAMES,
     "reserve": {"type": "int", "default": 1024},
     "by": {"type": "str"},
-    "ledger_key": {"type": "str", "no_log": True},
-    "ledger_origin": {"type": "str"},
-    "ledger_checkpoints": NAMES,
+    **evidence_options.ARGUMENTS,
     **job_outcome.ARGUMENTS,
 }
 

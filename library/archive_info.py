@@ -146,13 +146,13 @@ runs:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import info
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import growth, info
 
 ARGUMENTS = {
     "root": {"type": "path", "required": True},
     "runs": {"type": "int", "default": 10},
     "reserve": {"type": "int", "default": 1024},
-    "forecast_days": {"type": "int", "default": 30},
+    **growth.ARGUMENTS,
 }
 
 

@@ -350,7 +350,7 @@ error:
 """
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, run_module
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_options, growth, job_outcome, run_module
 from ansible_collections.mailops.kerio.plugins.module_utils.imap import arguments
 
 ARGUMENTS = {
@@ -367,13 +367,11 @@ ARGUMENTS = {
     "fail_on_errors": {"type": "bool", "default": True},
     "processes": {"type": "int", "default": 0},
     "reserve": {"type": "int", "default": 1024},
-    "forecast_days": {"type": "int", "default": 30},
+    **growth.ARGUMENTS,
     "quarantine_after": {"type": "int", "default": 5},
     "acknowledged": {"type": "list", "elements": "dict", "default": []},
     "reconcile_days": {"type": "int", "default": 7},
-    "ledger_key": {"type": "str", "no_log": True},
-    "ledger_origin": {"type": "str"},
-    "ledger_checkpoints": {"type": "list", "elements": "str", "default": []},
+    **evidence_options.ARGUMENTS,
     **job_outcome.ARGUMENTS,
 }
 

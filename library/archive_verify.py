@@ -149,7 +149,7 @@ previous:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailops.kerio.plugins.module_utils import runner
-from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome, verify_module
+from ansible_collections.mailops.kerio.plugins.module_utils.archive import evidence_options, job_outcome, verify_module
 
 ARGUMENTS = {
     "root": {"type": "path", "required": True},
@@ -158,7 +158,7 @@ ARGUMENTS = {
     "rate": {"type": "str"},
     "processes": {"type": "int", "default": 0},
     "fail_on_damage": {"type": "bool", "default": True},
-    "ledger_checkpoints": {"type": "list", "elements": "str", "default": []},
+    **evidence_options.CHECKPOINTS,
     "ledger_verifier_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     **job_outcome.ARGUMENTS,
 }

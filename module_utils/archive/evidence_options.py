@@ -12,6 +12,14 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Eviden
 
 Data = t.Mapping[str, t.Any]
 
+# For a module that reads the ledger alone.
+CHECKPOINTS: dict[str, t.Any] = {"ledger_checkpoints": {"type": "list", "elements": "str", "default": []}}
+ARGUMENTS: dict[str, t.Any] = {
+    "ledger_key": {"type": "str", "no_log": True},
+    "ledger_origin": {"type": "str"},
+    **CHECKPOINTS,
+}
+
 
 def secrets_of(params: Data) -> list[str]:
     """The key, and its lines: they are shown one by one when a text with line ends is quoted."""

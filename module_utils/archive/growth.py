@@ -13,6 +13,8 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import Archiv
 
 Data = dict[str, t.Any]
 
+ARGUMENTS: Data = {"forecast_days": {"type": "int", "default": 30}}  # fragment ``forecast``
+
 
 def read(root: str, catalog: Catalog, reserve: int) -> forecast.Forecast:
     """The forecast of an archive, of which ``reserve`` bytes must stay free; raises StoreError and CatalogError."""
