@@ -21,7 +21,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_repor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_sink import Counting, Into, Writing
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_source import Head, OtherArchive
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_work import Work
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent, no_checkpoint
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_ledger import Ledger
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sweep import recover
@@ -32,10 +32,6 @@ UNFINISHED = (
     "{0}: a run goes on there, or did not end cleanly. What it has not committed is not taken: import again when the next run has"
     " ended well"
 )
-
-
-def no_checkpoint(_name: str) -> None:
-    """Tests put in a function that ends the process at a chosen point."""
 
 
 @dataclass(frozen=True)

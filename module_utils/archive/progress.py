@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lines that a run shows while it works."""
+"""What looks on while something long works: who is shown its lines and may stop it, and a test that ends it at some point."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ class Silent:
 
     def progress(self, line: str, **data: t.Any) -> None:
         """Forget it."""
+
+
+def no_checkpoint(_name: str) -> None:
+    """Tests put in a function that ends the process at a chosen point."""
 
 
 def line(server: str, position: int, mailboxes: int, mailbox: str, messages: int, size: int, seconds: float) -> str:

@@ -64,10 +64,6 @@ UNSETTLED = (
 )
 
 
-def no_checkpoint(_name: str) -> None:
-    """Tests put in a function that ends the process at a chosen point."""
-
-
 @dataclass(frozen=True)
 class Options:
     """What to run. ``only`` names profiles, ``mailbox`` one mailbox of them; ``processes`` 0: see ``run_growth``.
@@ -160,7 +156,7 @@ class Run:
         options: Options,
         reporter: progress.Reporter,
         imap: Imap | None = None,
-        checkpoint: t.Callable[[str], None] = no_checkpoint,
+        checkpoint: t.Callable[[str], None] = progress.no_checkpoint,
     ) -> None:
         self._options = options
         self._reporter = reporter

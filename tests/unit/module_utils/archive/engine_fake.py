@@ -14,8 +14,8 @@ from pathlib import Path
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import UserStep, UserValues
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_profiles, parse_servers
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run, no_checkpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent, no_checkpoint
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_mailbox import Secrets
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
