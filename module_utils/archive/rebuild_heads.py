@@ -49,8 +49,8 @@ def bring_back(store: Store, commits: int, report: Report, *, check_mode: bool) 
 def _candidates(root: str) -> t.Iterator[tuple[bytes, str]]:
     """Digests without an object, each with a file that may hold the message, relative to the root."""
     yield from headless(root)
-    for folder in rebuild_trees.folders(root, Report("")):
-        for digest, placed in rebuild_trees.placements(root, folder.dir, Report("")).items():
+    for folder in rebuild_trees.folders(root, Report.unread()):
+        for digest, placed in rebuild_trees.placements(root, folder.dir, Report.unread()).items():
             if not os.path.lexists(f"{root}/{layout.object_path(digest)}"):
                 yield from ((digest, f"{folder.dir}/cur/{one.name}") for one in placed)
 

@@ -69,7 +69,7 @@ def _is_hashed(hashes: t.BinaryIO, index: int, entry: bytes) -> bool:
 
 def digests(root: str, since: Position) -> set[bytes]:
     """The objects that the entries behind ``since`` say were archived."""
-    told = (parsed(line) for line, _at in entries(root, since, Report("")))
+    told = (parsed(line) for line, _at in entries(root, since, Report.unread()))
     return {bytes.fromhex(entry["digest"]) for entry in told if entry.get("event") == "archived"}
 
 
@@ -78,7 +78,7 @@ def spoken_of(root: str, wanted: t.AbstractSet[bytes]) -> set[bytes]:
 
     All of them when the ledger cannot be read to its end.
     """
-    report = Report("")
+    report = Report.unread()
     told = (parsed(line) for line, _at in entries(root, Position(0, 0), report))
     found = {bytes.fromhex(entry["digest"]) for entry in told if entry.get("event") in ("archived", "adopted")}
     return set(wanted) if report.problems else found & wanted

@@ -107,9 +107,9 @@ class Orphans:
     def _unknown(self, catalog: RebuiltCatalog) -> t.Iterator[tuple[DiskFolder, dict[bytes, str], list[DiskPlacement]]]:
         """Folders with placements that the catalog does not have, those that it has of them, and those that it does not."""
         rows = {row.dir: row for row in catalog.folders()}
-        for folder in rebuild_trees.folders(self.store.root, Report("")):
+        for folder in rebuild_trees.folders(self.store.root, Report.unread()):
             known = self._known(catalog, rows.get(folder.dir))
-            listed = rebuild_trees.placements(self.store.root, folder.dir, Report(""))
+            listed = rebuild_trees.placements(self.store.root, folder.dir, Report.unread())
             unknown = [one for digest, placed in listed.items() for one in placed if one.name != known.get(digest)]
             if unknown:
                 yield folder, known, unknown

@@ -95,6 +95,11 @@ class Report:
     seconds: float = 0.0
     changed: bool = False
 
+    @classmethod
+    def unread(cls) -> Report:
+        """A report for those who look at what another look tells of."""
+        return cls("")
+
     def tell(self, *problems: Problem) -> None:
         """Take what was found; all of it is counted, the first MOST are named."""
         self.counts.update(problem.kind for problem in problems)

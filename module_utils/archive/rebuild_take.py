@@ -57,7 +57,7 @@ def complete_skeleton(root: str) -> None:
 
 def trees_on_disk(root: str) -> list[str]:
     """The names of all user trees."""
-    return rebuild_trees.below(root, layout.MAIL, Report(""))
+    return rebuild_trees.below(root, layout.MAIL, Report.unread())
 
 
 def put_users(
