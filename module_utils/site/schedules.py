@@ -11,7 +11,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.site.summary import 
 
 
 def settings(schedules: t.Iterable[Mapping[str, Json]], time_limit: Json, max_age: Json) -> list[dict[str, Json]]:
-    """Return the schedules as the program takes them (standalone/kerio_enforce/config.py), which knows no defaults."""
+    """Return the schedules as the program that runs them takes them; it knows no defaults."""
     return [
         {
             "name": one["name"],
