@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.lab.playbooks import ROOT
@@ -24,7 +25,7 @@ def test_certificates_and_checkpoints_are_no_hosts(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(text, encoding="utf-8")
     done = subprocess.run(
-        ["ansible-inventory", "-i", tmp_path, "--list"],
+        [sys.executable, "-m", "ansible", "inventory", "-i", tmp_path, "--list"],
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         capture_output=True,
         text=True,
