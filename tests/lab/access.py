@@ -24,6 +24,7 @@ from typing import Any
 import imapclient
 
 from tests.lab import cli_lab, ports
+from tests.lab.service import wait_until
 
 PROGRAM = "/usr/sbin/dovecot"
 # A reader who is no member of the archive's group by himself.
@@ -124,11 +125,10 @@ class Access:
             cwd="/",
             start_new_session=True,
         )
-        deadline = time.monotonic() + SECONDS
-        while not ports.is_open(self.port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AccessError(f"the archive's Dovecot does not answer at port {self.port}: {self.logged()[-1500:]}")
-            time.sleep(0.02)
+        process = self._process
+        wait_until(lambda: ports.is_open(self.port) or process.poll() is not None, SECONDS)
+        if not ports.is_open(self.port):
+            raise AccessError(f"the archive's Dovecot does not answer at port {self.port}: {self.logged()[-1500:]}")
 
     def stop(self) -> None:
         """End it, whoever started it, and remove its place."""

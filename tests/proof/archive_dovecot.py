@@ -15,11 +15,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from tests.lab import ports
+from tests.lab.service import wait_until
 from tests.proof.independent_reader import Mailbox, ok
 
 PROGRAM = "/usr/sbin/dovecot"
@@ -143,14 +143,13 @@ class ArchiveDovecot:
         shutil.rmtree(self._var)
 
     def _wait(self) -> None:
-        assert self._process is not None
-        deadline = time.monotonic() + SECONDS
-        while not ports.is_open(self._port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                log = self.log()
-                self.__exit__()
-                raise AssertionError(f"Dovecot did not start: {log}")
-            time.sleep(0.02)
+        process = self._process
+        assert process is not None
+        wait_until(lambda: ports.is_open(self._port) or process.poll() is not None, SECONDS)
+        if not ports.is_open(self._port):
+            log = self.log()
+            self.__exit__()
+            raise AssertionError(f"Dovecot did not start: {log}")
 
     def log(self) -> str:
         with contextlib.suppress(OSError):
