@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FLAGS = rb"\Deleted \Seen \Answered \Draft \Flagged $MDNSent $Forwarded $AutoJunk $AutoNotJunk $Junk $NotJunk"
 GROUPWARE = ("Contacts", "Calendar", "Tasks", "Notes", "Journal", "Suggested Contacts")
 PUBLIC = "Public Folders"
+ARCHIVE_OF_A_MONTH = "#archive/2005-Jan"
 HIDDEN_ATTRIBUTES = {b"\\marked", b"\\unmarked"}
 CHILD_ATTRIBUTES = {b"\\haschildren", b"\\hasnochildren"}
 LISTED = re.compile(rb'\* LIST \(([^)]*)\) ("/"|NIL) (.*)\r\n\Z', re.DOTALL)
@@ -22,8 +23,12 @@ LISTED = re.compile(rb'\* LIST \(([^)]*)\) ("/"|NIL) (.*)\r\n\Z', re.DOTALL)
 
 def wanted(switches: Switches) -> list[str]:
     """Folders that must exist in every mailbox for the switches' sake."""
-    groupware = list(GROUPWARE) if switches.groupware_folders else []
-    return [*groupware, f"{PUBLIC}/Announcements"] if switches.public_folders else groupware
+    chosen = {
+        GROUPWARE: switches.groupware_folders,
+        (f"{PUBLIC}/Announcements",): switches.public_folders,
+        (ARCHIVE_OF_A_MONTH,): switches.archive_folders,
+    }
+    return [name for names, there in chosen.items() if there for name in names]
 
 
 def rewrite_list(units: list[bytes], arguments: list[bytes], switches: Switches) -> list[bytes]:

@@ -110,6 +110,7 @@ class ImapSwitches:
     delete_moment: Literal["store", "expunge"] = "store"  # when AutoExpungeOnDelete 1 moves the message
     groupware_folders: bool = False  # Calendar, Contacts, ... show up in LIST
     public_folders: bool = False  # there is a selectable folder below Public Folders
+    archive_folders: bool = False  # there is a selectable folder below #archive, as for who may read the local archive
     unselectable_folders: str = ""  # comma-separated: listed, but SELECT, EXAMINE and STATUS answer NO
     list_children: bool = False  # LIST says \HasChildren and \HasNoChildren
     login_command: Literal["always", "as_login", "as_plain"] = "always"  # the authentication method LOGIN needs, if any

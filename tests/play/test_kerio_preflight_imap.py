@@ -60,7 +60,7 @@ POSITIONS: list[tuple[dict[str, t.Any], set[str], set[str]]] = [
     ({"capabilities": "minimal"}, {"imap-uidplus", "imap-literal-plus"}, {"imap-namespace", "imap-foreign-folders"}),
     ({"capabilities": "rich"}, set(), set()),
     ({"master_advertised": True}, set(), set()),
-    ({"list_children": True}, set(), set()),
+    ({"list_children": True, "public_folders": True, "archive_folders": True}, set(), set()),
     ({"unselectable_folders": "Drafts"}, {"imap-folders-open"}, set()),
     ({"groupware_folders": True}, {"imap-groupware"}, set()),
 ]

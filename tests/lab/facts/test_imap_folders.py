@@ -127,6 +127,16 @@ def test_imap_069_public_folder_by_switch(rig: Rig, on: bool) -> None:
     assert wire.ask(b'EXAMINE "Public Folders/Announcements"')[-1].startswith(b"t OK" if on else b"t NO")
 
 
+@pytest.mark.parametrize("on", [False, True])
+def test_imap_082_archive_folder_by_switch(rig: Rig, on: bool) -> None:
+    rig.switch(archive_folders=on)
+    wire = rig.login()
+    listed = wire.ok(b'LIST "" "*"')
+    assert (b'* LIST (\\Noselect) "/" "#archive"\r\n' in listed) is on
+    assert (b'* LIST () "/" "#archive/2005-Jan"\r\n' in listed) is on
+    assert wire.ask(b'EXAMINE "#archive/2005-Jan"')[-1].startswith(b"t OK" if on else b"t NO")
+
+
 def test_imap_070_unselectable_folders(rig: Rig) -> None:
     with rig.loader() as loader:
         loader.create("Ämter")
