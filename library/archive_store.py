@@ -29,8 +29,8 @@ options:
     default: false
   mount_point:
     description:
-      - The directory on which the disk of the archive is mounted. While nothing is mounted there, the archive is refused, and no new
-        one is begun in its place on the disk of the system.
+      - The directory on which the disk of the archive is mounted. While nothing is mounted there, the archive is refused, and no
+        new one is begun in its place on the disk of the system.
       - Without it that is not looked at.
     type: path
   group:

@@ -94,7 +94,7 @@ def test_what_cannot_be_is_refused_before_anything_is_made(tmp_path: Path, optio
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_is_not_mounted_is_noticed(tmp_path: Path) -> None:
+def test_the_directory_above_the_root_must_be_there(tmp_path: Path) -> None:
     result = run(tmp_path / "no" / "archive")
     assert result["failed"]
     assert result["msg"].startswith(f"{tmp_path / 'no'}: No such file or directory. Mount the disk, or create this folder")
