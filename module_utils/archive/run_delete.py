@@ -188,16 +188,16 @@ class DeletionPhase:
         ]
         one.leftovers = []
         return Delete(
-            job.mailbox.access,
-            one.folder,
-            one.source.uidvalidity,
-            messages,
-            one.wanted,
-            self._now,
-            one.dedicated,
-            job.server not in self._servers.proven,
-            self._settle,
-            leftovers,
+            access=job.mailbox.access,
+            folder=one.folder,
+            uidvalidity=one.source.uidvalidity,
+            messages=messages,
+            wanted=one.wanted,
+            now=self._now,
+            dedicated=one.dedicated,
+            probe=job.server not in self._servers.proven,
+            settle=self._settle,
+            leftovers=leftovers,
         )
 
     # What workers say
