@@ -108,7 +108,7 @@ def declare(params: Data) -> Data:
     size = ledger.log.position.entries
     facts = {
         "entries": size,
-        "behind": size - evidence_checkpoint.size_of(ledger.checkpoint),
+        "behind": size - evidence_checkpoint.entries_of(ledger.checkpoint),
         "fits": not found.problems if ledger.checkpoint else None,
         "signed": signed,
         "problems": [str(error) for error in found.problems],

@@ -137,7 +137,7 @@ class Evidence:
         known = evidence_checkpoint.newest(self._store.root)
         signer = evidence_note.Signer(self._told.key, self._name) if self._told.key else None
         size = self._log.position.entries
-        if size == evidence_checkpoint.size_of(known) and (signer is None or _signed_by(known, signer)):
+        if size == evidence_checkpoint.entries_of(known) and (signer is None or _signed_by(known, signer)):
             return known
         if self._catalog.get_meta(_NAME) is None:
             self._catalog.set_meta(_NAME, self._name)

@@ -24,7 +24,7 @@ def newest(root: str, name: str = CHECKPOINT) -> str:
         raise os_failure(error, str(path)) from error
 
 
-def size_of(checkpoint: str) -> int:
+def entries_of(checkpoint: str) -> int:
     """Of how many entries a checkpoint speaks; 0 when it cannot be read, which a verification tells."""
     lines = checkpoint.split("\n")
     try:

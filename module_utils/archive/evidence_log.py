@@ -164,7 +164,7 @@ def refuse_older(root: str, position: Position) -> None:
 
     To be asked before anything is swept or cut by what the catalog says.
     """
-    signed = evidence_checkpoint.size_of(evidence_checkpoint.newest(root))
+    signed = evidence_checkpoint.entries_of(evidence_checkpoint.newest(root))
     if signed > position.entries:
         cause = f"it speaks of {signed:,} entries, but the catalog knows of {position.entries:,}: the catalog is older"
         raise StoreError(f"{root}/{evidence_checkpoint.CHECKPOINT}", cause, _OLD_CATALOG)

@@ -67,7 +67,7 @@ def _sentence(checkpoint: Checkpoint, messages: int, grown: ConsistencyProof | N
     known = f"The ledger {checkpoint.origin} of {checkpoint.size:,} entries proves {messages:,} of the messages asked for"
     if grown is None:
         return known
-    return f"{known}, and that it begins with the {evidence_checkpoint.size_of(grown.older):,} of the older checkpoint"
+    return f"{known}, and that it begins with the {evidence_checkpoint.entries_of(grown.older):,} of the older checkpoint"
 
 
 def _check_dest(root: str, dest: str) -> None:

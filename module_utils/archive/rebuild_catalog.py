@@ -115,7 +115,7 @@ class CatalogRebuild:
 
         Before the new catalog is in place: the old one does not miss it.
         """
-        if evidence_checkpoint.size_of(evidence_checkpoint.newest(self._root)) > position.entries:
+        if evidence_checkpoint.entries_of(evidence_checkpoint.newest(self._root)) > position.entries:
             rebuild_aside.tell_of_checkpoints(self.report, position.entries)
             if not self.check_mode:
                 rebuild_aside.take_checkpoint_away(self.store)
