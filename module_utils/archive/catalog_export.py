@@ -79,7 +79,7 @@ class Item(t.NamedTuple):
     sources: t.Sequence[Source] = ()
 
 
-class Known(t.NamedTuple):
+class ManifestLine(t.NamedTuple):
     """A line of the manifest: the message of ``digest`` in a folder is in ``file``; ``end``: where it ends there, in an mbox."""
 
     key: int
@@ -169,7 +169,7 @@ class ExportCatalog(Catalog):
 
     # What dest has
 
-    def know(self, known: t.Sequence[Known]) -> int:
+    def know(self, known: t.Sequence[ManifestLine]) -> int:
         """Note what is there; return how many of it were not known before."""
         with self._errors():
             before = self._db.total_changes

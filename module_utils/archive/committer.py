@@ -75,7 +75,7 @@ class Message(t.NamedTuple):
 
 
 @dataclass
-class Totals:
+class Added:
     """What a committer did."""
 
     placements: int = 0
@@ -111,7 +111,7 @@ class Committer:
         self._adopted: set[bytes] = set()
         self._returning = Returning(store, catalog)
         self._found: dict[bytes, int] = {}
-        self.totals = Totals()
+        self.totals = Added()
 
     def take(self, origin: Origin, parcel: Parcel, suspect: Suspect | None = None) -> list[Item]:
         """File the messages of a parcel; nothing is committed yet.

@@ -43,7 +43,7 @@ class Reread(t.NamedTuple):
     method: str
 
 
-class Prover:
+class DeletionProver:
     """Proves messages one after the other. ``catalog`` is open for reading: what it shows is committed."""
 
     def __init__(self, root: str, catalog: Catalog) -> None:
@@ -54,7 +54,7 @@ class Prover:
         self._folders: dict[Target, UserFolder | None] = {}
 
     @classmethod
-    def of(cls, root: str) -> Prover:
+    def of(cls, root: str) -> DeletionProver:
         """One for the archive at ``root``."""
         return cls(root, Catalog.of(root, readonly=True))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_manifest
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_export import PAGE, ExportCatalog, Known
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_export import PAGE, ExportCatalog, ManifestLine
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_manifest import Manifest, Place
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_names import Names, Parts
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_wish import MBOX, Wish
@@ -84,7 +84,7 @@ class Standing:
 
     def _read(self) -> str:
         total = hashlib.sha256()
-        page: list[Known] = []
+        page: list[ManifestLine] = []
         manifest = Manifest(self.wish.dest)
         self._tail = manifest.path.stat().st_size if manifest.path.exists() else 0
         for number, line in enumerate(manifest.lines()):
@@ -103,7 +103,7 @@ class Standing:
     _torn = False
     _tail = 0  # bytes of a last line that is not whole; they go when the manifest is written to
 
-    def _know(self, page: t.Sequence[Known]) -> None:
+    def _know(self, page: t.Sequence[ManifestLine]) -> None:
         if self.catalog.know(page) != len(page):
             self.right = False
 

@@ -13,7 +13,7 @@ import os
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_export import Item, Known
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_export import Item, ManifestLine
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_names import Parts, moment
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import FLAG_NAMES
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.proof_files import pieces_of, sha256_of
@@ -59,7 +59,7 @@ def leads_out(file: str) -> bool:
     return any(name in ("", ".", "..") for name in file.split("/"))
 
 
-def known_of(line: bytes, number: int | None, key_of: t.Callable[[str, str, Parts, str], int]) -> Known | None:
+def known_of(line: bytes, number: int | None, key_of: t.Callable[[str, str, Parts, str], int]) -> ManifestLine | None:
     """What a line says; None for one that is not whole, or not of ours. ``key_of`` a tree, a user, a folder and a file."""
     if not line.endswith(b"\n"):
         return None
@@ -69,7 +69,7 @@ def known_of(line: bytes, number: int | None, key_of: t.Callable[[str, str, Part
         if leads_out(told["file"]):
             return None
         key = key_of(told["tree"], told["user"], tuple(told["folder"]), told["file"])
-        return Known(key, bytes.fromhex(told["sha256"]), number, told["file"], int(told["size"]), end)
+        return ManifestLine(key, bytes.fromhex(told["sha256"]), number, told["file"], int(told["size"]), end)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

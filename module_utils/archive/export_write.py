@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import export_mbox
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_export import PAGE, Item, Known
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_export import PAGE, Item, ManifestLine
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_dest import JOURNAL, PART, Destination, Whole
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.export_manifest import (
     STAGING,
@@ -262,12 +262,12 @@ def journals(dest: str) -> t.Iterator[Journal]:
 
 
 def resume(
-    journal: Journal, key_of: t.Callable[[str, str, Parts, str], int], know: t.Callable[[t.Sequence[Known]], object]
+    journal: Journal, key_of: t.Callable[[str, str, Parts, str], int], know: t.Callable[[t.Sequence[ManifestLine]], object]
 ) -> Resumed | None:
     """What can be gone on with; ``know`` is told of it. None when there is nothing."""
     size = journal.part.stat().st_size if journal.part.exists() else 0
     journal_end = journal.head
-    known: list[Known] = []
+    known: list[ManifestLine] = []
     end = 0
     for line in journal.lines():
         one = known_of(line, None, key_of)

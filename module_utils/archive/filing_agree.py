@@ -14,7 +14,7 @@ TEMPLATES = (("inbox", "target_folder"), ("sent", "sent_folder"))
 
 
 @dataclass(frozen=True)
-class Filed:
+class FiledFolder:
     """A folder in a user's tree that a mailbox profile makes: of which kind, and its name."""
 
     profile: str
@@ -32,9 +32,9 @@ class Templates:
     sent_folder: str
 
 
-def disagreements(templates: Templates, people: t.Iterable[Person], filed: t.Iterable[Filed]) -> list[str]:
+def disagreements(templates: Templates, people: t.Iterable[Person], filed: t.Iterable[FiledFolder]) -> list[str]:
     """A warning for each template whose folders differ from those of mailbox profiles for the same users. Case counts."""
-    by_user: dict[tuple[int, str], list[Filed]] = defaultdict(list)
+    by_user: dict[tuple[int, str], list[FiledFolder]] = defaultdict(list)
     for one in filed:
         by_user[one.user_id, one.role].append(one)
     return [
@@ -45,9 +45,14 @@ def disagreements(templates: Templates, people: t.Iterable[Person], filed: t.Ite
 
 
 def _differences(
-    profile: str, key: str, template: str, role: str, people: t.Sequence[Person], by_user: t.Mapping[tuple[int, str], list[Filed]]
+    profile: str,
+    key: str,
+    template: str,
+    role: str,
+    people: t.Sequence[Person],
+    by_user: t.Mapping[tuple[int, str], list[FiledFolder]],
 ) -> str:
-    found: list[tuple[Person, tuple[str, ...], Filed]] = []
+    found: list[tuple[Person, tuple[str, ...], FiledFolder]] = []
     for person in people:
         own = [one for one in by_user.get((person.id, role), ()) if one.parts[0] == person.primary]
         names = {expand(template, person.primary, address) for address in person.addresses or (person.primary,)}

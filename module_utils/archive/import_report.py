@@ -30,7 +30,7 @@ class Problem(t.NamedTuple):
 
 
 @dataclass
-class Figures:
+class UserFigures:
     """The placements of one user of the other archive: ``messages`` = ``new`` + ``known`` + ``damaged`` + ``lost``.
 
     ``copies`` of those that are known are there as copies with other trace headers. ``lost`` are those whose bytes were declared
@@ -67,7 +67,7 @@ class MailboxFigures:
     known: int = 0
     left_out: int = 0
     receipts: int = 0
-    objects: Figures = field(default_factory=Figures)
+    objects: UserFigures = field(default_factory=UserFigures)
 
     def as_data(self) -> Data:
         """Plain data."""
@@ -88,7 +88,7 @@ class Report:
     origin: str = ""
     entries: int = 0
     root: str = ""
-    users: dict[str, Figures] = field(default_factory=dict)
+    users: dict[str, UserFigures] = field(default_factory=dict)
     users_made: int = 0
     mailboxes: list[MailboxFigures] = field(default_factory=list)
     folders: int = 0
@@ -118,10 +118,10 @@ class Report:
         unbalanced = not all(figures.balanced() for figures in self.users.values())
         return bool(self.problems or self.stopped or self.untaken or unbalanced)
 
-    def totals(self) -> Figures:
+    def totals(self) -> UserFigures:
         """All users together, with the objects of messages that nobody of them has in a folder."""
-        names = [one.name for one in dataclasses.fields(Figures)]
-        total = Figures(**{name: sum(getattr(one, name) for one in self.users.values()) for name in names})
+        names = [one.name for one in dataclasses.fields(UserFigures)]
+        total = UserFigures(**{name: sum(getattr(one, name) for one in self.users.values()) for name in names})
         total.objects_copied += sum(one.objects.objects_copied for one in self.mailboxes)
         return total
 

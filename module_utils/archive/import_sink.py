@@ -18,7 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows
     UserStep,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence import Evidence
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_report import Figures, Problem, Report
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_report import Problem, Report, UserFigures
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_source import Head, OtherArchive, UnreadableError
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import State
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_ledger import Ledger
@@ -53,7 +53,7 @@ class Counting:
     def users(self, made: t.Sequence[UserStep], left: t.Sequence[UserStep]) -> None:
         """Make users, and say which of them left."""
 
-    def bring(self, wanted: t.Sequence[Wanted], figures: Figures) -> set[bytes]:
+    def bring(self, wanted: t.Sequence[Wanted], figures: UserFigures) -> set[bytes]:
         """Have the objects of messages here; return those that cannot be had."""
         missing = self.catalog.without(one.digest for one in wanted)
         absent: set[bytes] = set()

@@ -22,7 +22,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer im
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.copykey import same_pieces
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import MAILBOX, MULTIDROP
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_plan import Mailbox
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_report import Figures, MailboxFigures
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_report import MailboxFigures, UserFigures
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_sink import STEP_MESSAGES, Counting, Wanted
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_source import OtherArchive
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_users import Pair
@@ -53,7 +53,7 @@ class Work:
         for number, pair in enumerate(self.pairs, 1):
             if self.reporter.stop_requested:
                 break
-            figures = report.users.setdefault(pair.there.name, Figures())
+            figures = report.users.setdefault(pair.there.name, UserFigures())
             self._user(pair, figures)
             self.reporter.progress(f"{number}/{len(self.pairs)} {pair.there.name} {figures.messages:,} messages")
         self.sink.flush()
@@ -70,7 +70,7 @@ class Work:
 
     # Placements
 
-    def _user(self, pair: Pair, figures: Figures) -> None:
+    def _user(self, pair: Pair, figures: UserFigures) -> None:
         here = pair.here.id if pair.here else self.sink.ids.get(pair.there.name)
         if here is not None:
             self._ids[pair.there.id] = here
@@ -81,7 +81,9 @@ class Work:
                     return
                 self._placements(pair, here, folder, some, figures)
 
-    def _placements(self, pair: Pair, here: int | None, folder: UserFolder, rows: list[PlacementRow], figures: Figures) -> None:
+    def _placements(
+        self, pair: Pair, here: int | None, folder: UserFolder, rows: list[PlacementRow], figures: UserFigures
+    ) -> None:
         figures.messages += len(rows)
         own = self.catalog.known_folder(here, folder.parts) if here is not None else None
         placed = self.catalog.placed_among(own.id, [row.digest for row in rows]) if own else set()

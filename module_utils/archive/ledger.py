@@ -37,7 +37,7 @@ OPEN = frozenset({State.EXCLUDED, State.LEFT, State.FAILED, State.QUARANTINED})
 GONE = frozenset({State.DELETED, State.VANISHED})
 
 
-class Figures(t.NamedTuple):
+class FolderFigures(t.NamedTuple):
     """What STATUS or EXAMINE says of a folder; ``highestmodseq`` is None where the server does not offer it."""
 
     uidvalidity: int
@@ -46,7 +46,7 @@ class Figures(t.NamedTuple):
     highestmodseq: int | None
 
 
-def may_skip(known: Figures, now: Figures, *, complete: bool, same_rules: bool, route_filed: bool, due: int) -> bool:
+def may_skip(known: FolderFigures, now: FolderFigures, *, complete: bool, same_rules: bool, route_filed: bool, due: int) -> bool:
     """Tell whether a folder need not be opened: its figures, its rules and its routes are as they were, and nothing is due.
 
     ``complete`` says that the last pass ended with every UID accounted for, ``due`` how many messages are worth another attempt.

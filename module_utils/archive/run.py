@@ -16,7 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_mail
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_rows import User
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.committer import QUARANTINE_AFTER, Committer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence import Evidence, refuse_unfinished
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import Filed
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import FiledFolder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import Reconcile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.process_memory import rare_collections
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MULTIDROP, Profile, Server, Window
@@ -167,7 +167,7 @@ class Run:
         self.report = RunReport(warnings=options.warnings())
         self._gate = Gate(untried(options.servers, options.secrets))
         self._server_errors: dict[str, ArchiveToolError] = {}
-        self._filed: list[Filed] = []
+        self._filed: list[FiledFolder] = []
         self._mailboxes: list[Mailbox] = []
 
     def go(self) -> RunReport:

@@ -15,7 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing impor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger import (
     Accounts,
     Comparison,
-    Figures,
+    FolderFigures,
     Reconcile,
     State,
     Tallies,
@@ -49,9 +49,9 @@ DIED = "the archiving process died"
 TOUCHED_PART = 4
 
 
-def figures(status: FolderStatus) -> Figures:
+def figures(status: FolderStatus) -> FolderFigures:
     """What the ledger compares of a folder's status."""
-    return Figures(status.uidvalidity, status.uidnext, status.messages, status.highestmodseq)
+    return FolderFigures(status.uidvalidity, status.uidnext, status.messages, status.highestmodseq)
 
 
 def folder_key(mailbox: Mailbox, name: str) -> str:
@@ -70,7 +70,7 @@ def unchanged(
     if source is None or reconcile.due(folder_key(mailbox, source.name), source.reconciled):
         return False
     return may_skip(
-        Figures(source.uidvalidity, source.uidnext, source.messages, source.highestmodseq),
+        FolderFigures(source.uidvalidity, source.uidnext, source.messages, source.highestmodseq),
         figures(status),
         complete=source.complete,
         same_rules=source.rules == mailbox.rules,
@@ -344,6 +344,6 @@ class FolderPass:
     def _unlisted(self) -> bool:
         return self._status.messages > len(self._uids)
 
-    def _known_figures(self) -> Figures:
+    def _known_figures(self) -> FolderFigures:
         source = self.source
-        return Figures(source.uidvalidity, source.uidnext, source.messages, source.highestmodseq)
+        return FolderFigures(source.uidvalidity, source.uidnext, source.messages, source.highestmodseq)

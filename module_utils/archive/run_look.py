@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout, progress
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import Filed
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import FiledFolder
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import Profile
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_looked import note_error, server_problems
@@ -47,7 +47,7 @@ class Looker:
         self._gate = Gate(untried(options.servers, options.secrets))
         self._server_errors: dict[str, ArchiveToolError] = {}
         self._catalog: Catalog | None = None
-        self._filed: list[Filed] = []
+        self._filed: list[FiledFolder] = []
         # Of profiles that wait for archive users.
         self._waiting: list[str] = []
         self.report = RunReport(warnings=options.warnings())

@@ -16,7 +16,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing impor
     MultidropFiling,
     Person,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import Filed, Templates, disagreements
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing_agree import FiledFolder, Templates, disagreements
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import (
     MASTER,
     MULTIDROP,
@@ -210,14 +210,14 @@ def profile_warnings(profile: Profile, users: t.Sequence[User]) -> list[str]:
     return [warning for check in (archive_mailbox_warning, strangers_warning) if (warning := check(profile, users))]
 
 
-def filed_by(mailbox: Mailbox) -> list[Filed]:
+def filed_by(mailbox: Mailbox) -> list[FiledFolder]:
     """The folders for received and for sent mail that a mailbox profile makes, as far as the server told of them."""
     roles = [folder for folder in mailbox.listed if folder.role in ("inbox", "sent")]
     targets = [(folder.role or "", mailbox.filing(folder.parts).decide(b"").targets) for folder in roles if mailbox.user_id]
-    return [Filed(mailbox.profile.name, mailbox.user_id, role, target.parts) for role, (target,) in targets]
+    return [FiledFolder(mailbox.profile.name, mailbox.user_id, role, target.parts) for role, (target,) in targets]
 
 
-def folder_warnings(profile: Profile, users: t.Sequence[User], filed: t.Sequence[Filed]) -> list[str]:
+def folder_warnings(profile: Profile, users: t.Sequence[User], filed: t.Sequence[FiledFolder]) -> list[str]:
     """What the guide gives notice of: multidrop files under other names than the mailbox profiles of this run."""
     if profile.method != MULTIDROP or not filed:
         return []

@@ -25,7 +25,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.spread impor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import write_durably
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding, confirmed, excused
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import Known
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import KnownElsewhere
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_objects import Directory, look
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import Report
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_share import Reading
@@ -59,7 +59,7 @@ class Wish:
     processes: int = 0
     keep: bool = True
     only: frozenset[bytes] | None = None
-    known: Known = field(default_factory=Known)
+    known: KnownElsewhere = field(default_factory=KnownElsewhere)
 
 
 @dataclass

@@ -30,7 +30,7 @@ _LOST = b'{"event":"lost",'
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownElsewhere:
     """What is known elsewhere: checkpoints with their signatures, and the verifier keys that may have signed them."""
 
     checkpoints: t.Sequence[str] = ()
@@ -43,7 +43,7 @@ class LedgerLook:
 
     root: str
     catalog: Catalog
-    known: Known
+    known: KnownElsewhere
     entries: int = 0
     _findings: list[Finding] = field(default_factory=list)
 
@@ -136,7 +136,7 @@ class LedgerLook:
             self._find("ledger_receipt", layout.object_path(bytes.fromhex(entry["digest"])), "declared lost")
 
 
-def look_at(root: str, catalog: Catalog, known: Known) -> tuple[list[Finding], int]:
+def look_at(root: str, catalog: Catalog, known: KnownElsewhere) -> tuple[list[Finding], int]:
     """The findings, and how many entries the ledger has."""
     look = LedgerLook(root, catalog, known)
     return look.run(), look.entries

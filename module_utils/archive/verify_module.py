@@ -14,7 +14,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress imp
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_codec import require_zstandard
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify import Verification, Wish
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import Known
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import KnownElsewhere
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import LISTED, Report
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputError
 
@@ -33,7 +33,7 @@ def wish_of(params: Data, *, keep: bool = True) -> Wish:
     if params["within_days"] and params["sample"]:
         raise InputError("sample", "within_days is given as well", "Give one of both")
     rate = 0 if params["rate"] is None else option_of(params, "rate", size(LEAST_RATE, MOST_RATE), " (per second)")
-    known = Known(tuple(map(completed, params["ledger_checkpoints"])), tuple(params["ledger_verifier_keys"]))
+    known = KnownElsewhere(tuple(map(completed, params["ledger_checkpoints"])), tuple(params["ledger_verifier_keys"]))
     for key in known.keys:
         evidence_note.parse_verifier_key(key)
     return Wish(params["root"], params["within_days"], params["sample"], rate, params["processes"], keep, known=known)

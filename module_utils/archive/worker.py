@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import worker_filter
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_proof import Prover
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_proof import DeletionProver
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_protocol import Delete, DeleteAnswer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.filing import Decision, Filing
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.layout import STAGING, flag_letters
@@ -111,7 +111,7 @@ class Worker:
         self._checkpoint = checkpoint
         self._began = began
         self._store: Store | None = None
-        self._prover: Prover | None = None
+        self._prover: DeletionProver | None = None
         self._connection: t.Any = None
         self._access: Access | None = None
         self._examined: tuple[Folder, int] | None = None
@@ -312,7 +312,7 @@ class Worker:
     def _delete(self, order: Delete) -> None:
         self._examined = None
         if self._prover is None:
-            self._prover = Prover.of(self._root)
+            self._prover = DeletionProver.of(self._root)
         Deleter(self._connection, order, self._prover, self._send, self._send_and_wait, self._checkpoint).run()
 
     def _send_and_wait(self, answer: DeleteAnswer) -> None:

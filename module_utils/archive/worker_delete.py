@@ -8,7 +8,7 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import deletion
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_proof import Prover, SparedError
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_proof import DeletionProver, SparedError
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.delete_protocol import (
     Delete,
     DeleteAnswer,
@@ -57,7 +57,7 @@ class Deleter:
         self,
         conn: Connection,
         order: Delete,
-        prover: Prover,
+        prover: DeletionProver,
         say: t.Callable[[DeleteAnswer], None],
         ask: t.Callable[[DeleteAnswer], None],
         checkpoint: t.Callable[[str], None],

@@ -15,7 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import impor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_import import ImportCatalog, Taking
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import EvidenceLog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_plan import Choice
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_report import Figures, Report
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.import_report import Report, UserFigures
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.importing import Import, Wish
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import CatalogError
@@ -143,7 +143,7 @@ def test_a_stop_ends_it_between_two_batches_and_it_goes_on(scene: Archive, monke
 def test_a_stop_while_it_counts_has_taken_nothing(scene: Archive) -> None:
     here = beside(scene)
     report = stopped(here, scene, "SELECT 1")
-    assert (report.stopped, report.failed, report.changed, report.totals()) == (True, True, False, Figures())
+    assert (report.stopped, report.failed, report.changed, report.totals()) == (True, True, False, UserFigures())
     assert (here.tree(), here.rows("SELECT count(*) FROM runs")) == ([], [(0,)])
 
 

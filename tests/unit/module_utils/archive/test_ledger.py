@@ -13,7 +13,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
     KEPT,
     OPEN,
     Accounts,
-    Figures,
+    FolderFigures,
     State,
     Tally,
     account,
@@ -27,21 +27,21 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
 STATES = st.sampled_from(State)
 ROWS = st.dictionaries(st.integers(1, 30), STATES)
 UIDS = st.lists(st.integers(1, 30), unique=True)
-KNOWN = Figures(7, 100, 42, 9)
+KNOWN = FolderFigures(7, 100, 42, 9)
 
 
 def test_every_state_is_kept_open_or_gone() -> None:
     assert set(State) == KEPT | OPEN | GONE
 
 
-def skip(now: Figures = KNOWN, **more: t.Any) -> bool:
+def skip(now: FolderFigures = KNOWN, **more: t.Any) -> bool:
     facts: dict[str, t.Any] = {"complete": True, "same_rules": True, "route_filed": True, "due": 0}
     return may_skip(KNOWN, now, **{**facts, **more})
 
 
 def test_a_folder_is_skipped_only_when_nothing_at_all_changed() -> None:
     assert skip()
-    for field in Figures._fields:
+    for field in FolderFigures._fields:
         assert not skip(KNOWN._replace(**{field: 1}))
     assert not skip(KNOWN._replace(highestmodseq=None))
     for change in ({"complete": False}, {"same_rules": False}, {"route_filed": False}, {"due": 1}):

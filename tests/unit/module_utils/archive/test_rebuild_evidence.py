@@ -36,7 +36,7 @@ from tests.unit.module_utils.archive.ledger_tampers import CHECKPOINT, TAMPERS, 
 from tests.unit.module_utils.archive.rebuild_scene import lose_ledger, rebuilt, verified
 from tests.unit.module_utils.archive.test_evidence import ALICE, SIGNED
 from tests.unit.module_utils.archive.test_evidence import archive as archive
-from tests.unit.module_utils.archive.test_verify_ledger import KEYS, LOST, Known, kept, no_pause
+from tests.unit.module_utils.archive.test_verify_ledger import KEYS, LOST, KnownElsewhere, kept, no_pause
 
 __all__ = ["archive", "kept", "no_pause"]
 pytestmark = pytest.mark.usefixtures("kept")
@@ -120,7 +120,7 @@ def test_whatever_was_done_to_it_runs_go_on_and_everything_is_told(
     assert [problem.kind for problem in report.problems] == ([] if name in STILL_SIGNED else ["checkpoint"])
     goes_on(archive, servers)
     # What was signed before it was damaged is not what there is now, and that is seen.
-    known = Verification(verify.Wish(str(archive.root), processes=1, known=Known(kept, KEYS)), Silent()).run()
+    known = Verification(verify.Wish(str(archive.root), processes=1, known=KnownElsewhere(kept, KEYS)), Silent()).run()
     assert bool(known.findings) == (name not in STILL_SIGNED)
 
 

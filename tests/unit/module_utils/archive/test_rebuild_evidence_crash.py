@@ -13,7 +13,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog impo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_untold import UntoldCatalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log import ENTRIES, HASHES
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import Known, look_at
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import KnownElsewhere, look_at
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 from tests.unit.module_utils.archive.engine_fake import Archive, FakeServers
 from tests.unit.module_utils.archive.ledger_tampers import CHECKPOINT, changed, lines, written
@@ -41,7 +41,7 @@ DAMAGES: dict[str, tuple[t.Callable[[Archive], object], tuple[str, ...]]] = {
 
 def found(archive: Archive) -> list[tuple[str, str]]:
     with Catalog.open(archive.catalog_file, readonly=True) as catalog:
-        return [(one.kind, one.subject) for one in look_at(str(archive.root), catalog, Known())[0]]
+        return [(one.kind, one.subject) for one in look_at(str(archive.root), catalog, KnownElsewhere())[0]]
 
 
 def versions(archive: Archive, name: str) -> set[bytes]:

@@ -161,7 +161,7 @@ def test_syncfs_is_believed_where_it_tells_of_errors(kernel: str, trusted: bool)
 
 
 def test_a_folder_whose_uidnext_is_not_told_is_opened() -> None:
-    known = ledger.Figures(1, 0, 3, None)
+    known = ledger.FolderFigures(1, 0, 3, None)
     assert not ledger.may_skip(known, known, complete=True, same_rules=True, route_filed=True, due=0)
 
 

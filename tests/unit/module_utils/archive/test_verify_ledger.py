@@ -15,7 +15,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_log
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.evidence_note import Signer
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify import Verification, Wish
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import Known, look_at
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_ledger import KnownElsewhere, look_at
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_report import Report
 from tests.unit.module_utils.archive import ledger_tampers
 from tests.unit.module_utils.archive.engine_fake import Archive, FakeServers, mail
@@ -54,7 +54,7 @@ def kept(archive: Archive, servers: FakeServers) -> tuple[str, ...]:
 
 
 def verified(archive: Archive, kept: tuple[str, ...]) -> Report:
-    return Verification(Wish(str(archive.root), processes=1, known=Known(kept, KEYS)), Silent()).run()
+    return Verification(Wish(str(archive.root), processes=1, known=KnownElsewhere(kept, KEYS)), Silent()).run()
 
 
 def test_a_ledger_that_nobody_touched_is_found_intact(archive: Archive, kept: tuple[str, ...]) -> None:
@@ -78,14 +78,14 @@ def test_any_changed_byte_is_found(archive: Archive, kept: tuple[str, ...], name
     path = archive.root / name
     content = path.read_bytes()
     with Catalog.open(archive.catalog_file, readonly=True) as catalog:
-        assert look_at(str(archive.root), catalog, Known(kept, KEYS)) == (
+        assert look_at(str(archive.root), catalog, KnownElsewhere(kept, KEYS)) == (
             [],
             content.count(b"\n") if name == ENTRIES else _entries(archive),
         )
         unseen = []
         for at in range(len(content)):
             path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
-            findings, _ = look_at(str(archive.root), catalog, Known(kept, KEYS))
+            findings, _ = look_at(str(archive.root), catalog, KnownElsewhere(kept, KEYS))
             unseen += [] if findings else [at]
     assert unseen == []
 
