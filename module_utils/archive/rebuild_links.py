@@ -18,7 +18,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_repo
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.rebuild_scan import Bucket, Intact, read, scan
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.spread import Spread
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store import Store
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import inodes_of
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import inodes_of, names_in
 from ansible_collections.mailops.kerio.plugins.module_utils.errors import StoreError
 
 WELL, MISSING, UNLINKED = "well", "missing", "unlinked"
@@ -101,17 +101,13 @@ class Links:
             self.report.figures["directories"] += 1
 
     def _names(self, folder: FolderRow) -> dict[str, dict[str, int]]:
-        """What ``cur`` holds: name without flags -> names -> inodes."""
-        names: dict[str, dict[str, int]] = defaultdict(dict)
+        """What its ``cur`` holds, which need not be there yet."""
         try:
-            with os.scandir(f"{self.store.root}/{folder.dir}/cur") as entries:
-                for entry in entries:
-                    names[layout.base_name(entry.name)][entry.name] = entry.inode()
+            return names_in(f"{self.store.root}/{folder.dir}/cur")
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise filesystem.os_failure(error, folder.dir) from error
-        return names
 
     def _state(self, folder: FolderRow, row: PlacementRow, names: t.Mapping[str, t.Mapping[str, int]]) -> tuple[str, str]:
         """The placement's name in ``cur``; WELL, MISSING, UNLINKED (a file of its own with the same bytes), or what is wrong."""

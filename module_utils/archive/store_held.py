@@ -81,3 +81,12 @@ def inodes_of(root: str, digest: bytes) -> t.Iterator[int]:
             yield os.lstat(f"{root}/{layout.object_path(digest, copy)}").st_ino
         except (FileNotFoundError, NotADirectoryError):
             return
+
+
+def names_in(cur: str) -> dict[str, dict[str, int]]:
+    """What a ``cur`` holds, placements or not: name without flags -> names with them -> inode. OSError when it cannot be told."""
+    names: dict[str, dict[str, int]] = {}
+    with os.scandir(cur) as entries:
+        for entry in entries:
+            names.setdefault(layout.base_name(entry.name), {})[entry.name] = entry.inode()
+    return names

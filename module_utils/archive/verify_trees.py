@@ -16,7 +16,7 @@ from pathlib import Path
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import layout
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog import Catalog
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.catalog_verify import FolderRow
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import inodes_of
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_held import inodes_of, names_in
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.verify_findings import Finding
 
 OTHERS_WRITE, GROUP_WRITES = 0o002, 0o020
@@ -145,15 +145,10 @@ class Trees:
                 self._find("foreign", f"{relative}/{name}")
 
     def _entries(self, cur: str) -> dict[str, dict[str, int]]:
-        """What ``cur`` holds: name without flags -> names with them -> inode."""
-        entries: dict[str, dict[str, int]] = {}
         try:
-            with os.scandir(Path(self.root, cur)) as listed:
-                for entry in listed:
-                    entries.setdefault(layout.base_name(entry.name), {})[entry.name] = entry.inode()
+            return names_in(f"{self.root}/{cur}")
         except (FileNotFoundError, NotADirectoryError):
-            pass  # each of its placements is told to be missing
-        return entries
+            return {}  # each of its placements is told to be missing
 
     def _is_object(self, digest: bytes, inode: int) -> bool:
         """Whether the inode is one of the object's; an object without a file is told of elsewhere."""
