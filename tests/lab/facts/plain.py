@@ -79,3 +79,14 @@ def admin(server: LabServer, source: str = "") -> Plain:
     client = Plain(server, source)
     assert "result" in client.login()
     return client
+
+
+def get(client: Plain, interface: str, domain: Answer, **query: Any) -> Answer:
+    """All of a kind in a domain, or those that `query` asks for."""
+    answer: Answer = client.result(f"{interface}.get", {"query": query, "domainId": domain["id"]})
+    return answer
+
+
+def by(rows: list[Answer], member: str, value: str) -> Answer:
+    """The first row whose member has this value."""
+    return next(row for row in rows if row[member] == value)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.facts.plain import Plain
+from tests.lab.facts.plain import Plain, by, get
 from tests.lab.fixtures import LabServer
 
 Row = dict[str, Any]
@@ -17,15 +17,6 @@ Row = dict[str, Any]
 def domain(client: Plain) -> Row:
     found: Row = client.result("Domains.get", {"query": {}})["list"][0]
     return found
-
-
-def get(client: Plain, interface: str, domain: Row, **query: Any) -> Row:
-    answer: Row = client.result(f"{interface}.get", {"query": query, "domainId": domain["id"]})
-    return answer
-
-
-def by(rows: list[Row], member: str, value: str) -> Row:
-    return next(row for row in rows if row[member] == value)
 
 
 def condition(field: str, comparator: str, value: str) -> Row:

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 import requests
 
+from tests.lab.facts import sasl
 from tests.lab.facts.imap_rig import Rig
-from tests.lab.facts.plain import Plain, admin
-from tests.lab.facts.test_api_directory import by, get
-from tests.lab.facts.test_imap_login import _cram as cram
+from tests.lab.facts.plain import Plain, admin, by, get
 from tests.lab.fixtures import ApiFailureError, LabServer
 
 Row = dict[str, Any]
@@ -100,7 +99,7 @@ def test_api_149_cram_md5_needs_a_reversible_password_of_the_servers_own(
     rig: Rig, reversible: bool, auth: str, works: bool
 ) -> None:
     rig.state.directory.users[0].update(isPasswordReversible=reversible, authType=auth)
-    assert cram(rig, b"not-a-secret-alice").startswith(b"t OK") is works
+    assert sasl.cram(rig.greeted(), "alice", "not-a-secret-alice").startswith(b"t OK") is works
     rig.greeted().ok(b"LOGIN alice not-a-secret-alice")
 
 

@@ -14,8 +14,8 @@ from tests.lab import cli
 from tests.lab.dovecot import mailbox_name
 from tests.lab.facts import sasl
 from tests.lab.facts.imap_rig import Wire
-from tests.lab.facts.test_api_directory import by
-from tests.lab.facts.test_imap_master import master
+from tests.lab.facts.masterauth import master
+from tests.lab.facts.plain import by
 from tests.lab.fixtures import ApiFailureError, Factory, Lab, LabServer
 from tests.lab.generate_load import Loader
 from tests.lab.state import ServerState

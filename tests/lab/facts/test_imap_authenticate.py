@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.facts import sasl
 from tests.lab.facts.imap_rig import PASSWORD, Rig, Wire
-from tests.lab.facts.test_imap_master import master
+from tests.lab.facts.masterauth import master
 
 ALL = {"CRAM-MD5", "DIGEST-MD5", "PLAIN", "LOGIN"}
 MD5 = {"CRAM-MD5", "DIGEST-MD5"}

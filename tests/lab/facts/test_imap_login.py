@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import imaplib
 import socket
 from pathlib import Path
 
 import pytest
 
+from tests.lab.facts import sasl
 from tests.lab.facts.imap_rig import Rig
 
 
@@ -92,20 +91,11 @@ def test_imap_010_authenticate_plain(rig: Rig) -> None:
     assert bad.until(b"t")[-1].startswith(b"t NO AUTHENTICATE ")
 
 
-def _cram(rig: Rig, password: bytes) -> bytes:
-    wire = rig.greeted()
-    wire.send(b"t AUTHENTICATE CRAM-MD5\r\n")
-    challenge = base64.b64decode(wire.line()[2:])
-    answer = b"alice " + hmac.new(password, challenge, hashlib.md5).hexdigest().encode()
-    wire.send(base64.b64encode(answer), b"\r\n")
-    return wire.until(b"t")[-1]
-
-
 def test_imap_011_cram_md5_works_only_with_reversible_passwords(rig: Rig) -> None:
-    assert _cram(rig, b"not-a-secret-alice").startswith(b"t NO ")
+    assert sasl.cram(rig.greeted(), "alice", "not-a-secret-alice").startswith(b"t NO ")
     rig.state.directory.users[0]["isPasswordReversible"] = True
-    assert _cram(rig, b"not-a-secret-alice").startswith(b"t OK ")
-    assert _cram(rig, b"wrong").startswith(b"t NO ")
+    assert sasl.cram(rig.greeted(), "alice", "not-a-secret-alice").startswith(b"t OK ")
+    assert sasl.cram(rig.greeted(), "alice", "wrong").startswith(b"t NO ")
 
 
 def test_imap_012_switched_off_method_is_unknown_and_not_announced(rig: Rig) -> None:

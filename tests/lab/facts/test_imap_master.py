@@ -3,27 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 import pytest
 
 from tests.lab.facts.imap_rig import MASTER, Rig, Wire
-
-
-def md5(text: bytes) -> bytes:
-    return hashlib.md5(text, usedforsecurity=False).hexdigest().encode()
-
-
-def master(wire: Wire, password: str = MASTER) -> bytes:
-    """The exchange up to the tagged line (or what comes instead of a challenge)."""
-    wire.send(b"a X-MASTERAUTH\r\n")
-    line = wire.line()
-    if not line.startswith(b"+ "):
-        return line
-    challenge = line[2:].strip()
-    wire.send(md5(challenge + password.encode()), b"\r\n")
-    return wire.line()
+from tests.lab.facts.masterauth import master, md5
 
 
 def test_imap_030_exchange_byte_for_byte(rig: Rig) -> None:

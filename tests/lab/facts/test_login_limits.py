@@ -16,8 +16,8 @@ import pytest
 from tests.lab import cli, logins, state_defaults, state_logins
 from tests.lab.facts import sasl
 from tests.lab.facts.imap_rig import PASSWORD, Rig, Wire
+from tests.lab.facts.masterauth import master
 from tests.lab.facts.plain import Plain
-from tests.lab.facts.test_imap_master import master
 from tests.lab.fixtures import Factory, Lab, LabServer
 from tests.lab.state import ServerState
 from tests.lab.state_guard import Guard
