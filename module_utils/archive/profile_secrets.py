@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The master passwords that come with the servers of profiles. Pure: no I/O."""
+"""The master passwords that come with the servers of profiles: which may be used, and how they are kept from others. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import InputE
 from ansible_collections.mailops.kerio.plugins.module_utils.master_password import refuse_weak
 
 Data = dict[str, t.Any]
+
+
+def secrets_in(servers: t.Sequence[Data]) -> list[str]:
+    """Every password of them, to be kept out of what is told."""
+    return [str(server[key]) for server in servers for key in SERVER_SECRETS if server.get(key)]
+
+
+def without_secrets(servers: t.Sequence[Data], *left_out: str) -> list[Data]:
+    """The servers without their passwords, and without the keys ``left_out``."""
+    return [{key: value for key, value in server.items() if key not in (*SERVER_SECRETS, *left_out)} for server in servers]
 
 
 def master_passwords(servers: t.Sequence[Data]) -> tuple[dict[str, str], dict[str, str]]:

@@ -9,10 +9,14 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils import job
 from ansible_collections.mailops.kerio.plugins.module_utils.archive import job_outcome
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MASTER, SERVER_SECRETS, Server, parse_servers
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import MASTER, Server, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_filter import instant
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, whole
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_secrets import master_passwords
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_secrets import (
+    master_passwords,
+    secrets_in,
+    without_secrets,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore import Restore, Wish
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.restore_plan import Choice
@@ -37,8 +41,7 @@ Data = dict[str, t.Any]
 
 def secrets_of(params: Data) -> list[str]:
     """Every password in the module's parameters."""
-    masters = [server.get(key) for server in params["servers"] for key in SERVER_SECRETS]
-    return [str(secret) for secret in [*masters, params["password"]] if secret]
+    return [*secrets_in(params["servers"]), *([params["password"]] if params["password"] else [])]
 
 
 def wish_of(params: Data) -> Wish:
@@ -115,7 +118,7 @@ def declare(params: Data, check_mode: bool) -> Data:
     if check_mode:
         prepare()
         return restore(Silent(), write=False)
-    servers = [{key: value for key, value in one.items() if key not in SERVER_SECRETS} for one in params["servers"]]
+    servers = without_secrets(params["servers"])
     about = {"servers": servers, **{key: params[key] for key in _ABOUT}}
     return job_outcome.follow(params, JOB, "The restore is under way", prepare, about, secrets_of(params))
 

@@ -17,9 +17,13 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive import (
     run_table,
     run_test,
 )
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import SERVER_SECRETS, parse_profiles, parse_servers
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile import parse_profiles, parse_servers
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_keys import option_of, whole
-from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_secrets import master_passwords
+from ansible_collections.mailops.kerio.plugins.module_utils.archive.profile_secrets import (
+    master_passwords,
+    secrets_in,
+    without_secrets,
+)
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.progress import Reporter, Silent
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run import Options, Run
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_check import Preview
@@ -47,9 +51,8 @@ Data = dict[str, t.Any]
 
 def secrets_of(params: Data) -> list[str]:
     """Every password in the module's parameters."""
-    masters = [server.get(key) for server in params["servers"] for key in SERVER_SECRETS]
-    given = [*masters, *(params["passwords"] or {}).values(), *evidence_options.secrets_of(params)]
-    return [str(secret) for secret in given if secret]
+    passwords = [str(secret) for secret in (params["passwords"] or {}).values() if secret]
+    return [*secrets_in(params["servers"]), *passwords, *evidence_options.secrets_of(params)]
 
 
 def options_of(params: Data) -> Options:
@@ -157,10 +160,8 @@ def _run(options: Options, fails: bool, forecast_days: int, reporter: Reporter) 
 
 def _about(params: Data) -> Data:
     """What identifies a run to those who ask for the same one; without secrets."""
-    left_out = (*SERVER_SECRETS, "refused")
-    servers = [{key: value for key, value in server.items() if key not in left_out} for server in params["servers"]]
     keys = ("root", "profiles", "only", "mailbox", "fail_on_errors", "acknowledged")
-    return {"servers": servers, **{key: params[key] for key in keys}}
+    return {"servers": without_secrets(params["servers"], "refused"), **{key: params[key] for key in keys}}
 
 
 def outcome_of(report: RunReport, fail_on_errors: bool, *, check_mode: bool = False) -> Data:
