@@ -41,7 +41,7 @@ async def _first_line(server: LabServer, name: str, source: str) -> bytes:
     """Over asyncio, because ssl.wrap_socket of Python 3.11 leaves a socket open that was reset before the handshake."""
     context = ssl.create_default_context(cafile=server.ca_file) if name.startswith("Secure") else None
     host = "localhost" if context else None
-    place = {"ssl": context, "server_hostname": host, "local_addr": (source, 0)}
+    place: dict[str, Any] = {"ssl": context, "server_hostname": host, "local_addr": (source, 0)}
     reader, writer = await asyncio.open_connection(server.host, getattr(server, PORTS[name]), **place)
     try:
         return await reader.readline()
