@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The master passwords that come with the servers of profiles: which may be used, and how they are kept from others. Pure: no I/O."""
+"""The master passwords that come with servers: which may be used, and how they are kept out of what is told. Pure: no I/O."""
 
 from __future__ import annotations
 
