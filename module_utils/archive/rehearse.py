@@ -119,7 +119,7 @@ class Source:
 
     def draw(self, count: int) -> tuple[list[Drawn], tuple[int, int]]:
         """``count`` messages at random, and how many placements and bytes a full restore has."""
-        names = [name for name, _ in snapshot.CATALOGS if Path(self.root, name).exists()]
+        names = [name for name, _checkpoint in snapshot.CATALOGS if Path(self.root, name).exists()]
         if not names:
             raise StoreError(self.root, "it has neither a catalog nor a snapshot", "Give the root of an archive or of a backup")
         with Catalog.open(f"{self.root}/{names[0]}", readonly=True) as catalog:
