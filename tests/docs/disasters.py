@@ -16,6 +16,7 @@ from tests.docs import blocks
 from tests.docs.act import Act, Part
 from tests.docs.blocks import Block
 from tests.docs.scene import VAULT_PASSWORD, Scene
+from tests.lab import users_demo
 from tests.lab.fixtures import LabServer
 from tests.play.archive_site import send
 
@@ -183,9 +184,10 @@ def lose_server(scene: Scene, _block: Block) -> None:
     scene.path("/etc/kerio-archive/kerio-ca.pem").write_text("of the lost server\n", encoding="utf-8")
     there = server.api("Users.get", {"query": {}, "domainId": server.domain()["id"]})["list"]
     server.remove_users([user["id"] for user in there])
-    for user in server.users:
-        if user["login"] != "archive":
-            server.add_user(user["login"], password=user["password"], fullName=user["full_name"])
+    known = {user["login"]: user for user in server.users}
+    for login in {user["loginName"] for user in there} - {"archive"}:
+        user = known.get(login, {"password": users_demo.password(login), "full_name": ""})
+        server.add_user(login, password=user["password"], fullName=user["full_name"])
     settings = server.api("AdvancedOptions.get")["options"]
     settings["masterAuthentication"].update(isEnabled=False)
     server.api("AdvancedOptions.set", {"options": settings})

@@ -156,7 +156,7 @@ def test_the_playbook(archive: Archive, mail1: LabServer, tmp_path: Path) -> Non
     given |= {"archive_host_root": str(archive.root), "archive_host_python": sys.executable}
     (tmp_path / "variables.json").write_text(json.dumps(given), encoding="utf-8")
     host = f"archive1 ansible_connection=local ansible_python_interpreter={sys.executable}"
-    (tmp_path / "hosts").write_text(f"[archive_hosts]\n{host}\n", encoding="utf-8")
+    (tmp_path / "hosts").write_text(f"[kerio_servers]\nmail1\n[archive_hosts]\n{host}\n", encoding="utf-8")
     try:
         done = run(ROOT / "playbooks/restore.yml", "-e", f"@{tmp_path}/variables.json", inventory=tmp_path / "hosts")
         assert done.rc == 0, done.output
