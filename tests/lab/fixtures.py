@@ -170,6 +170,11 @@ class LabServer:
         """Empty the record."""
         (self.install / "lab-calls.jsonl").unlink(missing_ok=True)
 
+    def forget_settings(self) -> None:
+        """Empty the record and the log of changes: a test has made a secret a setting, which the double rightly writes down."""
+        self.forget()
+        (self.install / "store" / "logs" / "config.log").unlink(missing_ok=True)
+
     # -- switches -------------------------------------------------------------------------------------------
 
     def set_switches(self, **values: Any) -> None:

@@ -78,3 +78,4 @@ def test_a_name_that_contains_a_password_is_not_returned_masked(mail1: LabServer
         assert answer.failed
     assert "directory" not in read.result
     assert written(mail1) == []
+    mail1.forget_settings()
