@@ -68,7 +68,7 @@ def test_a_server_that_caps_its_pages_is_read_to_the_end(mail1: LabServer) -> No
 
 def test_a_name_that_contains_a_password_is_not_returned_masked(mail1: LabServer) -> None:
     """Ansible masks by substring: the next module would believe the stars."""
-    mail1.add_user("person", fullName=f"named {mail1.admin_password}")
+    person = mail1.add_user("person", fullName=f"named {mail1.admin_password}")
     read, named = play(
         directory(mail1),
         users(mail1, {"address": "person-of-note@example.com", "password": "person-of-note"}),
@@ -78,4 +78,5 @@ def test_a_name_that_contains_a_password_is_not_returned_masked(mail1: LabServer
         assert answer.failed
     assert "directory" not in read.result
     assert written(mail1) == []
+    mail1.remove_users([person["id"]])
     mail1.forget_settings()
