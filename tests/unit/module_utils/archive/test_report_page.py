@@ -214,6 +214,18 @@ def test_mailboxes_that_were_not_tried_are_trouble_and_say_why(facts: Facts) -> 
     assert "it is closed" in rows[0] and "Not read, because of its server" in rows[1]
 
 
+@pytest.mark.parametrize(("count", "told"), [(1, "1 copy"), (2, "2 copies")])
+def test_one_copy_is_told_as_one(facts: Facts, count: int, told: str) -> None:
+    host = facts["archive_hosts"]["archive1.example.com"]
+    (profile, journal) = host["result"]["profiles"]
+    quiet = dict.fromkeys(("new", "left", "gone", "deleted", "failed", "quarantined"), 0) | {"error": "", "folders": []}
+    box = {**profile["mailboxes"][0], **quiet, "mailbox": "alice@example.com", "copies": count}
+    keeper = {**host, "result": {**host["result"], "profiles": [{**profile, "mailboxes": [box]}, journal]}}
+    page, _ = read({**facts, "archive_hosts": {"archive1.example.com": keeper}})
+    (row,) = [text_of(one) for one in page.tree.iter("th") if text_of(one).startswith("alice@example.com")]
+    assert f"{told}\n" in f"{row}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
