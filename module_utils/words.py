@@ -6,9 +6,10 @@ from __future__ import annotations
 import typing as t
 
 
-def counted(count: int, noun: str, several: str = "") -> str:
-    """Return ``1 account``, ``1,204 accounts``. ``several``: the noun for all but one, where that has more than an s."""
-    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
+def counted(count: int, noun: str) -> str:
+    """Return ``1 account``, ``1,204 accounts``, ``2 mailboxes``."""
+    ending = "" if count == 1 else "es" if noun.endswith("x") else "s"
+    return f"{count:,} {noun}{ending}"
 
 
 def some(texts: t.Sequence[str], most: int, between: str = ", ", count: int = 0) -> str:

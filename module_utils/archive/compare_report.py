@@ -30,6 +30,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.filesystem i
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_report import MailboxReport, RunReport
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.store_sync import write_durably
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 REPORT_FILE = f"{layout.REPORTS}/compare.json"
 # In a result of Ansible; the file in ``reports`` has all of it.
@@ -162,8 +163,7 @@ class Comparison:
         """All in one sentence."""
         totals = self.totals()
         kept = sum(totals[kind] for kind in KEPT)
-        mailboxes = len(self.every)
-        text = f"{kept:,} of {totals['on_server']:,} messages in {mailboxes:,} {'mailbox' if mailboxes == 1 else 'mailboxes'}"
+        text = f"{kept:,} of {totals['on_server']:,} messages in {counted(len(self.every), 'mailbox')}"
         text += " on the servers are in the archive"
         lacking = [f"{totals[kind]:,} {kind.replace('_', ' ')}" for kind in HERE if kind not in KEPT and totals[kind]]
         text += f"; not in it: {', '.join(lacking)}" if lacking else ""

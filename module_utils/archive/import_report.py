@@ -153,7 +153,7 @@ class Report:
             + (f", {total.damaged:,} cannot be had" if total.damaged else "")
             + (f", {total.lost:,} declared lost" if total.lost else ""),
             f"{counted(total.objects_copied, 'object')} {'to copy' if check_mode else 'copied'}",
-            f"{counted(rows, 'row')} of {counted(len(self.mailboxes), 'mailbox', 'mailboxes')} {verb}",
+            f"{counted(rows, 'row')} of {counted(len(self.mailboxes), 'mailbox')} {verb}",
         ]
         parts += ["stopped before the end; import again"] if self.stopped else []
         parts += [f"{counted(self.untaken, 'message')} not taken although nothing stood in the way"] if self.untaken else []

@@ -56,6 +56,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     InputError,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.arguments import UNENCRYPTED, UNVERIFIED
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 LOCKED_FOR = "archive_run"
 UNSETTLED = (
@@ -283,8 +284,7 @@ class Run:
         mailboxes = number(choose(mailboxes, self._options.mailbox))
         report.mailboxes = [mailbox.report for mailbox in mailboxes]
         self._mailboxes += mailboxes
-        noun = "mailbox" if len(mailboxes) == 1 else "mailboxes"
-        self._reporter.progress(f"[{profile.name}] {len(mailboxes):,} {noun}: looking for what changed")
+        self._reporter.progress(f"[{profile.name}] {counted(len(mailboxes), 'mailbox')}: looking for what changed")
         waiting = {mailbox: run_caught.changed(tools.catalog, mailbox) for mailbox in mailboxes if mailbox.kind == MULTIDROP}
         for mailbox, folders in waiting.items():
             for folder_id in folders[:1]:

@@ -24,6 +24,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_table im
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.sampling import MOST_MESSAGES, Piece, Sample, measure
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.worker import Imap
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import Folder, FolderStatus
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 # Messages that lie side by side, as a run would fetch them.
 RUN_OF_UIDS = 50
@@ -238,8 +239,7 @@ def sentence(estimate: Estimate) -> str:
     """The estimate in one sentence."""
     report: RunReport = estimate.report
     mailboxes = sum(len(profile.mailboxes) for profile in report.profiles)
-    text = f"{estimate.messages:,} messages, {size_text(estimate.bytes)}, would be archived from {mailboxes:,} "
-    text += "mailbox" if mailboxes == 1 else "mailboxes"
+    text = f"{estimate.messages:,} messages, {size_text(estimate.bytes)}, would be archived from {counted(mailboxes, 'mailbox')}"
     if estimate.messages:
         text += f"; {_time_sentence(estimate)}; they need about {size_text(estimate.room['disk_bytes'])} of disk"
     return text + report.closing_text()

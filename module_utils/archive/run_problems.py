@@ -6,10 +6,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-
-def counted_mailboxes(count: int) -> str:
-    """Return ``1 mailbox``, ``1,204 mailboxes``."""
-    return f"{count:,} mailbox" if count == 1 else f"{count:,} mailboxes"
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 
 @dataclass(frozen=True)
@@ -50,4 +47,4 @@ def _stopped(troubles: t.Sequence[Trouble]) -> str:
     unread = frozenset[str]().union(*(trouble.unread for trouble in troubles))
     profiles = len({trouble.profile for trouble in troubles if trouble.unread})
     of = f" of {profiles:,} profiles" if profiles > 1 else ""
-    return f" ({counted_mailboxes(len(unread))}{of} not read)" if unread else ""
+    return f" ({counted(len(unread), 'mailbox')}{of} not read)" if unread else ""

@@ -12,7 +12,6 @@ from ansible_collections.mailops.kerio.plugins.module_utils.archive.ledger impor
 from ansible_collections.mailops.kerio.plugins.module_utils.archive.run_problems import (
     Problem,
     Trouble,
-    counted_mailboxes,
     told_once,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.response import printable
@@ -187,7 +186,7 @@ class ProfileReport:
         if self.outside:
             return f"profile {self.name}: {self.outside}"
         if self.closed and self.unfinished:
-            left = f"{counted_mailboxes(self.unfinished)} left for the next run"
+            left = f"{counted(self.unfinished, 'mailbox')} left for the next run"
             return f"profile {self.name}: its window closed at {self.closed}, {left}"
         return ""
 
@@ -283,13 +282,13 @@ class RunReport:
     def withheld_text(self) -> str:
         """The part of a sentence on them, "" when there are none."""
         count = len(self.withheld)
-        return f"; {counted_mailboxes(count)} of disabled users could not be read" if count else ""
+        return f"; {counted(count, 'mailbox')} of disabled users could not be read" if count else ""
 
     def withheld_warnings(self) -> list[str]:
         """A warning for each of them, and one for those beyond the first."""
         told = [f"{where}: {words}" for where, words in self.withheld.items()]
         left = len(told) - LISTED_WITHHELD
-        text = f"and {counted_mailboxes(left)} more of disabled users; the result has them with withheld: true"
+        text = f"and {counted(left, 'mailbox')} more of disabled users; the result has them with withheld: true"
         more = [text] if left > 0 else []
         return told[:LISTED_WITHHELD] + more
 
@@ -331,11 +330,11 @@ class RunReport:
         accounts = self.accounts()
         mailboxes = sum(len(profile.mailboxes) for profile in self.profiles)
         archived = "would be archived" if check_mode else "archived"
-        text = f"{counted(accounts.new, 'new message')} {archived} from {counted_mailboxes(mailboxes)}"
+        text = f"{counted(accounts.new, 'new message')} {archived} from {counted(mailboxes, 'mailbox')}"
         text += f", {accounts.known:,} {_verb(accounts.known, check_mode=False)} known"
         for name in ("copies", "left", "excluded", "failed", "quarantined"):
             count = getattr(accounts, name)
-            text += f", {count:,} {name}" if count else ""
+            text += f", {count:,} {'copy' if (name, count) == ('copies', 1) else name}" if count else ""
         if self.placements and not accounts.new:
             text += f", {self.placements:,} filed from the archive"
         text += self._deletion_text(check_mode)
@@ -348,8 +347,8 @@ class RunReport:
     def _left_text(self) -> str:
         """What a stop leaves for the next run."""
         mailboxes = sum(profile.unfinished for profile in self.profiles)
-        left = [counted_mailboxes(mailboxes)] if mailboxes else []
-        left += [f"{self.not_begun:,} profile{'s' if self.not_begun > 1 else ''}"] if self.not_begun else []
+        left = [counted(mailboxes, "mailbox")] if mailboxes else []
+        left += [counted(self.not_begun, "profile")] if self.not_begun else []
         return f", {' and '.join(left)} left for the next run" if left else ""
 
     def _deletion_text(self, check_mode: bool) -> str:

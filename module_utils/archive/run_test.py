@@ -24,6 +24,7 @@ from ansible_collections.mailops.kerio.plugins.module_utils.errors import (
     ProtocolError,
 )
 from ansible_collections.mailops.kerio.plugins.module_utils.imap.folders import FolderStatus, StatusFailed
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 OK, FAILED, NOT_TRIED = "ok", "failed", "not tried"
 # A folder at which the connection breaks is tried twice, and the folders behind it once more.
@@ -151,8 +152,7 @@ class Test(Looker):
 def sentence(report: RunReport, found: t.Sequence[Found]) -> str:
     """What the test found out, in one sentence that names the failures."""
     fine = sum(1 for one in found if one.verdict == verdict.FINE)
-    mailboxes = "mailbox" if len(found) == 1 else "mailboxes"
-    return f"{fine:,} of {len(found):,} {mailboxes} can be read" + report.closing_text()
+    return f"{fine:,} of {counted(len(found), 'mailbox')} can be read" + report.closing_text()
 
 
 def as_data(report: RunReport, found: t.Sequence[Found]) -> dict[str, t.Any]:

@@ -8,6 +8,7 @@ import typing as t
 
 from ansible_collections.mailops.kerio.plugins.module_utils.site.reading import Json
 from ansible_collections.mailops.kerio.plugins.module_utils.site.summary import ByName, Host, Hosts
+from ansible_collections.mailops.kerio.plugins.module_utils.words import counted
 
 LINES, COLUMNS = 24, 76
 FOLLOWING = "  "
@@ -30,7 +31,7 @@ def text(hosts: Hosts, playbook: str, check: bool, unwritten: str, reported: t.S
     if failures:
         # But for the line above them and the one that says how many more there are.
         room = (LINES - 2 - len(reported) - len(told)) // LINES_OF_FAILURE
-        told.append(f"{len(failures)} {'failure' if len(failures) == 1 else 'failures'}, each told above as a whole:")
+        told.append(f"{counted(len(failures), 'failure')}, each told above as a whole:")
         told += [line for failure in failures[:room] for line in fitted(failure, LINES_OF_FAILURE)]
         told += [f"and {len(failures) - room} more"] if len(failures) > room else []
     # A path is of use as a whole only.

@@ -14,7 +14,7 @@ def test_noun_goes_with_its_count(count: int, text: str) -> None:
 
 
 def test_a_noun_may_say_what_several_are() -> None:
-    assert [counted(count, "mailbox", "mailboxes") for count in (0, 1, 2)] == ["0 mailboxes", "1 mailbox", "2 mailboxes"]
+    assert [counted(count, "mailbox") for count in (0, 1, 2)] == ["0 mailboxes", "1 mailbox", "2 mailboxes"]
 
 
 @pytest.mark.parametrize(

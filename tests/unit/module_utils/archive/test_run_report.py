@@ -55,9 +55,9 @@ def test_what_is_filed_for_somebody_else_without_being_fetched_is_told() -> None
 
 def test_one_is_one() -> None:
     told = report(0)
-    told.profiles[0].mailboxes[0].folders[0].accounts = Accounts(new=1, known=1, failed=1)
+    told.profiles[0].mailboxes[0].folders[0].accounts = Accounts(new=1, known=1, copies=1, failed=1)
     assert told.sentence() == (
-        "1 new message archived from 1 mailbox, 1 was known, 1 failed; "
+        "1 new message archived from 1 mailbox, 1 was known, 1 copy, 1 failed; "
         "1 problem: mail1 archive@example.com INBOX: 1 message could not be archived"
     )
     assert (
